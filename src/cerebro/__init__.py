@@ -1,0 +1,3 @@
+"""Cerebro: one brain for the operation of a high-load business."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,177 @@
+"""Every setting, in one frozen tree, read once by `app`.
+
+Sources, the later over the earlier: the defaults here; `cerebro.toml` in the data directory or
+named by `CEREBRO_CONFIG`; the environment (`CEREBRO_HTTP__PORT=9000`). An unknown name is an error.
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from cerebro.spine.errors import Invalid
+
+MIB = 1 << 20
+GIB = 1 << 30
+DAY_S = 86_400
+
+
+class Branch(BaseModel):
+    """A part of the tree; frozen, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HttpSettings(Branch):
+    """The one HTTP door."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs TLS or `insecure`.")
+    port: int = Field(8640, ge=0, le=65535, description="Port of every HTTP door.")
+    tls_certificate: Path | None = Field(None, description="PEM chain; with `tls_key` the door speaks TLS.")
+    tls_key: Path | None = Field(None, description="PEM private key of the certificate.")
+    insecure: bool = Field(False, description="Allow an address that is not loopback without TLS.")
+    body_bytes_max: int = Field(16 * MIB, description="Largest request body as sent; a larger one answers 413.")
+    decoded_bytes_max: int = Field(64 * MIB, description="Largest body once decompressed; a larger one answers 413.")
+
+
+class EngineSettings(Branch):
+    """Where the three engines are. An empty address means: embedded, started by `cerebro up`."""
+
+    nats_url: str = Field("", description="`nats://host:4222`; empty for the embedded server.")
+    nats_port: int = Field(8641, description="Loopback port of the embedded NATS server.")
+    clickhouse_url: str = Field("", description="`http(s)://user@host:8123/database`; empty for the embedded store.")
+    store_port: int = Field(8642, description="Loopback port of the embedded ClickHouse gateway.")
+    postgres_url: str = Field("", description="`postgresql://user@host/database`; empty for the embedded server.")
+    store_memory_bytes_max: int = Field(1_200_000_000, description="Memory the embedded ClickHouse may use.")
+    query_memory_bytes_max: int = Field(600_000_000, description="Memory one query may use.")
+    query_timeout_s: float = Field(30.0, description="Seconds one query may take.")
+
+
+class RetentionSettings(Branch):
+    """For how long each signal is kept."""
+
+    metrics_days: int = Field(15, ge=1, description="Raw samples.")
+    rollup_days: int = Field(365, ge=1, description="5-minute and 1-hour rollups.")
+    logs_days: int = Field(30, ge=1, description="Log records.")
+    traces_days: int = Field(7, ge=1, description="Spans.")
+    events_days: int = Field(365, ge=1, description="Change events.")
+
+
+class IntakeSettings(Branch):
+    """What senders may send."""
+
+    series_max: int = Field(1_000_000, description="Series a tenant may have; new ones beyond are refused one by one.")
+    labels_max: int = Field(64, description="Labels a series may have.")
+    label_bytes_max: int = Field(4096, description="Bytes of one label value or name.")
+    future_s_max: float = Field(600.0, description="How far ahead of our clock a timestamp may lie.")
+    past_s_max: float = Field(7 * DAY_S, description="How far behind our clock a timestamp may lie.")
+
+
+class HostSettings(Branch):
+    """The observer of the machine Cerebro runs on."""
+
+    enabled: bool = Field(True, description="Observe this machine.")
+    interval_s: float = Field(5.0, ge=1, description="Seconds between two looks.")
+    processes_max: int = Field(20, description="How many of the busiest processes are told apart.")
+    logs: bool = Field(True, description="Follow the journal or syslog.")
+
+
+class SupportSettings(Branch):
+    """The agent that watches telemetry."""
+
+    noise_budget: float = Field(5.0, gt=0, description="False findings a week that people will bear, per tenant.")
+    warmup_samples: int = Field(36, ge=8, description="Samples a series must show before it is judged.")
+    snapshot_s: float = Field(60.0, description="Seconds between two snapshots of the detector's state.")
+    series_max: int = Field(1_000_000, description="Series one detector watches; more are counted and left alone.")
+
+
+class CaseworkSettings(Branch):
+    """From findings to cases."""
+
+    join_s: float = Field(300.0, description="A finding this close to a live case of its entity joins it.")
+    hold_s: float = Field(60.0, description="Signals must stay clear this long before a case resolves itself.")
+    reopen_s: float = Field(1800.0, description="A finding this soon after a case resolved reopens it.")
+    silence_s_max: float = Field(7 * DAY_S, description="Longest silence anyone can ask for.")
+    webhook_url: str = Field("", description="Case changes are posted here as JSON; empty for none.")
+    webhook_secret: str = Field("", description="Key of the HMAC-SHA256 signature of each post.", repr=False)
+
+
+class AccessSettings(Branch):
+    """Who may come in."""
+
+    token_s: int = Field(900, description="Life of an access token, seconds.")
+    refresh_s: int = Field(7 * DAY_S, description="Life of a refresh token, seconds.")
+    requests_per_s: float = Field(200.0, description="Sustained requests a second of one credential, intake excepted.")
+    intake_requests_per_s: float = Field(5000.0, description="The same for the intake doors.")
+    login_attempts_max: int = Field(10, description="Failed logins of one name in 15 minutes before a pause.")
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="CEREBRO_", env_nested_delimiter="__", nested_model_default_partial_update=True
+    )
+
+    data_dir: Path = Field(default_factory=lambda: default_data_dir(), description="Everything that is kept.")
+    runtime_dir: Path = Field(default_factory=lambda: default_runtime_dir(), description="Sockets; a short path.")
+    config: Path | None = Field(None, description="The TOML file with settings.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
+    http: HttpSettings = HttpSettings()
+    engines: EngineSettings = EngineSettings()
+    retention: RetentionSettings = RetentionSettings()
+    intake: IntakeSettings = IntakeSettings()
+    host: HostSettings = HostSettings()
+    support: SupportSettings = SupportSettings()
+    casework: CaseworkSettings = CaseworkSettings()
+    access: AccessSettings = AccessSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments over environment over file."""
+        file = Path(os.environ.get("CEREBRO_CONFIG") or default_data_dir() / "cerebro.toml")
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+
+def load_settings() -> Settings:
+    """Read the settings from the file and the environment.
+
+    Raises:
+        Invalid: A name is unknown or a value does not fit; the detail names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise Invalid(f"The settings do not fit: {faults}.", "docs/reference/settings.md lists them all.") from error
+
+
+def default_data_dir() -> Path:
+    """`$XDG_DATA_HOME/cerebro`; for root, a directory that the database's own user can reach."""
+    if named := os.environ.get("CEREBRO_DATA_DIR"):
+        return Path(named)
+    if os.geteuid() == 0 and "XDG_DATA_HOME" not in os.environ:
+        return Path("/var/lib/cerebro")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "cerebro"
+
+
+def default_runtime_dir() -> Path:
+    """A short path: a Unix socket's may have 107 bytes."""
+    if os.geteuid() == 0:
+        return Path("/run/cerebro")
+    if base := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(base) / "cerebro"
+    return Path(f"/tmp/cerebro-{os.geteuid()}")  # noqa: S108  made with mode 0700 and checked for its owner

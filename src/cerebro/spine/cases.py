@@ -1,0 +1,83 @@
+"""Findings that are one story, and what people and Cerebro do about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.findings import Evidence, Severity
+from cerebro.spine.identity import ActionId, CaseId, FindingId, TenantId
+
+
+class CaseState(StrEnum):
+    """Where a case stands. Reopening is a move to `INVESTIGATING`, not a state."""
+
+    OPEN = "open"
+    INVESTIGATING = "investigating"
+    ACTING = "acting"
+    VERIFYING = "verifying"
+    RESOLVED = "resolved"
+    ESCALATED = "escalated"
+    CLOSED = "closed"
+
+
+S = CaseState
+MOVES: Mapping[CaseState, frozenset[CaseState]] = {
+    S.OPEN: frozenset({S.INVESTIGATING, S.ACTING, S.RESOLVED, S.ESCALATED, S.CLOSED}),
+    S.INVESTIGATING: frozenset({S.ACTING, S.RESOLVED, S.ESCALATED, S.CLOSED}),
+    S.ACTING: frozenset({S.VERIFYING, S.INVESTIGATING, S.ESCALATED, S.RESOLVED, S.CLOSED}),
+    S.VERIFYING: frozenset({S.RESOLVED, S.INVESTIGATING, S.ESCALATED, S.CLOSED}),
+    S.RESOLVED: frozenset({S.INVESTIGATING, S.CLOSED}),
+    S.ESCALATED: frozenset({S.INVESTIGATING, S.ACTING, S.RESOLVED, S.CLOSED}),
+    S.CLOSED: frozenset(),
+}
+LIVE = frozenset(CaseState) - {CaseState.RESOLVED, CaseState.CLOSED}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One explanation and its share of the blame; the shares of a case sum to at most 1."""
+
+    entity: EntityKey
+    kind: str  # resource dependency deploy config data capacity network code external unknown
+    share: float  # 0 … 1
+    rank: int  # 1 is the likeliest
+    explanation: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a case's timeline: who did what, when. Only ever added."""
+
+    at_ms: int
+    actor: str  # "cerebro" or a user's login
+    kind: str  # opened finding_joined cleared acknowledged assigned commented silenced resolved reopened closed …
+    text: str
+    reference: str = ""  # the finding or action concerned
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Findings that are one story, and what is being done about it."""
+
+    id: CaseId
+    tenant: TenantId
+    state: CaseState
+    severity: Severity
+    title: str
+    opened_ms: int
+    updated_ms: int
+    entities: tuple[EntityKey, ...]
+    findings: tuple[FindingId, ...]
+    active_keys: tuple[str, ...] = ()  # dedup keys of findings that have not cleared
+    timeline: tuple[Entry, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    actions: tuple[ActionId, ...] = ()
+    impact: str = ""
+    objective: str = ""
+    assignee: str = ""
+    acknowledged_by: str = ""
+    cleared_ms: int = 0  # when the last active finding cleared; 0 while one is active
+    resolved_ms: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
