@@ -1,0 +1,1 @@
+"""You type; it prints."""

@@ -175,3 +175,8 @@ def default_runtime_dir() -> Path:
     if base := os.environ.get("XDG_RUNTIME_DIR"):
         return Path(base) / "cerebro"
     return Path(f"/tmp/cerebro-{os.geteuid()}")  # noqa: S108  made with mode 0700 and checked for its owner
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """This process's environment with `extra` over it, for a child to be started with."""
+    return os.environ | extra

@@ -1,0 +1,1 @@
+"""The figures the product answers to, each measured by one command: `cerebro bench NAME --json`."""

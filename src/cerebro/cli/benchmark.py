@@ -1,0 +1,72 @@
+"""`cerebro bench`: measure, print, write down."""
+
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+from cerebro.cli.bench.figure import Figure
+from cerebro.cli.out import complain, say, table
+from cerebro.spine.errors import Invalid
+
+NAMES = ("decode", "detector", "store", "start", "ingest", "freshness", "api")
+PAGE = Path("docs/reference/performance.md")
+
+
+def run(name: str, *, as_lines: bool, write: bool) -> int:
+    """Run one benchmark or all; 0 when every figure reaches its floor, 1 when one does not.
+
+    Raises:
+        Invalid: There is no benchmark of that name.
+    """
+    if name not in (*NAMES, "all"):
+        raise Invalid(f"There is no benchmark {name!r}.", f"Choose one of: all, {', '.join(NAMES)}.")
+    figures: list[Figure] = []
+    for each in NAMES if name == "all" else (name,):
+        complain(f"measuring {each} …")
+        measure: Callable[[], Sequence[Figure]] = import_module(f"cerebro.cli.bench.{each}").run
+        figures += measure()
+    _show(figures, as_lines=as_lines)
+    if write:
+        _write(figures)
+    return int(any(figure.verdict == "missed" for figure in figures))
+
+
+def _show(figures: Sequence[Figure], *, as_lines: bool) -> None:
+    if as_lines:
+        for figure in figures:
+            say(json.dumps(asdict(figure)))
+        return
+    rows = [[f.name, f"{f.value:,.4g}", f.unit, f"{f.floor:,.4g}", f"{f.goal:,.4g}", f.verdict] for f in figures]
+    table(["figure", "measured", "unit", "floor", "goal", "reached"], rows, "Nothing was measured.")
+
+
+def _write(figures: Sequence[Figure]) -> None:
+    known = _read() | {figure.name: asdict(figure) | {"verdict": figure.verdict} for figure in figures}
+    lines = [
+        "# Performance",
+        "",
+        "Each figure is measured by `cerebro bench NAME`; `cerebro bench all --write` writes this page. The last machine had "
+        f"{os.cpu_count()} cores ({platform.machine()}), the load generator beside Cerebro on the same cores.",
+        "",
+        "| figure | measured | unit | floor | goal | reached |",
+        "|---|---:|---|---:|---:|---|",
+    ]
+    lines += [
+        f"| {f['name']} | {f['value']:,.4g} | {f['unit']} | {f['floor']:,.4g} | {f['goal']:,.4g} | {f['verdict']} |"
+        for f in known.values()
+    ]
+    lines += ["", f"<!-- figures {json.dumps(list(known.values()))} -->", ""]
+    PAGE.write_text("\n".join(lines))
+
+
+def _read() -> dict[str, Mapping[str, object]]:
+    """The figures that the page holds already, so that one benchmark renews its own rows only."""
+    if not PAGE.exists():
+        return {}
+    text = PAGE.read_text()
+    start, end = text.find("<!-- figures "), text.rfind(" -->")
+    return {f["name"]: f for f in json.loads(text[start + 13 : end])} if start >= 0 else {}

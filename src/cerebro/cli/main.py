@@ -1,0 +1,70 @@
+"""`cerebro`: the command line. Each command imports what it needs when it runs, so that help is instant."""
+
+from typing import Annotated
+
+import typer
+
+from cerebro.cli import ask, people, serve
+from cerebro.cli.out import failures, say
+
+app = typer.Typer(
+    name="cerebro",
+    help="One brain for the operation of a high-load business.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(people.users, name="user")
+app.add_typer(people.keys, name="key")
+app.add_typer(people.audit, name="audit")
+serve.register(app)
+ask.register(app)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="Which; `all` for every one.")] = "all",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a figure, a line each.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Put the figures into docs/reference/performance.md.")] = False,
+) -> None:
+    """Measure the figures that the product answers to, on this machine."""
+    from cerebro.cli import benchmark
+
+    with failures():
+        raise SystemExit(benchmark.run(name, as_lines=json, write=write))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at everything that can be wrong, and say how to mend each."""
+    from cerebro.cli import doctor as examination
+
+    with failures():
+        raise SystemExit(examination.run())
+
+
+@app.command("new-agent")
+def new_agent(name: Annotated[str, typer.Argument(help="One word, lower case.")]) -> None:
+    """Write the rooms of a new agent."""
+    from cerebro.cli import rooms
+
+    with failures():
+        rooms.write(name)
+
+
+@app.command()
+def version() -> None:
+    """The version of Cerebro."""
+    from cerebro import __version__
+
+    say(__version__)
+
+
+def main() -> None:
+    """The entry point of the `cerebro` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
