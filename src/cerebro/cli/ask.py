@@ -55,7 +55,9 @@ def cases(
             [item["id"], SEVERITIES[item["severity"]], item["state"], moment(item["opened_ms"]), item["title"]]
             for item in sorted(answer["items"], key=lambda item: (-item["severity"], -item["opened_ms"]))
         ]
-        table(["case", "severity", "state", "since", "what"], rows, "No open case. `cerebro cases --all` shows past ones.")
+        table(
+            ["case", "severity", "state", "since", "what"], rows, "No open case. `cerebro cases --all` shows past ones."
+        )
 
 
 def case(
@@ -92,8 +94,15 @@ def findings(
         if json:
             as_json(answer)
             return
-        rows = [[moment(i["seen_ms"]), *row_of(i, "agent", "kind"), f"{i['p_value']:.1e}", i["title"]] for i in answer["items"]]
-        table(["seen", "agent", "kind", "p", "what"], rows, "No findings yet: a series is judged once it has shown itself.")
+        rows = [
+            [moment(i["seen_ms"]), *row_of(i, "agent", "kind"), f"{i['p_value']:.1e}", i["title"]]
+            for i in answer["items"]
+        ]
+        table(
+            ["seen", "agent", "kind", "p", "what"],
+            rows,
+            "No findings yet: a series is judged once it has shown itself.",
+        )
 
 
 def client(url: str, key: str) -> Any:

@@ -61,18 +61,22 @@ def list_keys(url: Url = "", key: Key = "", json: Json = False) -> None:
 @keys.command("add")
 def add_key(
     name: str,
-    scope: Annotated[list[str], typer.Option(help="ingest, read, respond, operate or admin; may be repeated.")] = ["ingest"],  # noqa: B006  typer reads it, never changes it
+    scope: Annotated[
+        list[str] | None, typer.Option(help="ingest (when none is named), read, respond, operate or admin; repeatable.")
+    ] = None,
     url: Url = "",
     key: Key = "",
 ) -> None:
     """Make a key; its secret is printed once."""
     with failures():
-        answer = client(url, key).post("/api/v1/keys", {"name": name, "scopes": scope})
+        answer = client(url, key).post("/api/v1/keys", {"name": name, "scopes": scope or ["ingest"]})
         say(str(answer["key"]))
 
 
 @keys.command("revoke")
-def revoke_key(prefix: Annotated[str, typer.Argument(help="As `cerebro key list` prints it.")], url: Url = "", key: Key = "") -> None:
+def revoke_key(
+    prefix: Annotated[str, typer.Argument(help="As `cerebro key list` prints it.")], url: Url = "", key: Key = ""
+) -> None:
     """End a key; it is refused within seconds."""
     with failures():
         client(url, key).delete(f"/api/v1/keys/{prefix}")

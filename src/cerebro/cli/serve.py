@@ -54,7 +54,9 @@ def status(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fals
 
 
 def run_role(
-    roles: Annotated[str, typer.Argument(help="One role or several with commas: store, collector, console, recorder, …")],
+    roles: Annotated[
+        str, typer.Argument(help="One role or several with commas: store, collector, console, recorder, …")
+    ],
 ) -> None:
     """Run one role in this process; the engines must be there."""
     from cerebro import app

@@ -1,0 +1,1 @@
+"""The blueprint, and what is generated from it."""

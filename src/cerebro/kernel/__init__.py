@@ -1,0 +1,1 @@
+"""The ports, their drivers, and everything that knows an operating system."""

@@ -112,15 +112,37 @@ class AccessSettings(Branch):
     login_attempts_max: int = Field(10, description="Failed logins of one name in 15 minutes before a pause.")
 
 
+def default_data_dir() -> Path:
+    """`$XDG_DATA_HOME/cerebro`; for root, a directory that the database's own user can reach."""
+    if named := os.environ.get("CEREBRO_DATA_DIR"):
+        return Path(named)
+    if os.geteuid() == 0 and "XDG_DATA_HOME" not in os.environ:
+        return Path("/var/lib/cerebro")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "cerebro"
+
+
+def default_runtime_dir() -> Path:
+    """A short path: a Unix socket's may have 107 bytes."""
+    if os.geteuid() == 0:
+        return Path("/run/cerebro")
+    if base := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(base) / "cerebro"
+    return Path(f"/tmp/cerebro-{os.geteuid()}")  # noqa: S108  made with mode 0700 and checked for its owner
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="CEREBRO_", env_nested_delimiter="__", nested_model_default_partial_update=True
+        frozen=True,
+        extra="forbid",
+        env_prefix="CEREBRO_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
     )
 
-    data_dir: Path = Field(default_factory=lambda: default_data_dir(), description="Everything that is kept.")
-    runtime_dir: Path = Field(default_factory=lambda: default_runtime_dir(), description="Sockets; a short path.")
+    data_dir: Path = Field(default_factory=default_data_dir, description="Everything that is kept.")
+    runtime_dir: Path = Field(default_factory=default_runtime_dir, description="Sockets; a short path.")
     config: Path | None = Field(None, description="The TOML file with settings.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
     http: HttpSettings = HttpSettings()
@@ -157,24 +179,6 @@ def load_settings() -> Settings:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise Invalid(f"The settings do not fit: {faults}.", "docs/reference/settings.md lists them all.") from error
-
-
-def default_data_dir() -> Path:
-    """`$XDG_DATA_HOME/cerebro`; for root, a directory that the database's own user can reach."""
-    if named := os.environ.get("CEREBRO_DATA_DIR"):
-        return Path(named)
-    if os.geteuid() == 0 and "XDG_DATA_HOME" not in os.environ:
-        return Path("/var/lib/cerebro")
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "cerebro"
-
-
-def default_runtime_dir() -> Path:
-    """A short path: a Unix socket's may have 107 bytes."""
-    if os.geteuid() == 0:
-        return Path("/run/cerebro")
-    if base := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(base) / "cerebro"
-    return Path(f"/tmp/cerebro-{os.geteuid()}")  # noqa: S108  made with mode 0700 and checked for its owner
 
 
 def child_environment(**extra: str) -> dict[str, str]:

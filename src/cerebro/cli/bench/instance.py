@@ -38,8 +38,13 @@ class Instance:
         """
         done = subprocess.run(  # noqa: S603  our own command with our own words
             [sys.executable, "-m", "cerebro.cli.main", *arguments],
-            env=self.environment, capture_output=True, text=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
         if done.returncode:
             raise Unavailable(f"cerebro {' '.join(arguments)} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
         return done.stdout
