@@ -58,6 +58,20 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """What a case last heard of one trouble: the findings that share a dedup key."""
+
+    key: str
+    finding: FindingId  # that raised it last
+    entity: EntityKey
+    severity: Severity
+    title: str
+    at_ms: int  # its earliest onset
+    seen_ms: int  # when it was last raised or cleared
+    cleared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """Findings that are one story, and what is being done about it."""
 
@@ -81,3 +95,7 @@ class Case:
     cleared_ms: int = 0  # when the last active finding cleared; 0 while one is active
     resolved_ms: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+    signals: tuple[Signal, ...] = ()  # by key; `active_keys` are those of them that have not cleared
+    began_ms: int = 0  # the earliest onset of its findings
+    last_ms: int = 0  # when the latest trouble of it was seen
+    finding_count: int = 0  # `findings` names the first ones only
