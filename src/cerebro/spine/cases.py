@@ -62,13 +62,14 @@ class Signal:
     """What a case last heard of one trouble: the findings that share a dedup key."""
 
     key: str
-    finding: FindingId  # that raised it last
+    finding: FindingId  # that raised it last; severity and title are that one's
     entity: EntityKey
     severity: Severity
     title: str
     at_ms: int  # its earliest onset
-    seen_ms: int  # when it was last raised or cleared
-    cleared: bool = False
+    raised_ms: int  # when it was last seen
+    cleared_ms: int = 0  # when it was last seen to be over; 0 for never
+    cleared: bool = False  # over, and not raised since
 
 
 @dataclass(frozen=True, slots=True)
