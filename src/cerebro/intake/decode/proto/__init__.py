@@ -1,0 +1,1 @@
+"""Messages compiled from public wire formats."""
