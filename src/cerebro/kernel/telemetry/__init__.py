@@ -1,0 +1,1 @@
+"""Telemetry in ClickHouse: the port, its drivers, the embedded store, the tables and the recorder."""
