@@ -1,0 +1,278 @@
+"""The life of a case: what findings, time and people do to it. Values in, values out.
+
+What a case holds of a trouble, a `Signal`, is the latest of what was said of it, whatever the
+order it was said in; severity, title and entities follow from the signals alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from enum import StrEnum
+
+from cerebro.casework.correlate import Limits
+from cerebro.spine.cases import LIVE, MOVES, Case, CaseState, Entry, Signal
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.findings import Finding, Severity
+from cerebro.spine.identity import CaseId
+
+CEREBRO = "cerebro"
+FINDINGS_MAX = 500  # named by a case; the findings beyond carry the case's id, and are counted
+SIGNAL_ENTRIES_MAX = 300  # lines that findings may add to a timeline; people and changes of state always may
+TIMELINE_MAX = 2000
+TEXT_CHARS_MAX = 4000
+TITLE_CHARS_MAX = 300
+CALM_REOPENINGS = 3  # from the next on, a flapping case must hold twice as long each time
+OF_SIGNALS = frozenset({"finding_joined", "cleared", "returned"})
+
+
+class Refusal(StrEnum):
+    """Why a case stays as it is, in the words that its reader sees."""
+
+    CLOSED = "The case is closed; a closed case stays as it is."
+    ALREADY_ACKNOWLEDGED = "The case is acknowledged already."
+    ALREADY_ASSIGNED = "The case is assigned to that person already."
+    NOT_ENDED = "Only a resolved case can be reopened; this one is under way."
+    EMPTY = "There is nothing in it."
+    TIMELINE_FULL = "The case's timeline is full; open a new case."
+
+
+def opened(case_id: CaseId, finding: Finding, reason: str, now_ms: int) -> Case:
+    """A new case of one finding."""
+    empty = Case(
+        id=case_id,
+        tenant=finding.tenant,
+        state=CaseState.OPEN,
+        severity=finding.severity,
+        title="",
+        opened_ms=now_ms,
+        updated_ms=now_ms,
+        entities=(),
+        findings=(),
+        began_ms=finding.at_ms,
+        last_ms=finding.seen_ms,
+    )
+    case = _with_finding(empty, finding)
+    return _noted(case, now_ms, CEREBRO, "opened", f"{case.title}. {reason}", reference=finding.id)
+
+
+def joined(case: Case, finding: Finding, reason: str, now_ms: int) -> Case:
+    """The case with the finding in it; one that was resolved is under investigation again."""
+    if finding.id in case.findings:
+        return case
+    before = signal_of(case, finding.dedup_key)
+    after = _with_finding(case, finding)
+    kind = "finding_joined" if before is None or not before.cleared else "returned"
+    after = _noted(after, now_ms, CEREBRO, kind, f"{_line(finding.title)}. {reason}", reference=finding.id)
+    if case.state is CaseState.RESOLVED and after.active_keys:
+        after = replace(moved(after, CaseState.INVESTIGATING), resolved_ms=0)
+        after = _noted(after, now_ms, CEREBRO, "reopened", f"Reopened: {_line(finding.title)}.", reference=finding.id)
+    if after.severity > case.severity:
+        text = f"Severity rose from {case.severity.name.lower()} to {after.severity.name.lower()}."
+        after = _noted(after, now_ms, CEREBRO, "severity_rose", text, reference=finding.id)
+    return after
+
+
+def cleared(case: Case, finding: Finding, now_ms: int) -> Case:
+    """The case once a signal of it is back to its usual self."""
+    signal = signal_of(case, finding.dedup_key)
+    if signal is None or finding.seen_ms <= signal.cleared_ms or case.state is CaseState.CLOSED:
+        return case
+    told = replace(signal, cleared_ms=finding.seen_ms, cleared=0 < finding.seen_ms >= signal.raised_ms)
+    after = _with_signals(case, [*(s for s in case.signals if s.key != signal.key), told])
+    if not told.cleared or signal.cleared:
+        return after
+    left = len(after.active_keys)
+    rest = (
+        f"{left} more signal{'s are' if left > 1 else ' is'} still off."
+        if left
+        else "No signal of the case is off any more."
+    )
+    return _noted(after, now_ms, CEREBRO, "cleared", f"Over: {_line(finding.title)}. {rest}", reference=finding.id)
+
+
+def merged(case: Case, other: Case, now_ms: int) -> tuple[Case, Case]:
+    """The case with all of the other, and the other, closed and pointing to it."""
+    findings = tuple(dict.fromkeys(case.findings + other.findings))[:FINDINGS_MAX]
+    after = replace(
+        case,
+        findings=findings,
+        finding_count=case.finding_count + other.finding_count,
+        began_ms=min(case.began_ms, other.began_ms),
+        last_ms=max(case.last_ms, other.last_ms),
+        acknowledged_by=case.acknowledged_by or other.acknowledged_by,
+        assignee=case.assignee or other.assignee,
+        actions=case.actions + other.actions,
+    )
+    if case.state is CaseState.OPEN and other.acknowledged_by:
+        after = moved(after, CaseState.INVESTIGATING)
+    after = _with_signals(after, _latest([*case.signals, *other.signals]))
+    lines = sorted(case.timeline + other.timeline, key=lambda entry: entry.at_ms)[: TIMELINE_MAX - 1]
+    after = replace(after, timeline=tuple(lines))
+    after = _noted(
+        after, now_ms, CEREBRO, "merged", f"Merged with “{other.title}”: they are one story.", reference=other.id
+    )
+    gone = replace(moved(other, CaseState.CLOSED), labels={**other.labels, "merged_into": case.id})
+    return after, _noted(gone, now_ms, CEREBRO, "merged", f"Merged into “{case.title}”.", reference=case.id)
+
+
+def settled(case: Case, now_ms: int, limits: Limits) -> Case:
+    """The case resolved, when every signal of it has been quiet for long enough; else as it was."""
+    if not may_settle(case) or now_ms - case.cleared_ms < hold_ms(case, limits):
+        return case
+    after = replace(moved(case, CaseState.RESOLVED), resolved_ms=now_ms)
+    quiet_s = (now_ms - case.cleared_ms) / 1000
+    return _noted(
+        after, now_ms, CEREBRO, "resolved", f"Resolved by itself: every signal has been quiet for {quiet_s:.0f} s."
+    )
+
+
+def may_settle(case: Case) -> bool:
+    """Whether only time stands between the case and its resolution."""
+    return case.state in LIVE and not case.active_keys and case.cleared_ms > 0
+
+
+def hold_ms(case: Case, limits: Limits) -> int:
+    """How long the case's signals must stay quiet. A case that flaps must hold longer each time, up to 32 times."""
+    reopenings = sum(entry.kind == "reopened" for entry in case.timeline)
+    return limits.hold_ms << min(max(reopenings - CALM_REOPENINGS, 0), 5)
+
+
+def acknowledged(case: Case, by: str, now_ms: int) -> Case | Refusal:
+    """Someone looks at the case."""
+    if case.state is CaseState.CLOSED:
+        return Refusal.CLOSED
+    if case.acknowledged_by:
+        return Refusal.ALREADY_ACKNOWLEDGED
+    after = replace(case, acknowledged_by=by)
+    if case.state is CaseState.OPEN:
+        after = moved(after, CaseState.INVESTIGATING)
+    return _noted(after, now_ms, by, "acknowledged", f"{by} looks at it.")
+
+
+def assigned(case: Case, assignee: str, by: str, now_ms: int) -> Case | Refusal:
+    """The case is someone's; an empty assignee makes it nobody's."""
+    if case.state is CaseState.CLOSED:
+        return Refusal.CLOSED
+    if case.assignee == assignee:
+        return Refusal.ALREADY_ASSIGNED
+    text = f"Assigned to {assignee}." if assignee else f"No longer assigned to {case.assignee}."
+    return _noted(replace(case, assignee=assignee), now_ms, by, "assigned", text)
+
+
+def commented(case: Case, text: str, by: str, now_ms: int) -> Case | Refusal:
+    """What someone has to say; closed cases too can be commented on."""
+    if not text.strip():
+        return Refusal.EMPTY
+    if len(case.timeline) >= TIMELINE_MAX:
+        return Refusal.TIMELINE_FULL
+    return _noted(case, now_ms, by, "commented", text.strip()[:TEXT_CHARS_MAX])
+
+
+def closed(case: Case, text: str, by: str, now_ms: int) -> Case | Refusal:
+    """The case is over for good; findings that come later open another."""
+    if case.state is CaseState.CLOSED:
+        return Refusal.CLOSED
+    said = text.strip()[:TEXT_CHARS_MAX]
+    return _noted(moved(case, CaseState.CLOSED), now_ms, by, "closed", f"Closed: {said}" if said else "Closed.")
+
+
+def reopened(case: Case, text: str, by: str, now_ms: int) -> Case | Refusal:
+    """A resolved case is looked into again. It then waits for a person, or for a signal to come and go."""
+    if case.state is CaseState.CLOSED:
+        return Refusal.CLOSED
+    if case.state is not CaseState.RESOLVED:
+        return Refusal.NOT_ENDED
+    said = text.strip()[:TEXT_CHARS_MAX]
+    after = replace(moved(case, CaseState.INVESTIGATING), resolved_ms=0, cleared_ms=0)
+    return _noted(after, now_ms, by, "reopened", f"Reopened: {said}" if said else "Reopened.")
+
+
+def silenced(case: Case, text: str, by: str, now_ms: int, silence_id: str) -> Case | Refusal:
+    """The timeline tells that the case's entities are silenced; the case itself goes on."""
+    if case.state is CaseState.CLOSED:
+        return Refusal.CLOSED
+    return _noted(case, now_ms, by, "silenced", text, reference=silence_id)
+
+
+def moved(case: Case, state: CaseState) -> Case:
+    """The case in another state; only ever along `MOVES`."""
+    assert state in MOVES[case.state], f"{case.state} does not lead to {state}"
+    return replace(case, state=state)
+
+
+def signal_of(case: Case, key: str) -> Signal | None:
+    """What the case last heard of one trouble."""
+    return next((signal for signal in case.signals if signal.key == key), None)
+
+
+def _with_finding(case: Case, finding: Finding) -> Case:
+    told = Signal(
+        key=finding.dedup_key,
+        finding=finding.id,
+        entity=finding.entity,
+        severity=finding.severity,
+        title=_line(finding.title),
+        at_ms=finding.at_ms,
+        raised_ms=finding.seen_ms,
+    )
+    case = replace(
+        case,
+        findings=(*case.findings, finding.id) if len(case.findings) < FINDINGS_MAX else case.findings,
+        finding_count=case.finding_count + 1,
+        began_ms=min(case.began_ms, finding.at_ms),
+        last_ms=max(case.last_ms, finding.seen_ms),
+    )
+    return _with_signals(case, _latest([*case.signals, told]))
+
+
+def _with_signals(case: Case, signals: Iterable[Signal]) -> Case:
+    """The case, with what follows from its signals brought up to them."""
+    signals = tuple(sorted(signals, key=lambda signal: signal.key))
+    active = tuple(signal for signal in signals if not signal.cleared)
+    telling = sorted(active or signals, key=lambda signal: (-signal.severity, signal.at_ms, signal.key))
+    others = f" (and {len(telling) - 1} more)" if len(telling) > 1 else ""
+    by_onset = sorted(signals, key=lambda signal: (signal.at_ms, signal.entity))
+    return replace(
+        case,
+        signals=signals,
+        active_keys=tuple(signal.key for signal in active),
+        severity=Severity(telling[0].severity),
+        title=telling[0].title + others,
+        entities=_distinct(signal.entity for signal in by_onset),
+        cleared_ms=0 if active else max(signal.cleared_ms for signal in signals),
+    )
+
+
+def _latest(signals: Iterable[Signal]) -> list[Signal]:
+    """One signal a key: the last raise, the last clearing, the earliest onset."""
+    by_key: dict[str, Signal] = {}
+    for signal in signals:
+        other = by_key.get(signal.key, signal)
+        last = max(signal, other, key=lambda s: (s.raised_ms, s.finding))
+        cleared_ms = max(signal.cleared_ms, other.cleared_ms)
+        by_key[signal.key] = replace(
+            last,
+            at_ms=min(signal.at_ms, other.at_ms),
+            cleared_ms=cleared_ms,
+            cleared=0 < cleared_ms >= last.raised_ms,
+        )
+    return list(by_key.values())
+
+
+def _distinct(entities: Iterable[EntityKey]) -> tuple[EntityKey, ...]:
+    return tuple(dict.fromkeys(entities))
+
+
+def _noted(case: Case, at_ms: int, actor: str, kind: str, text: str, *, reference: str = "") -> Case:
+    case = replace(case, updated_ms=max(case.updated_ms, at_ms))
+    of_signals = sum(entry.kind in OF_SIGNALS for entry in case.timeline) if kind in OF_SIGNALS else 0
+    if of_signals > SIGNAL_ENTRIES_MAX or len(case.timeline) >= TIMELINE_MAX:
+        return case
+    if of_signals == SIGNAL_ENTRIES_MAX:
+        text = "Further findings belong to the case, but are no longer listed here one by one."
+    entry = Entry(at_ms=at_ms, actor=actor, kind=kind, text=text, reference=reference)
+    return replace(case, timeline=(*case.timeline, entry))
+
+
+def _line(title: str) -> str:
+    """A finding's title as one line of bounded length, without its full stop."""
+    return " ".join(title.split())[:TITLE_CHARS_MAX].rstrip(".")
