@@ -51,6 +51,10 @@ class EngineSettings(Branch):
     store_memory_bytes_max: int = Field(1_200_000_000, description="Memory the embedded ClickHouse may use.")
     query_memory_bytes_max: int = Field(600_000_000, description="Memory one query may use.")
     query_timeout_s: float = Field(30.0, description="Seconds one query may take.")
+    nats_program: Path | None = Field(None, description="A NATS server program to use instead of the wheel's.")
+    postgres_programs: Path | None = Field(None, description="Directory of `postgres` and `initdb`, not the wheel's.")
+    nats_replicas: int = Field(1, ge=1, le=5, description="Copies of every stream; 3 on a cluster of three or more.")
+    disk_free_bytes_min: int = Field(256 * MIB, description="Less free disk than this, and the bus takes nothing in.")
 
 
 class RetentionSettings(Branch):
@@ -184,3 +188,13 @@ def load_settings() -> Settings:
 def child_environment(**extra: str) -> dict[str, str]:
     """This process's environment with `extra` over it, for a child to be started with."""
     return os.environ | extra
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment with exactly these settings in it, for a child of ours."""
+    branches = settings.model_dump(mode="json")
+    named = {f"CEREBRO_{name.upper()}": value for name, value in branches.items() if not isinstance(value, dict)}
+    for branch, fields in branches.items():
+        if isinstance(fields, dict):
+            named |= {f"CEREBRO_{branch.upper()}__{name.upper()}": value for name, value in fields.items()}
+    return child_environment(**{name: str(value) for name, value in named.items() if value is not None})
