@@ -1,0 +1,1 @@
+"""Cerebro watches itself: logs, metrics and traces of its own processes."""

