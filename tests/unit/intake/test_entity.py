@@ -41,7 +41,11 @@ def test_an_instance_loses_only_its_port():
     assert host_of_instance("[::1") == "::1"
 
 
-@given(st.dictionaries(st.sampled_from(["service.name", "job", "host.name", "instance", "process.executable.name"]), st.text()))
+@given(
+    st.dictionaries(
+        st.sampled_from(["service.name", "job", "host.name", "instance", "process.executable.name"]), st.text()
+    )
+)
 def test_whatever_the_labels_the_name_is_short_visible_and_never_empty(labels):
     kind, name = entity_of(labels)
 

@@ -1,0 +1,1 @@
+"""What Linux says of itself under /proc: text in, readings out."""
