@@ -1,0 +1,1 @@
+"""The store of record: the port, its drivers and the migrations."""

@@ -24,12 +24,15 @@ class Collection(Generic[T]):
         name: The table.
         type: Of the values; encoded as JSON by msgspec.
         fields: Top-level fields of the value that `find` can filter and order by. A list field
-            (`tuple[str, ...]`) is filtered by containment.
+            (`tuple[str, ...]`) is filtered by containment; an `EntityKey` is compared as its
+            text, `host/web-7`. They are always present and never `None`.
+        unique: Groups of fields that no two values of a tenant may share.
     """
 
     name: str
     type: type[T]
     fields: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,13 @@ class Record(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to look for: every filter must hold; a tuple holds when one of its values does."""
+    """What to look for: every filter must hold; a tuple holds when one of its values does.
+
+    `key` can be filtered by like a field.
+    """
 
     where: Mapping[str, Scalar | tuple[Scalar, ...]]
-    order: str = "key"  # `key` or a field; a leading `-` turns it round; ties go by key
+    order: str = "key"  # `key` or a field; a leading `-` turns it round; ties go by key, the same way round
     after: str = ""  # the `cursor` of the page before
     limit: int = 100
 
@@ -62,15 +68,19 @@ class Page(Generic[T]):
 class Transaction(Protocol):
     """Reads and changes that happen together or not at all."""
 
-    async def load(self, collection: Collection[T], tenant: TenantId, key: str) -> Record[T] | None:
-        """The value of the key, locked until the transaction ends."""
+    async def load(
+        self, collection: Collection[T], tenant: TenantId, key: str, *, lock: bool = True
+    ) -> Record[T] | None:
+        """The value of the key, locked until the transaction ends; `lock=False` only to show it."""
         ...
 
     async def save(self, collection: Collection[T], tenant: TenantId, key: str, value: T, *, version: int) -> int:
         """Store the value and return its new version; `version=0` only creates.
 
         Raises:
-            Conflict: The key has another version, or exists already.
+            Conflict: The key has another version or exists already, or a `unique` group is taken.
+                Nothing was stored; after `version=0` the transaction may go on.
+            Invalid: The value holds what JSON in PostgreSQL cannot: a NUL, or half a surrogate pair.
         """
         ...
 
@@ -79,10 +89,16 @@ class Transaction(Protocol):
         ...
 
     async def find(self, collection: Collection[T], tenant: TenantId, search: Search) -> Page[T]:
-        """One page of the values that match."""
+        """One page of the values that match.
+
+        Raises:
+            Invalid: `after` is not the cursor of a page in this order.
+        """
         ...
 
-    async def count(self, collection: Collection[T], tenant: TenantId, where: Mapping[str, Scalar | tuple[Scalar, ...]]) -> int:
+    async def count(
+        self, collection: Collection[T], tenant: TenantId, where: Mapping[str, Scalar | tuple[Scalar, ...]]
+    ) -> int:
         """How many values match."""
         ...
 
@@ -95,6 +111,7 @@ class Records(Protocol):
 
         Raises:
             Unavailable: The database does not answer, or is failing over. Run the whole transaction again.
+            LimitReached: No room on its disk.
             Conflict: Two transactions crossed. Run the whole transaction again.
         """
         ...

@@ -1,0 +1,3 @@
+-- Vectors live beside what they describe.
+
+CREATE EXTENSION IF NOT EXISTS vector;
