@@ -1,0 +1,263 @@
+"""The only writer of findings, cases and silences. Each call is one transaction, then one word to who listens."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import msgspec
+
+from cerebro.casework import life, metrics, silence
+from cerebro.casework.correlate import Limits, scene
+from cerebro.casework.decide import decide
+from cerebro.casework.lines import case_line, finding_line
+from cerebro.casework.silence import Silence
+from cerebro.casework.store import (
+    CASES,
+    FINDINGS,
+    SILENCES,
+    SILENCES_MAX,
+    TENANTS,
+    KeptCase,
+    KeptFinding,
+    Known,
+    every,
+    keep_case,
+    keep_finding,
+    running_silences,
+)
+from cerebro.casework.unit import WAITING_MAX, Unit
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.records.port import Record, Search, Transaction
+from cerebro.spine.cases import Case
+from cerebro.spine.errors import Conflict, LimitReached, NotFound
+from cerebro.spine.findings import Finding
+from cerebro.spine.identity import SELF_TENANT, CaseId, TenantId
+
+log = get_log(__name__)
+
+ATTEMPTS_MAX = 5  # of a transaction that crosses another
+
+T = TypeVar("T")
+Verb = Callable[[Case], "Case | life.Refusal"]
+Also = Callable[[Transaction], Awaitable[None]]
+
+
+class Stale(Conflict):
+    """The case is another than the one that the caller saw, or does not allow this; asking again is no use."""
+
+
+class Desk:
+    """Where findings are taken in, cases are changed and silences kept.
+
+    Args:
+        kernel: Its records are the truth; its bus carries what has changed to who listens.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._clock = kernel.clock
+        self._settings = kernel.settings.casework
+        self._limits = Limits.of(kernel.settings.casework)
+        self._notifies = bool(kernel.settings.casework.webhook_url)
+        self._known: set[TenantId] = set()
+
+    async def admit(self, tenant: TenantId, findings: Sequence[Finding]) -> Sequence[KeptFinding]:
+        """Bring the findings into their cases, all or none; what was admitted before is passed over.
+
+        Returns:
+            The findings that were new, as they are kept.
+        """
+
+        async def work(transaction: Transaction) -> tuple[list[KeptFinding], list[Case]]:
+            unit = await self._unit(transaction, tenant)
+            await self._know(transaction, tenant)
+            unseen = await unit.unseen(findings)
+            await unit.look_for_clearings(unseen)
+            for finding in unseen:
+                await self._take(unit, finding)
+            new = [row for row, version in unit.rows.values() if version == 0]
+            return new, await unit.save()
+
+        new, changed = await self._atomically(work)
+        self._known.add(tenant)
+        metrics.FINDINGS.labels("repeated").inc(len(findings) - len(new))
+        for row in new:
+            metrics.FINDINGS.labels(_outcome(row)).inc()
+            metrics.FINDING_AGE_SECONDS.observe(max(0, self._clock.now_ms() - row.seen_ms) / 1000)
+            await self._tell(tenant, "finding", finding_line(row, row.case, row.silence))
+        await self._tell_cases(tenant, changed)
+        return new
+
+    async def change(
+        self, tenant: TenantId, case_id: CaseId, verb: Verb, *, version: int | None = None, also: Also | None = None
+    ) -> Record[KeptCase]:
+        """Do to the case what a person asks.
+
+        Args:
+            verb: From the case as it is to the case as it shall be, or to the reason why not.
+            version: The one that the person saw; `None` when they do not mind which.
+            also: Happens in the same transaction, or the change does not.
+
+        Raises:
+            NotFound: The tenant has no such case.
+            Stale: It has another version, or the verb refused.
+        """
+
+        async def work(transaction: Transaction) -> tuple[Case, int, list[Case]]:
+            unit = await self._unit(transaction, tenant)
+            case = await unit.case(case_id)
+            if case is None:
+                raise NotFound(f"There is no case {case_id}.")
+            if version is not None and version != unit.version(case_id):
+                raise Stale(f"Someone else changed case {case_id} first.", "Load it again, and decide again.")
+            after = verb(case)
+            if isinstance(after, life.Refusal):
+                raise Stale(after.value)
+            await unit.put(after)
+            if also:
+                await also(transaction)
+            return after, unit.version(case_id), await unit.save()
+
+        after, before_version, changed = await self._atomically(work)
+        await self._tell_cases(tenant, changed)
+        return Record(after.id, keep_case(after), before_version + bool(changed))
+
+    async def silence(self, wanted: Silence, also: Also | None = None) -> Silence:
+        """Keep the silence from its start on.
+
+        Raises:
+            Invalid: It covers everything, or lasts too long.
+            LimitReached: As many run as a tenant may have.
+        """
+        kept = silence.asked(wanted, self._settings.silence_s_max)
+
+        async def work(transaction: Transaction) -> None:
+            if await transaction.count(SILENCES, kept.tenant, {"live": True}) >= SILENCES_MAX:
+                raise LimitReached(f"{SILENCES_MAX} silences run already.", "End some of them first.")
+            await self._know(transaction, kept.tenant)
+            await transaction.save(SILENCES, kept.tenant, kept.id, kept, version=0)
+            if also:
+                await also(transaction)
+
+        await self._atomically(work)
+        self._known.add(kept.tenant)
+        return kept
+
+    async def end_silence(self, tenant: TenantId, silence_id: str, also: Also | None = None) -> None:
+        """The silence is over: what it held back and still stands is told now.
+
+        Raises:
+            NotFound: The tenant has no such silence running.
+        """
+
+        async def work(transaction: Transaction) -> list[Case]:
+            record = await transaction.load(SILENCES, tenant, silence_id)
+            if record is None or not record.value.live:
+                raise NotFound(f"There is no silence {silence_id} running.")
+            over = replace(record.value, live=False, until_ms=min(record.value.until_ms, self._clock.now_ms()))
+            await transaction.save(SILENCES, tenant, silence_id, over, version=record.version)
+            if also:
+                await also(transaction)
+            unit = await self._unit(transaction, tenant)
+            await self._release(unit, silence_id)
+            return await unit.save()
+
+        await self._tell_cases(tenant, await self._atomically(work))
+
+    async def sweep(self, tenant: TenantId) -> None:
+        """Do what is due by time alone: resolve the cases that have been quiet, end the silences that are over."""
+        async with self._kernel.records.transaction() as transaction:
+            settling = [record.value async for record in every(transaction, CASES, tenant, Search({"settling": True}))]
+            silences = await running_silences(transaction, tenant)
+        now_ms = self._clock.now_ms()
+        for case in settling:
+            if life.settled(case, now_ms, self._limits) != case:
+                await self._settle(tenant, case.id)
+        for each in silences:
+            if each.until_ms <= now_ms:
+                await self._expire(tenant, each)
+
+    async def _settle(self, tenant: TenantId, case_id: CaseId) -> None:
+        def verb(case: Case) -> Case:
+            return life.settled(case, self._clock.now_ms(), self._limits)
+
+        try:
+            record = await self.change(tenant, case_id, verb)
+        except NotFound:
+            return
+        log.info("case_resolved", tenant=tenant, case_id=case_id, state=record.value.state.value)
+
+    async def _expire(self, tenant: TenantId, over: Silence) -> None:
+        try:
+            await self.end_silence(tenant, over.id)
+        except NotFound:
+            return  # someone ended it between our look and now
+        log.info("silence_ended", tenant=tenant, silence_id=over.id)
+
+    async def _unit(self, transaction: Transaction, tenant: TenantId) -> Unit:
+        unit = Unit(transaction, tenant, self._clock.now_ms(), self._limits, self._notifies)
+        unit.silences = await running_silences(transaction, tenant)
+        return unit
+
+    async def _take(self, unit: Unit, finding: Finding) -> None:
+        """Put one finding where it belongs."""
+        quiet = None if finding.cleared else silence.covering(unit.silences, finding, unit.now_ms)
+        if quiet:
+            unit.write(keep_finding(finding, silence=quiet.id))
+            return
+        made = decide(
+            finding,
+            await unit.cases_of(scene(finding.entity)),
+            [] if finding.cleared else unit.waiting(finding.dedup_key),
+            self._limits,
+            now_ms=unit.now_ms,
+            new_id=self._clock.new_id,
+        )
+        for case in made.changed:
+            await unit.put(case)
+        unit.write(keep_finding(finding, made.case))
+        for claimed in made.claimed:
+            unit.write(keep_finding(claimed, made.case))
+
+    async def _release(self, unit: Unit, silence_id: str) -> None:
+        """Take in what a silence held back, unless it has cleared since or another silence covers it."""
+        held = Search({"silence": silence_id, "case": ""}, order="seen_ms", limit=WAITING_MAX)
+        page = await unit.transaction.find(FINDINGS, unit.tenant, held)
+        await unit.look_for_clearings([record.value for record in page.records])
+        for record in page.records:
+            row = record.value
+            if all(clearing.seen_ms < row.seen_ms for clearing in unit.waiting(row.dedup_key)):
+                unit.rows[row.mark] = row, record.version
+                await self._take(unit, row)
+
+    async def _know(self, transaction: Transaction, tenant: TenantId) -> None:
+        if tenant in self._known or await transaction.load(TENANTS, SELF_TENANT, tenant):
+            return
+        await transaction.save(TENANTS, SELF_TENANT, tenant, Known(tenant), version=0)
+
+    async def _atomically(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """The work in one transaction, again when it crossed another one."""
+        for _ in range(ATTEMPTS_MAX - 1):
+            try:
+                async with self._kernel.records.transaction() as transaction:
+                    return await work(transaction)
+            except Stale:
+                raise
+            except Conflict as error:
+                log.debug("transaction_crossed", detail=error.detail)
+        async with self._kernel.records.transaction() as transaction:
+            return await work(transaction)
+
+    async def _tell_cases(self, tenant: TenantId, changed: Sequence[Case]) -> None:
+        for case in changed:
+            await self._tell(tenant, "case", case_line(case))
+
+    async def _tell(self, tenant: TenantId, kind: str, line: object) -> None:
+        await self._kernel.bus.broadcast(f"live.{tenant}.{kind}", msgspec.json.encode(line))
+
+
+def _outcome(row: KeptFinding) -> str:
+    if row.silence:
+        return "silenced"
+    return ("cleared" if row.cleared else "joined") if row.case else "waiting"

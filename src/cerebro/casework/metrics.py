@@ -1,0 +1,17 @@
+"""What casework counts."""
+
+from prometheus_client import Counter, Histogram
+
+FINDINGS = Counter("cerebro_casework_findings_total", "Findings read, by what became of them.", ["outcome"])
+CHANGES = Counter("cerebro_casework_changes_total", "Changes of cases, by their kind in the timeline.", ["kind"])
+BATCH_SECONDS = Histogram(
+    "cerebro_casework_batch_seconds",
+    "Time to bring one batch of findings into the store of record.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+FINDING_AGE_SECONDS = Histogram(
+    "cerebro_casework_finding_age_seconds",
+    "Time from an agent being sure to the finding being in its case.",
+    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 300),
+)
+NOTICES = Counter("cerebro_casework_notices_total", "Attempts to tell someone outside of a change.", ["outcome"])

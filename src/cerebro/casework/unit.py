@@ -1,0 +1,131 @@
+"""What one transaction of casework loads, changes and writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cerebro.casework import metrics, notify, silence
+from cerebro.casework.correlate import Limits, scene
+from cerebro.casework.silence import Silence
+from cerebro.casework.store import CASES, FINDINGS, NOTICES, SCENES, KeptFinding, Scene, keep_case, mark
+from cerebro.kernel.records.port import Search, Transaction
+from cerebro.spine.cases import LIVE, Case, CaseState
+from cerebro.spine.findings import Finding
+from cerebro.spine.identity import SELF_TENANT, CaseId, TenantId
+
+WAITING_MAX = 1000  # clearings looked at for one batch
+
+
+@dataclass(slots=True)
+class Unit:
+    """What one transaction has loaded and changed, and writes once, at its end."""
+
+    transaction: Transaction
+    tenant: TenantId
+    now_ms: int
+    limits: Limits
+    notifies: bool
+    silences: list[Silence] = field(default_factory=list)
+    rows: dict[str, tuple[KeptFinding, int]] = field(default_factory=dict)  # by mark, with the version found
+    clearings: dict[str, tuple[KeptFinding, int]] = field(default_factory=dict)  # kept ones that found no case, by mark
+    _cases: dict[CaseId, tuple[Case | None, int]] = field(default_factory=dict)
+    _now: dict[CaseId, Case] = field(default_factory=dict)
+    _scenes: dict[str, tuple[Scene, int]] = field(default_factory=dict)
+    _members: dict[str, list[CaseId]] = field(default_factory=dict)
+
+    async def case(self, case_id: CaseId) -> Case | None:
+        """The case as it stands in this transaction, locked."""
+        if case_id not in self._now:
+            record = await self.transaction.load(CASES, self.tenant, case_id)
+            if record is None:
+                return None
+            self._cases[case_id] = record.value, record.version
+            self._now[case_id] = record.value
+        return self._now[case_id]
+
+    async def cases_of(self, name: str) -> list[Case]:
+        """Every case that a finding of this scene could join."""
+        if name not in self._members:
+            record = await self.transaction.load(SCENES, self.tenant, name)
+            kept = record.value if record else Scene(())
+            self._scenes[name] = kept, record.version if record else 0
+            self._members[name] = list(kept.cases)
+        found = [await self.case(case_id) for case_id in self._members[name]]
+        return [case for case in found if case is not None and self._joinable(case)]
+
+    async def put(self, case: Case) -> None:
+        """The case is to be this one."""
+        self._cases.setdefault(case.id, (None, 0))
+        self._now[case.id] = case
+        before = self._cases[case.id][0]
+        if case.state in LIVE and (before is None or before.state not in LIVE):
+            name = scene(case.entities[0])
+            await self.cases_of(name)
+            if case.id not in self._members[name]:
+                self._members[name].append(case.id)
+
+    def version(self, case_id: CaseId) -> int:
+        """The version of the case as it was loaded."""
+        return self._cases[case_id][1]
+
+    async def unseen(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The findings that are not kept yet, each once."""
+        by_mark: dict[str, Finding] = {}
+        for finding in findings:
+            by_mark.setdefault(mark(finding), finding)
+        marks, ids = tuple(by_mark), tuple({finding.id for finding in findings})
+        seen = await self.transaction.find(FINDINGS, self.tenant, Search({"mark": marks}, limit=len(marks)))
+        named = await self.transaction.find(FINDINGS, self.tenant, Search({"key": ids}, limit=len(ids)))
+        known = {record.value.mark for record in seen.records}
+        taken = {record.key for record in named.records}
+        unseen: dict[str, Finding] = {}
+        for key, finding in by_mark.items():
+            if key not in known and finding.id not in taken:
+                unseen.setdefault(finding.id, finding)
+        return list(unseen.values())
+
+    async def look_for_clearings(self, findings: Sequence[Finding]) -> None:
+        """Load the clearings that came before what they clear; at most `WAITING_MAX`, the newest."""
+        keys = tuple({finding.dedup_key for finding in findings if not finding.cleared})
+        if keys:
+            search = Search({"dedup_key": keys, "case": "", "cleared": True}, order="-seen_ms", limit=WAITING_MAX)
+            page = await self.transaction.find(FINDINGS, self.tenant, search)
+            self.clearings |= {record.value.mark: (record.value, record.version) for record in page.records}
+
+    def waiting(self, key: str) -> list[KeptFinding]:
+        """The clearings of a trouble that have found no case so far."""
+        rows = (row for row, _ in (self.clearings | self.rows).values())
+        return [row for row in rows if row.dedup_key == key and row.cleared and not row.case]
+
+    def write(self, row: KeptFinding) -> None:
+        """The finding is to be kept as this row."""
+        _, version = self.rows.get(row.mark) or self.clearings.get(row.mark) or (row, 0)
+        self.rows[row.mark] = row, version
+
+    async def save(self) -> list[Case]:
+        """Write what is new or other than before, with a notice of every change worth one; the changed cases."""
+        for row, version in self.rows.values():
+            await self.transaction.save(FINDINGS, self.tenant, row.id, row, version=version)
+        changed = [case for case_id, case in self._now.items() if case != self._cases[case_id][0]]
+        for case in changed:
+            await self._save_case(case)
+        for name, (kept, version) in self._scenes.items():
+            members = tuple(c for c in self._members[name] if c in self._now and self._joinable(self._now[c]))
+            if members != kept.cases:
+                await self.transaction.save(SCENES, self.tenant, name, Scene(members), version=version)
+        return changed
+
+    async def _save_case(self, case: Case) -> None:
+        before, version = self._cases[case.id]
+        await self.transaction.save(CASES, self.tenant, case.id, keep_case(case), version=version)
+        quiet = silence.hushed(self.silences, case.entities, self.now_ms)
+        told_count = len(before.timeline) if before else 0
+        for place, entry in enumerate(case.timeline[told_count:], told_count):
+            metrics.CHANGES.labels(entry.kind).inc()
+            if self.notifies and entry.kind in notify.TOLD and not quiet:
+                notice = notify.notice(case, entry, place)
+                await self.transaction.save(NOTICES, SELF_TENANT, notice.id, notice, version=0)
+
+    def _joinable(self, case: Case) -> bool:
+        if case.state is CaseState.RESOLVED:
+            return self.now_ms - case.resolved_ms < self.limits.reopen_ms
+        return case.state in LIVE
