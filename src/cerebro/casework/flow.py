@@ -1,0 +1,211 @@
+"""The role `brain`: findings from the bus into cases, what is due by time alone, and notices to the outside."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from cerebro.casework import metrics, notify
+from cerebro.casework.desk import Desk
+from cerebro.casework.executors.webhook import Webhook
+from cerebro.casework.store import NOTICES, Notice, known_tenants
+from cerebro.kernel.bus.port import Message
+from cerebro.kernel.bus.position import Place
+from cerebro.kernel.clock import Clock
+from cerebro.kernel.kit import Kernel, Task
+from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.records.port import Search
+from cerebro.spine.errors import Conflict, Invalid, Unavailable
+from cerebro.spine.findings import Finding
+from cerebro.spine.identity import SELF_TENANT, TenantId
+
+log = get_log(__name__)
+
+STREAM = "findings"
+READER = "brain"
+BATCH_MAX = 100  # findings of one transaction
+BATCH_BYTES_MAX = 8 << 20
+WAIT_S = 1.0
+SWEEP_S = 5.0
+ROUND_S = 1.0  # between two looks for notices that are due
+ROUND_MAX = 50
+
+_decoder = msgspec.json.Decoder(Finding)
+
+
+def tasks(kernel: Kernel) -> Sequence[Task]:
+    """What the role `brain` runs.
+
+    Raises:
+        Invalid: The webhook's address would carry cases in the clear.
+    """
+    found: list[Task] = [Brain(kernel), Sweeper(kernel)]
+    if kernel.settings.casework.webhook_url:
+        found.append(Messenger(kernel))
+    return found
+
+
+class Brain:
+    """Reads findings and brings them into cases.
+
+    A batch is committed to the store of record before the reader's place moves on; what a crash
+    between the two delivers again is known there and changes nothing.
+    """
+
+    name = "brain"
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._desk = Desk(kernel)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until `stop` is set."""
+        place = await Place.open(self._kernel.bus, STREAM, READER)
+        while not stop.is_set():
+            messages = await self._kernel.bus.read(
+                STREAM, after=place.sequence, count_max=BATCH_MAX, bytes_max=BATCH_BYTES_MAX, wait_s=WAIT_S
+            )
+            if messages:
+                await self.take(messages)
+                await place.commit(messages[-1].sequence)
+
+    async def take(self, messages: Iterable[Message]) -> None:
+        """Admit the findings of some messages, tenant by tenant.
+
+        Raises:
+            Unavailable: The store of record does not take them now. Take the same messages again.
+        """
+        by_tenant: dict[TenantId, list[Finding]] = {}
+        for message in messages:
+            if finding := _read(message):
+                by_tenant.setdefault(finding.tenant, []).append(finding)
+        for tenant, findings in by_tenant.items():
+            with metrics.BATCH_SECONDS.time():
+                await self._admit(tenant, findings)
+
+    async def _admit(self, tenant: TenantId, findings: Sequence[Finding]) -> None:
+        try:
+            await self._desk.admit(tenant, findings)
+        except Conflict as error:
+            raise Unavailable("Other transactions kept crossing this batch of findings.") from error
+        except Invalid as error:
+            if len(findings) == 1:
+                metrics.FINDINGS.labels("refused").inc()
+                log.warning("finding_refused", tenant=tenant, finding_id=findings[0].id, reason=error.detail)
+                return
+            for finding in findings:
+                await self._admit(tenant, [finding])
+
+
+class Sweeper:
+    """Does what only the passing of time brings: cases that resolve, silences that end."""
+
+    name = "sweeper"
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._desk = Desk(kernel)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep every `SWEEP_S` until `stop` is set."""
+        while not stop.is_set():
+            async with self._kernel.records.transaction() as transaction:
+                tenants = await known_tenants(transaction)
+            for tenant in tenants:
+                await self._desk.sweep(tenant)
+            await _pause(self._kernel.clock, stop, SWEEP_S)
+
+
+class Messenger:
+    """Tells the outside what has changed, each change at least once, oldest first.
+
+    A notice is written in the transaction of its change, so none is lost; it is tried again with
+    growing pauses, and a failure ends the round, for the next notice would go to the same place.
+    """
+
+    name = "messenger"
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._clock = kernel.clock
+        self._secret = kernel.settings.casework.webhook_secret
+        notify.check_address(kernel.settings.casework.webhook_url)
+        self._webhook = Webhook(kernel.settings.casework.webhook_url)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send until `stop` is set."""
+        try:
+            while not stop.is_set():
+                if not await self.round():
+                    await _pause(self._clock, stop, ROUND_S)
+        finally:
+            await self._webhook.close()
+
+    async def round(self) -> int:
+        """Send what is due now, up to the first failure; how many went out."""
+        search = Search({"state": "due"}, order="due_ms", limit=ROUND_MAX)
+        async with self._kernel.records.transaction() as transaction:
+            page = await transaction.find(NOTICES, SELF_TENANT, search)
+        sent_count = 0
+        for record in page.records:
+            if record.value.due_ms > self._clock.now_ms() or not await self._attempt(record.key):
+                break
+            sent_count += 1
+        return sent_count
+
+    async def _attempt(self, key: str) -> bool:
+        """Send one notice; whether it arrived. One that someone else is sending is left to them."""
+        async with self._kernel.records.transaction() as transaction:
+            record = await transaction.load(NOTICES, SELF_TENANT, key)
+            if record is None or record.value.state != "due" or record.value.due_ms > self._clock.now_ms():
+                return True
+            notice = notify.begun(record.value, self._clock.now_ms())
+            await transaction.save(NOTICES, SELF_TENANT, key, notice, version=record.version)
+        error = await self._send(notice)
+        after = notify.ended(notice, self._clock.now_ms(), error, self._clock.chance.random())
+        async with self._kernel.records.transaction() as transaction:
+            if error:
+                await transaction.save(NOTICES, SELF_TENANT, key, after, version=record.version + 1)
+            else:
+                await transaction.delete(NOTICES, SELF_TENANT, key)
+        metrics.NOTICES.labels("failed" if error else "sent").inc()
+        if after.state == "dead":
+            log.error("notice_given_up", notice_id=key, case_id=notice.case, change=notice.change, reason=error)
+        elif error:
+            log.warning("notice_failed", notice_id=key, case_id=notice.case, attempt=notice.attempt_count, reason=error)
+        return not error
+
+    async def _send(self, notice: Notice) -> str:
+        """Why the notice did not arrive; empty when it did."""
+        headers = {"x-cerebro-delivery": notice.id, "x-cerebro-change": notice.change}
+        if self._secret:
+            headers["x-cerebro-signature"] = notify.sign(self._secret, notice.body, self._clock.now_ms() // 1000)
+        try:
+            await self._webhook.post(notice.body, headers)
+        except Unavailable as error:
+            return error.detail
+        return ""
+
+
+def _read(message: Message) -> Finding | None:
+    """The finding in the message; a message that holds none is counted and passed over."""
+    tenant = message.subject.rpartition(".")[2]
+    try:
+        finding = _decoder.decode(message.body)
+    except msgspec.MsgspecError as error:
+        reason = str(error)
+    else:
+        if finding.tenant == tenant:
+            return finding
+        reason = "it names another tenant than its subject"
+    metrics.FINDINGS.labels("unreadable").inc()
+    log.warning("finding_unreadable", subject=message.subject, sequence=message.sequence, reason=reason)
+    return None
+
+
+async def _pause(clock: Clock, stop: asyncio.Event, duration_s: float) -> None:
+    """Return after `duration_s` of this clock's time, or as soon as `stop` is set."""
+    waits = {asyncio.ensure_future(clock.sleep(duration_s)), asyncio.ensure_future(stop.wait())}
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for each in waits:
+        each.cancel()
