@@ -26,9 +26,9 @@ DISKSTATS = """   7       0 loop0 1 0 8 0 0 0 0 0 0 0 0 0 0 0 0 0 0
  254       1 vda1 5 0 8 1 0 0 0 0 0 1 1 0 0 0 0 0 0
 """
 NET = """Inter-|   Receive                                                |  Transmit
- face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier
     lo: 297 19 0 0 0 0 0 0 297 19 0 0 0 0 0 0
-  eth0: 759272812   22142    1    2    0     0          0         0  1425737   16025    3    4    0     0       0          0
+  eth0: 759272812   22142    1    2    0     0          0         0  1425737   16025    3    4    0  0  0  0
   eth1: 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
 veth7a: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9
 """
@@ -115,7 +115,8 @@ def test_a_disk_is_busy_for_the_share_of_time_the_kernel_says():
 def test_only_local_file_systems_are_asked_and_each_device_once():
     mounts = parse_mounts(
         "proc /proc proc rw 0 0\n/dev/vda / ext4 rw,relatime 0 0\n/dev/vda /var/lib/x ext4 ro 0 0\n"
-        "nas:/home /home nfs4 rw 0 0\noverlay /var/lib/docker/overlay2/1/merged overlay rw 0 0\n/dev/sdb /my\\040disk xfs ro 0 0\n"
+        "nas:/home /home nfs4 rw 0 0\noverlay /var/lib/docker/overlay2/1/merged overlay rw 0 0\n"
+        "/dev/sdb /my\\040disk xfs ro 0 0\n"
     )
 
     assert [(m.device, m.mountpoint, m.mode) for m in mounts] == [
