@@ -59,7 +59,7 @@ def run_role(
     ],
 ) -> None:
     """Run one role in this process; the engines must be there."""
-    from cerebro import app
+    from cerebro.app import roles as app
 
     with failures():
         raise SystemExit(app.run(load_settings(), tuple(roles.split(","))))

@@ -56,13 +56,14 @@ class Instance:
 
 
 @contextmanager
-def instance(**settings: str) -> Iterator[Instance]:
+def instance(*, home: Path | None = None, **settings: str) -> Iterator[Instance]:
     """Start a Cerebro, wait until it is ready, and remove it afterwards.
 
     Args:
+        home: An empty directory for everything it keeps; a temporary one by default.
         settings: Environment names without `CEREBRO_`, such as `SUPPORT__NOISE_BUDGET="20"`.
     """
-    root = Path(tempfile.mkdtemp(prefix="cbr-"))
+    root = home or Path(tempfile.mkdtemp(prefix="cbr-"))
     root.chmod(0o755)  # PostgreSQL's own user passes through it
     ports = free_ports(3)
     own = {
