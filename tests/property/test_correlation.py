@@ -32,7 +32,7 @@ def findings(draw):
         seen_ms = at_ms + draw(st.integers(0, 60)) * 1000
         made.append(
             Finding(
-                id=f"f{number:02}", tenant="t", agent="support", kind="level_shift", entity=ENTITIES[key % len(ENTITIES)],
+                id=f"f{number:02}", tenant="t", agent="support", kind="spike", entity=ENTITIES[key % len(ENTITIES)],
                 at_ms=at_ms, seen_ms=seen_ms, severity=Severity(draw(st.integers(1, 4))), p_value=1e-6, effect=3.0,
                 signal="cpu", title=f"trouble {number}", evidence=(), dedup_key=f"k{key}", cleared=draw(st.booleans()),
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -10,7 +11,7 @@ from cerebro.casework.desk import Desk
 from cerebro.casework.executors.webhook import Webhook
 from cerebro.casework.store import NOTICES, Notice, known_tenants
 from cerebro.kernel.bus.port import Message
-from cerebro.kernel.bus.position import Place
+from cerebro.kernel.bus.position import Entry, Place, key_of, load
 from cerebro.kernel.clock import Clock
 from cerebro.kernel.kit import Kernel, Task
 from cerebro.kernel.observe.log import get_log
@@ -26,9 +27,12 @@ READER = "brain"
 BATCH_MAX = 100  # findings of one transaction
 BATCH_BYTES_MAX = 8 << 20
 WAIT_S = 1.0
+STANDBY_S = 10.0
 SWEEP_S = 5.0
 ROUND_S = 1.0  # between two looks for notices that are due
 ROUND_MAX = 50
+
+NUL = b"\\u0000"  # as JSON has it
 
 _decoder = msgspec.json.Decoder(Finding)
 
@@ -59,15 +63,34 @@ class Brain:
         self._desk = Desk(kernel)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read until `stop` is set."""
-        place = await Place.open(self._kernel.bus, STREAM, READER)
+        """Read until `stop` is set; while another brain owns the place, stand by."""
+        while not stop.is_set():
+            place = await Place.claim(self._kernel.bus, STREAM, READER, self._kernel.clock.new_id())
+            try:
+                await self._read(place, stop)
+            except Conflict as error:
+                log.warning("brain_stands_by", reason=error.detail)
+                await self._stand_by(stop)
+
+    async def _read(self, place: Place, stop: asyncio.Event) -> None:
         while not stop.is_set():
             messages = await self._kernel.bus.read(
-                STREAM, after=place.sequence, count_max=BATCH_MAX, bytes_max=BATCH_BYTES_MAX, wait_s=WAIT_S
+                STREAM, after=place.after, count_max=BATCH_MAX, bytes_max=BATCH_BYTES_MAX, wait_s=WAIT_S
             )
             if messages:
                 await self.take(messages)
                 await place.commit(messages[-1].sequence)
+
+    async def _stand_by(self, stop: asyncio.Event) -> None:
+        """Return when findings wait and the owner of the place has not moved for `STANDBY_S`."""
+        before: Entry | None = None
+        while not stop.is_set():
+            found = await load(self._kernel.bus, key_of(STREAM, READER))
+            state = await self._kernel.bus.state(STREAM)
+            if found and found[0] == before and before.after < state.last_sequence:
+                return
+            before = found[0] if found else None
+            await _pause(self._kernel.clock, stop, STANDBY_S)
 
     async def take(self, messages: Iterable[Message]) -> None:
         """Admit the findings of some messages, tenant by tenant.
@@ -192,6 +215,8 @@ def _read(message: Message) -> Finding | None:
     tenant = message.subject.rpartition(".")[2]
     try:
         finding = _decoder.decode(message.body)
+        if NUL in message.body:  # the store of record cannot hold it, and no trouble may hide behind it
+            finding = msgspec.convert(_without_nul(msgspec.to_builtins(finding)), Finding)
     except msgspec.MsgspecError as error:
         reason = str(error)
     else:
@@ -201,6 +226,14 @@ def _read(message: Message) -> Finding | None:
     metrics.FINDINGS.labels("unreadable").inc()
     log.warning("finding_unreadable", subject=message.subject, sequence=message.sequence, reason=reason)
     return None
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {_without_nul(name): _without_nul(inner) for name, inner in value.items()}
+    return [_without_nul(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 async def _pause(clock: Clock, stop: asyncio.Event, duration_s: float) -> None:
