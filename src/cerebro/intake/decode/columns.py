@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cerebro.intake.decode.arrow import dictionaries, python_texts, text_column
 from cerebro.intake.decode.identity import SEPARATOR, type_codes
 from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch
 
@@ -37,6 +38,8 @@ class Reason(StrEnum):
     BAD_BUCKETS = "bad_buckets"  # as many bounds as counts, or more buckets than BUCKETS_MAX
     NO_VALUE = "missing_value"
 
+
+_TYPES = pa.array([kind.value for kind in type_codes])
 
 reasons: tuple[Reason, ...] = tuple(Reason)  # a kernel counts refusals by place in here
 
@@ -130,26 +133,26 @@ class Decoded:
 
     def metrics(self, rows: NDArray[np.integer]) -> list[str]:
         """The metric's name of rows of `series` that were not known; for messages about refusals."""
-        return _texts(self.series.text, self.series.metric[rows])
+        return python_texts(self._texts(self.series.metric, rows))
 
-    def labels(self, row: int) -> dict[str, str]:
-        """The labels of one row of `series` that was not known, without `__name__`."""
-        start, end = self.series.labels[row]
-        parts = self.series.text[start:end].tobytes().split(SEPARATOR)[:-1]
-        return {name.decode(): value.decode() for name, value in zip(parts[::2], parts[1::2], strict=True)}
+    def labels(self, rows: NDArray[np.integer]) -> list[dict[str, str]]:
+        """The labels of rows of `series` that were not known, without `__name__`."""
+        keys, values, offsets = self._label_columns(rows)
+        return dictionaries(python_texts(keys), python_texts(values), offsets.tolist())
 
     def name(self, rows: NDArray[np.integer], entity_of: EntityOf) -> pa.Table:
         """What rows of `series` stand for, as a table of SERIES_SCHEMA; only rows that were not known can be named."""
         series = self.series
-        labels = [self.labels(row) for row in rows.tolist()]
+        keys, values, offsets = self._label_columns(rows)
+        labels = dictionaries(python_texts(keys), python_texts(values), offsets.tolist())
         entities = [entity_of(each) for each in labels]
         columns = [
             pa.array(series.hi[rows]),
             pa.array(series.lo[rows]),
-            pa.array(self.metrics(rows), pa.string()),
-            pa.array([list(each.items()) for each in labels], SERIES_SCHEMA.field("labels").type),
-            pa.array([type_codes[code].value for code in series.type_code[rows].tolist()], pa.string()),
-            pa.array(_texts(series.text, series.unit[rows]), pa.string()),
+            self._texts(series.metric, rows),
+            pa.MapArray.from_arrays(pa.array(offsets), keys, values),
+            _TYPES.take(pa.array(series.type_code[rows])),
+            self._texts(series.unit, rows),
             pa.array([kind for kind, _ in entities], pa.string()),
             pa.array([name for _, name in entities], pa.string()),
         ]
@@ -159,10 +162,28 @@ class Decoded:
         """The samples as they go on the bus, together with the series they name."""
         return SampleBatch(self.hi, self.lo, self.at_ms, self.value, series)
 
+    def _texts(self, ranges: NDArray[np.int64], rows: NDArray[np.integer]) -> pa.StringArray:
+        return text_column(self.series.text, ranges[rows, 0], ranges[rows, 1])
 
-def _texts(text: NDArray[np.uint8], ranges: NDArray[np.int64]) -> list[str]:
-    body = text.tobytes()
-    return [body[start:end].decode() for start, end in ranges.tolist()]
+    def _label_columns(self, rows: NDArray[np.integer]) -> tuple[pa.StringArray, pa.StringArray, NDArray[np.int32]]:
+        """Names, values and the offsets of each row's labels, found by the separators that end each part."""
+        series, ends = self.series, self._separators
+        counts = series.label_count[rows].astype(np.int64)
+        offsets = np.zeros(len(rows) + 1, np.int32)
+        np.cumsum(counts, out=offsets[1:])
+        first = np.searchsorted(ends, series.labels[rows, 0])
+        parts = np.repeat(first - 2 * offsets[:-1], 2 * counts) + np.arange(2 * int(offsets[-1]))
+        stops = ends[parts]
+        starts = np.empty_like(stops)
+        starts[1:] = stops[:-1] + 1
+        filled = counts > 0
+        starts[2 * offsets[:-1][filled]] = series.labels[rows, 0][filled]
+        text = series.text
+        return text_column(text, starts[::2], stops[::2]), text_column(text, starts[1::2], stops[1::2]), offsets
+
+    @cached_property
+    def _separators(self) -> NDArray[np.int64]:
+        return np.flatnonzero(self.series.text == SEPARATOR[0])
 
 
 def counted(counts: Sequence[int] | NDArray[np.int64]) -> dict[str, int]:

@@ -19,3 +19,10 @@ def kernel(function: Function) -> Function:
     if not COMPILED:
         return function
     return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def inlined(function: Function) -> Function:
+    """The same for a small function of kernels: its code goes into theirs, which spares counting references a call."""
+    if not COMPILED:
+        return function
+    return cast(Function, njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(function))

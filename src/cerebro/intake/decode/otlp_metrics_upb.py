@@ -10,7 +10,7 @@ from cerebro.intake.decode.columns import BUCKETS_MAX, Decoded, Reason
 from cerebro.intake.decode.identity import RESOURCE_LABELS, number_text, value_text
 from cerebro.intake.decode.known import KnownSeries
 from cerebro.intake.decode.rows import STALE, Labels, Rows, label_fault
-from cerebro.intake.decode.twins import Metrics, parse, plain
+from cerebro.intake.decode.twins import Metrics, parsed, plain
 from cerebro.spine.telemetry import SeriesType
 
 Point = Any  # a data point of a twin: its fields are known to its descriptor only
@@ -31,7 +31,7 @@ class Part(NamedTuple):
 
 def decode_upb(body: bytes, known: KnownSeries) -> Decoded:
     """See `otlp_metrics.decode_otlp_metrics`."""
-    request: Any = parse(Metrics, body)
+    request: Any = parsed(Metrics, body)
     rows = Rows(known)
     for of_resource in request.resource_metrics:
         resource = [pair for pair in attributes(of_resource.resource.attributes) if pair[0] in _IDENTITY]

@@ -9,7 +9,7 @@ import pyarrow as pa
 from cerebro.intake.decode.columns import ROWS_MAX, EntityOf
 from cerebro.intake.decode.identity import value_text
 from cerebro.intake.decode.rows import too_many_rows
-from cerebro.intake.decode.twins import Logs, Traces, parse, plain, text
+from cerebro.intake.decode.twins import Logs, Traces, parsed, plain, text
 from cerebro.spine.telemetry import LOG_SCHEMA, SPAN_SCHEMA
 
 AT_NS_MAX = (1 << 63) - 1
@@ -24,7 +24,7 @@ Facts = tuple[Strings, str, str, str]  # of a resource: attributes, service, ent
 
 def logs_upb(body: bytes, entity_of: EntityOf) -> pa.Table:
     """See `otlp_logs.decode_otlp_logs`."""
-    request: Any = parse(Logs, body)
+    request: Any = parsed(Logs, body)
     rows: list[tuple[object, ...]] = []
     for of_resource in request.resource_logs:
         facts = resource_facts(of_resource.resource.attributes, entity_of)
@@ -38,7 +38,7 @@ def logs_upb(body: bytes, entity_of: EntityOf) -> pa.Table:
 
 def spans_upb(body: bytes, entity_of: EntityOf) -> pa.Table:
     """See `otlp_traces.decode_otlp_traces`."""
-    request: Any = parse(Traces, body)
+    request: Any = parsed(Traces, body)
     rows: list[tuple[object, ...]] = []
     for of_resource in request.resource_spans:
         facts = resource_facts(of_resource.resource.attributes, entity_of)

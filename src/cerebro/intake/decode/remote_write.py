@@ -5,16 +5,21 @@ Source of the wire format: https://prometheus.io/docs/specs/prw/remote_write_spe
 
 from collections.abc import Iterable
 
-from google.protobuf.message import DecodeError
+import numpy as np
+from numpy.typing import NDArray
 
-from cerebro.intake.decode.columns import Decoded, Reason
+from cerebro.intake.decode.columns import ROWS_MAX, Decoded, Reason, SeriesColumns, counted, reasons
 from cerebro.intake.decode.compiled import COMPILED
-from cerebro.intake.decode.identity import NAME, type_by_name
+from cerebro.intake.decode.identity import NAME, type_by_name, type_codes
 from cerebro.intake.decode.known import FAMILIES_MAX, KnownSeries
 from cerebro.intake.decode.proto import remote_pb2
 from cerebro.intake.decode.rows import Rows, label_fault
-from cerebro.spine.errors import Invalid
+from cerebro.intake.decode.twins import parsed
 from cerebro.spine.telemetry import SeriesType
+
+if COMPILED:
+    from cerebro.intake.decode import remote_write_kernel as kernel
+    from cerebro.intake.decode import wire
 
 
 def decode_remote_write(body: bytes, known: KnownSeries, *, compiled: bool = COMPILED) -> Decoded:
@@ -34,17 +39,71 @@ def decode_remote_write(body: bytes, known: KnownSeries, *, compiled: bool = COM
         Invalid: Not a WriteRequest; the detail names the place.
         TooLarge: More than `columns.ROWS_MAX` samples.
     """
-    return _decode_upb(body, known)
+    return _decode_compiled(body, known) if compiled and COMPILED else _decode_upb(body, known)
+
+
+def _decode_compiled(body: bytes, known: KnownSeries) -> Decoded:
+    source = np.frombuffer(body, np.uint8)
+    room = min(len(body) // 128 + 64, ROWS_MAX)
+    while True:
+        refused = np.zeros(len(reasons), np.int64)
+        at_ms, value, index = np.empty(room, np.int64), np.empty(room, np.uint64), np.empty(room, np.uint32)
+        ids, facts = np.empty((room, 2), np.uint64), np.empty((room, kernel.FACTS), np.int64)
+        text = np.empty(min(128 * room, len(body)) + 4096, np.uint8)
+        families = np.empty((min(room, FAMILIES_MAX), 2), np.int64)
+        samples, series, used, metadata, exemplars, code, place = kernel.walk(
+            source, known.table, refused, at_ms, value, index, ids, facts, text, families
+        )
+        if code != wire.FULL or room == ROWS_MAX:
+            break
+        room = min(4 * room, ROWS_MAX)
+    if code:
+        raise wire.error_of("WriteRequest", code, place)
+    _remember(
+        (parsed(remote_pb2.MetricMetadata, body[start:end]) for start, end in families[:metadata].tolist()), known
+    )
+    return Decoded(
+        at_ms=at_ms[:samples],
+        value=value[:samples].view(np.float64),
+        series_index=index[:samples],
+        series=_series(ids[:series], facts[:series], text[:used], known),
+        refused=counted(refused),
+        ignored={"exemplar": exemplars} if exemplars else {},
+    )
+
+
+def _series(
+    ids: NDArray[np.uint64], facts: NDArray[np.int64], text: NDArray[np.uint8], known: KnownSeries
+) -> SeriesColumns:
+    """The kernel's columns, with the types and units that the new metrics' names and families give."""
+    type_code = np.zeros(len(ids), np.uint8)
+    unit = np.zeros((len(ids), 2), np.int64)
+    unseen = np.flatnonzero(facts[:, kernel.SLOT] < 0)
+    if len(unseen):
+        metrics = facts[:, kernel.METRIC : kernel.METRIC_END + 1]
+        _, first, metric = np.unique(ids[unseen, 0], return_index=True, return_inverse=True)
+        read = [family_type(text[slice(*metrics[row])].tobytes().decode(), known) for row in unseen[first].tolist()]
+        type_code[unseen] = np.array([type_codes.index(kind) for kind, _ in read], np.uint8)[metric]
+        units = [each.encode() for _, each in read]
+        ends = len(text) + np.cumsum([len(each) for each in units])
+        unit[unseen] = np.stack([ends - [len(each) for each in units], ends], axis=1)[metric]
+        text = np.concatenate([text, np.frombuffer(b"".join(units), np.uint8)]) if any(units) else text
+    return SeriesColumns(
+        hi=ids[:, 0].copy(),
+        lo=ids[:, 1].copy(),
+        slot=facts[:, kernel.SLOT].copy(),
+        label_count=facts[:, kernel.LABEL_COUNT].astype(np.uint32),
+        label_bytes_max=facts[:, kernel.LABEL_BYTES].astype(np.uint32),
+        type_code=type_code,
+        metric=facts[:, kernel.METRIC : kernel.METRIC_END + 1],
+        unit=unit,
+        labels=facts[:, kernel.LABELS : kernel.LABELS_END + 1],
+        text=text,
+    )
 
 
 def _decode_upb(body: bytes, known: KnownSeries) -> Decoded:
-    request = remote_pb2.WriteRequest()
-    try:
-        request.ParseFromString(body)
-    except DecodeError as error:
-        raise Invalid(
-            "The body is not a Prometheus remote write request.", "Send protobuf WriteRequest 1.0."
-        ) from error
+    request = parsed(remote_pb2.WriteRequest, body)
     _remember(request.metadata, known)
     rows = Rows(known)
     for each in request.timeseries:

@@ -4,6 +4,8 @@ The twins are made from the descriptors of `opentelemetry-proto`, every `string`
 the same, but text that is not UTF-8 is ours to refuse or mend, record by record, where upb would throw away the body.
 """
 
+from typing import TypeVar
+
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -55,8 +57,11 @@ Event = _twin("trace.v1.Span.Event")
 Link = _twin("trace.v1.Span.Link")
 
 
-def parse(message: type[Message], body: bytes) -> Message:
-    """One message of a twin.
+Kind = TypeVar("Kind", bound=Message)
+
+
+def parsed(message: type[Kind], body: bytes) -> Kind:
+    """One message read by upb.
 
     Raises:
         Invalid: The bytes are not protobuf.
@@ -64,12 +69,14 @@ def parse(message: type[Message], body: bytes) -> Message:
     """
     if len(body) > UPB_BYTES_MAX:
         raise TooLarge(f"The body has {len(body)} bytes; {UPB_BYTES_MAX} fit this form.", "Send smaller batches.")
-    parsed = message()
+    found = message()
     try:
-        parsed.ParseFromString(body)
+        found.ParseFromString(body)
     except DecodeError as error:
-        raise Invalid(f"The body is no {message.DESCRIPTOR.name}.", "Send the protobuf message of OTLP 1.x.") from error
-    return parsed
+        raise Invalid(
+            f"The body is no {message.DESCRIPTOR.name}.", "Send the protobuf message, uncompressed."
+        ) from error
+    return found
 
 
 def plain(value: Message) -> Value:

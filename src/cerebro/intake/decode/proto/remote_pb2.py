@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0cremote.proto\x12\x11\x63\x65rebro.remote.v1\"|\n\x0cWriteRequest\x12\x31\n\ntimeseries\x18\x01 \x03(\x0b\x32\x1d.cerebro.remote.v1.TimeSeries\x12\x33\n\x08metadata\x18\x03 \x03(\x0b\x32!.cerebro.remote.v1.MetricMetadataJ\x04\x08\x02\x10\x03\"\xff\x01\n\x0eMetricMetadata\x12:\n\x04type\x18\x01 \x01(\x0e\x32,.cerebro.remote.v1.MetricMetadata.MetricType\x12\x1a\n\x12metric_family_name\x18\x02 \x01(\x0c\x12\x0c\n\x04help\x18\x04 \x01(\x0c\x12\x0c\n\x04unit\x18\x05 \x01(\x0c\"y\n\nMetricType\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0b\n\x07\x43OUNTER\x10\x01\x12\t\n\x05GAUGE\x10\x02\x12\r\n\tHISTOGRAM\x10\x03\x12\x12\n\x0eGAUGEHISTOGRAM\x10\x04\x12\x0b\n\x07SUMMARY\x10\x05\x12\x08\n\x04INFO\x10\x06\x12\x0c\n\x08STATESET\x10\x07\"\xbf\x01\n\nTimeSeries\x12(\n\x06labels\x18\x01 \x03(\x0b\x32\x18.cerebro.remote.v1.Label\x12*\n\x07samples\x18\x02 \x03(\x0b\x32\x19.cerebro.remote.v1.Sample\x12,\n\texemplars\x18\x03 \x03(\x0b\x32\x19.cerebro.remote.v1.Opaque\x12-\n\nhistograms\x18\x04 \x03(\x0b\x32\x19.cerebro.remote.v1.Opaque\"$\n\x05Label\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"*\n\x06Sample\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x11\n\ttimestamp\x18\x02 \x01(\x03\"\x08\n\x06Opaqueb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0cremote.proto\x12\x11\x63\x65rebro.remote.v1\"|\n\x0cWriteRequest\x12\x31\n\ntimeseries\x18\x01 \x03(\x0b\x32\x1d.cerebro.remote.v1.TimeSeries\x12\x33\n\x08metadata\x18\x03 \x03(\x0b\x32!.cerebro.remote.v1.MetricMetadataJ\x04\x08\x02\x10\x03\"\xff\x01\n\x0eMetricMetadata\x12:\n\x04type\x18\x01 \x01(\x0e\x32,.cerebro.remote.v1.MetricMetadata.MetricType\x12\x1a\n\x12metric_family_name\x18\x02 \x01(\x0c\x12\x0c\n\x04help\x18\x04 \x01(\x0c\x12\x0c\n\x04unit\x18\x05 \x01(\x0c\"y\n\nMetricType\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0b\n\x07\x43OUNTER\x10\x01\x12\t\n\x05GAUGE\x10\x02\x12\r\n\tHISTOGRAM\x10\x03\x12\x12\n\x0eGAUGEHISTOGRAM\x10\x04\x12\x0b\n\x07SUMMARY\x10\x05\x12\x08\n\x04INFO\x10\x06\x12\x0c\n\x08STATESET\x10\x07\"\x89\x01\n\nTimeSeries\x12(\n\x06labels\x18\x01 \x03(\x0b\x32\x18.cerebro.remote.v1.Label\x12*\n\x07samples\x18\x02 \x03(\x0b\x32\x19.cerebro.remote.v1.Sample\x12\x11\n\texemplars\x18\x03 \x03(\x0c\x12\x12\n\nhistograms\x18\x04 \x03(\x0c\"$\n\x05Label\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"*\n\x06Sample\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x11\n\ttimestamp\x18\x02 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,11 +38,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_METRICMETADATA_METRICTYPE']._serialized_start=296
   _globals['_METRICMETADATA_METRICTYPE']._serialized_end=417
   _globals['_TIMESERIES']._serialized_start=420
-  _globals['_TIMESERIES']._serialized_end=611
-  _globals['_LABEL']._serialized_start=613
-  _globals['_LABEL']._serialized_end=649
-  _globals['_SAMPLE']._serialized_start=651
-  _globals['_SAMPLE']._serialized_end=693
-  _globals['_OPAQUE']._serialized_start=695
-  _globals['_OPAQUE']._serialized_end=703
+  _globals['_TIMESERIES']._serialized_end=557
+  _globals['_LABEL']._serialized_start=559
+  _globals['_LABEL']._serialized_end=595
+  _globals['_SAMPLE']._serialized_start=597
+  _globals['_SAMPLE']._serialized_end=639
 # @@protoc_insertion_point(module_scope)

@@ -16,11 +16,7 @@ class WriteRequest(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     timeseries: _containers.RepeatedCompositeFieldContainer[TimeSeries]
     metadata: _containers.RepeatedCompositeFieldContainer[MetricMetadata]
-    def __init__(
-        self,
-        timeseries: _Optional[_Iterable[_Union[TimeSeries, _Mapping]]] = ...,
-        metadata: _Optional[_Iterable[_Union[MetricMetadata, _Mapping]]] = ...,
-    ) -> None: ...
+    def __init__(self, timeseries: _Optional[_Iterable[_Union[TimeSeries, _Mapping]]] = ..., metadata: _Optional[_Iterable[_Union[MetricMetadata, _Mapping]]] = ...) -> None: ...
 
 class MetricMetadata(_message.Message):
     __slots__ = ("type", "metric_family_name", "help", "unit")
@@ -34,7 +30,6 @@ class MetricMetadata(_message.Message):
         SUMMARY: _ClassVar[MetricMetadata.MetricType]
         INFO: _ClassVar[MetricMetadata.MetricType]
         STATESET: _ClassVar[MetricMetadata.MetricType]
-
     UNKNOWN: MetricMetadata.MetricType
     COUNTER: MetricMetadata.MetricType
     GAUGE: MetricMetadata.MetricType
@@ -51,13 +46,7 @@ class MetricMetadata(_message.Message):
     metric_family_name: bytes
     help: bytes
     unit: bytes
-    def __init__(
-        self,
-        type: _Optional[_Union[MetricMetadata.MetricType, str]] = ...,
-        metric_family_name: _Optional[bytes] = ...,
-        help: _Optional[bytes] = ...,
-        unit: _Optional[bytes] = ...,
-    ) -> None: ...
+    def __init__(self, type: _Optional[_Union[MetricMetadata.MetricType, str]] = ..., metric_family_name: _Optional[bytes] = ..., help: _Optional[bytes] = ..., unit: _Optional[bytes] = ...) -> None: ...
 
 class TimeSeries(_message.Message):
     __slots__ = ("labels", "samples", "exemplars", "histograms")
@@ -67,15 +56,9 @@ class TimeSeries(_message.Message):
     HISTOGRAMS_FIELD_NUMBER: _ClassVar[int]
     labels: _containers.RepeatedCompositeFieldContainer[Label]
     samples: _containers.RepeatedCompositeFieldContainer[Sample]
-    exemplars: _containers.RepeatedCompositeFieldContainer[Opaque]
-    histograms: _containers.RepeatedCompositeFieldContainer[Opaque]
-    def __init__(
-        self,
-        labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ...,
-        samples: _Optional[_Iterable[_Union[Sample, _Mapping]]] = ...,
-        exemplars: _Optional[_Iterable[_Union[Opaque, _Mapping]]] = ...,
-        histograms: _Optional[_Iterable[_Union[Opaque, _Mapping]]] = ...,
-    ) -> None: ...
+    exemplars: _containers.RepeatedScalarFieldContainer[bytes]
+    histograms: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., samples: _Optional[_Iterable[_Union[Sample, _Mapping]]] = ..., exemplars: _Optional[_Iterable[bytes]] = ..., histograms: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Label(_message.Message):
     __slots__ = ("name", "value")
@@ -92,7 +75,3 @@ class Sample(_message.Message):
     value: float
     timestamp: int
     def __init__(self, value: _Optional[float] = ..., timestamp: _Optional[int] = ...) -> None: ...
-
-class Opaque(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
