@@ -111,6 +111,7 @@ class Engine:
                 for preparation in _preparations(statement):
                     handle.query(preparation)
                 if statement.rows is None:
+                    _need_one(handle, statement.sql)
                     return _answered(handle.query(statement.sql, statement.format, params=dict(statement.parameters)))
                 return _inserted(handle, statement)
             except RuntimeError as error:
@@ -183,7 +184,7 @@ class Connection(BaseHTTPRequestHandler):
     rbufsize = 1 << 16
     plain: ClassVar[Mapping[str, bytes]] = {"/ping": b"Ok.\n", "/replicas_status": b"Ok.\n"}
 
-    def do_GET(self) -> None:  # noqa: N802  the name that http.server calls
+    def do_GET(self) -> None:
         """Liveness, or a statement in the URL."""
         path, query = (parts := urlsplit(self.path)).path, parts.query
         if (said := self.plain.get(path)) or (path == "/" and not query and (said := b"Ok.\n")):
@@ -191,7 +192,7 @@ class Connection(BaseHTTPRequestHandler):
         else:
             self._run()
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """A statement, with its rows when it is an insert."""
         self._run()
 
@@ -318,7 +319,7 @@ def main() -> int:
         start_logging(settings.log_level, "store")
         serve(settings)
     except CerebroError as error:
-        log.error("store_failed", detail=error.detail, mend=error.mend)
+        log.error("store_failed", detail=error.detail, mend=error.mend)  # noqa: TRY400  a sentence, not a trace
         return 1
     return 0
 
@@ -336,7 +337,7 @@ def _load_chdb() -> Callable[[str], Any]:
     finally:
         if absent:
             del sys.modules["pyarrow"]
-    return _chdb.connect  # type: ignore[no-any-return]
+    return _chdb.connect  # type: ignore[attr-defined,no-any-return]
 
 
 def _engine_options(limits: EngineSettings) -> dict[str, object]:
@@ -348,6 +349,12 @@ def _engine_options(limits: EngineSettings) -> dict[str, object]:
         "max_execution_time": limits.query_timeout_s,
         "max_result_bytes": RESULT_BYTES_MAX,
     }
+
+
+def _need_one(handle: Any, sql: str) -> None:
+    """Refuse several statements in one request, as a server does; chDB would run them all."""
+    if handle.classify_query(sql)["statement_count"] > 1:
+        raise StatementFailed("Code: 62. DB::Exception: Multi-statements are not allowed. (SYNTAX_ERROR)")
 
 
 def _preparations(statement: interface.Statement) -> list[str]:

@@ -29,11 +29,14 @@ DEFAULT_FORMAT = "TabSeparated"
 
 # Words of the interface itself: no settings of the engine.
 TRANSPORT = frozenset(
-    "query database default_format user password query_id session_id session_timeout session_check quota_key role "
-    "compress decompress wait_end_of_query buffer_size client_protocol_version enable_http_compression "
-    "http_zlib_compression_level send_progress_in_http_headers http_headers_progress_interval_ms "
-    "cancel_http_readonly_queries_on_client_close close_session".split()
-)
+    {
+        "query", "database", "default_format", "user", "password", "query_id", "role", "quota_key",
+        "session_id", "session_timeout", "session_check", "close_session", "compress", "decompress",
+        "wait_end_of_query", "buffer_size", "client_protocol_version", "enable_http_compression",
+        "http_zlib_compression_level", "send_progress_in_http_headers", "http_headers_progress_interval_ms",
+        "cancel_http_readonly_queries_on_client_close",
+    }
+)  # fmt: skip
 SETTING = re.compile(r"[A-Za-z_]\w*")
 NAME = r'(?:`(?:[^`\\]|\\.)+`|"(?:[^"\\]|\\.)+"|[A-Za-z_]\w*)'
 INSERT = re.compile(
@@ -189,10 +192,12 @@ def _form(content_type: str, body: bytes) -> dict[str, str]:
     """The text fields of a form. Files are external tables, which this store does not take."""
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     fields: dict[str, str] = {}
-    for part in BytesParser(policy=HTTP).parsebytes(head + body).iter_parts():  # type: ignore[attr-defined]
+    for part in BytesParser(policy=HTTP).parsebytes(head + body).iter_parts():
         if part.get_filename():
             raise Invalid("External tables are not taken here.", "Insert the rows into a table first.")
-        fields[part.get_param("name", header="content-disposition") or ""] = part.get_payload(decode=True).decode()
+        value = part.get_payload(decode=True)
+        if isinstance(value, bytes):
+            fields[str(part.get_param("name", header="content-disposition"))] = value.decode()
     return fields
 
 
