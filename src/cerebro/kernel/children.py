@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 
 import psutil
@@ -25,7 +26,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 15.0
 STABLE_S = 30.0  # after this long without a fall the back-off begins afresh
 FIRST_START_FALLS_MAX = 3  # a child that falls this often before everything is up will not come up
-LIVENESS_INTERVAL_S, LIVENESS_MISSES_MAX = 5.0, 3
+LIVENESS_INTERVAL_S, LIVENESS_MISSES_MAX = 5.0, 6  # half a minute: being slow is no reason to be killed
 LOG_BYTES_MAX, LOG_FILES_MAX, LOG_INTERVAL_S = 16 << 20, 3, 10.0
 LOG_TAIL_BYTES = 4096
 
@@ -52,8 +53,9 @@ class Child:
         log_file: Where its standard output and error go, kept to `LOG_BYTES_MAX` in `LOG_FILES_MAX` files.
         ready: Asked with the pid until it says yes; must answer within about a second.
         ready_s: How long it may take until then.
-        alive: Asked every few seconds from then on; three refusals in a row and it is started again.
+        alive: Asked every few seconds from then on; `LIVENESS_MISSES_MAX` refusals in a row and it is started again.
         before: Called before every start, for cleaning up after a fall.
+        stage: Children of one stage, neighbours in the list, start together; the next when all are ready.
         once: Runs to its end instead of staying; ready means it ended with 0.
         account: Whom to run as; `None` for ourselves.
         stop_signal: Asks for an orderly end, within `stop_s`.
@@ -68,6 +70,7 @@ class Child:
     ready_s: float = 60.0
     alive: Callable[[int], bool] | None = None
     before: Callable[[], None] | None = None
+    stage: int = 0
     once: bool = False
     account: Account | None = None
     cwd: Path | None = None
@@ -82,6 +85,9 @@ class State(StrEnum):
     WAITING, STARTING, READY, FALLEN, STOPPING, STOPPED, DONE = (
         "waiting", "starting", "ready", "fallen", "stopping", "stopped", "done",
     )  # fmt: skip
+
+
+UP = (State.READY, State.DONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +134,13 @@ class Supervisor:
         children: In the order of their start.
         clock: For pauses and for the jitter of the back-off.
         changed: Called with everyone's status whenever a state has changed.
+        log_files: Others to keep small, besides the children's.
     """
 
     children: Sequence[Child]
     clock: Clock
     changed: Callable[[Sequence[ChildStatus]], None] = lambda _statuses: None
+    log_files: Sequence[Path] = ()
     _posts: list[_Post] = field(init=False)
     _logs_at_s: float = field(init=False, default=0.0)
 
@@ -140,7 +148,7 @@ class Supervisor:
         self._posts = [_Post(child) for child in self.children]
 
     def start(self, wait: Callable[[float], bool], progress: Callable[[str], None] = lambda _line: None) -> bool:
-        """Start every child, each when the one before is ready. False when `wait` said to stop.
+        """Start every child, stage by stage. False when `wait` said to stop.
 
         Args:
             wait: Pauses for so many seconds, or less; says whether to give up.
@@ -149,16 +157,28 @@ class Supervisor:
         Raises:
             Unavailable: A child does not come up; the detail holds the end of its log.
         """
-        for post in self._posts:
-            began_s = self.clock.monotonic_s()
+        for _, stage in groupby(self._posts, key=lambda post: post.child.stage):
+            if not self._start_stage(list(stage), wait, progress):
+                return False
+        return True
+
+    def _start_stage(
+        self, posts: Sequence[_Post], wait: Callable[[float], bool], progress: Callable[[str], None]
+    ) -> bool:
+        began_s = self.clock.monotonic_s()
+        for post in posts:
             self._spawn(post)
-            while post.state not in (State.READY, State.DONE):
-                if wait(0.02):
-                    return False
-                self.tick()
+        coming = list(posts)
+        while coming:
+            if wait(0.02):
+                return False
+            self.tick()
+            for post in coming:
                 if post.state is State.FALLEN and post.falls >= FIRST_START_FALLS_MAX:
                     raise Unavailable(f"{post.child.name} does not start: {log_tail(post.child.log_file)}")
-            progress(f"{post.child.name} is ready ({self.clock.monotonic_s() - began_s:.1f} s)")
+                if post.state in UP:
+                    progress(f"{post.child.name} is ready ({self.clock.monotonic_s() - began_s:.1f} s)")
+            coming = [post for post in coming if post.state not in UP]
         return True
 
     def tick(self) -> None:
@@ -168,8 +188,8 @@ class Supervisor:
             self._look_after(post, now_s)
         if now_s - self._logs_at_s >= LOG_INTERVAL_S:
             self._logs_at_s = now_s
-            for post in self._posts:
-                rotate(post.child.log_file)
+            for log_file in (*self.log_files, *(post.child.log_file for post in self._posts)):
+                rotate(log_file)
 
     def busy(self) -> bool:
         """Whether a child is on its way, so that `tick` is wanted soon."""
