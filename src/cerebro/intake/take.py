@@ -167,7 +167,7 @@ class Taking:
             name = self.catalogue.metric_names.get(int(metrics[at]), "")
             if len(unnamed):
                 name = decoded.metrics(rows[first[at] : first[at] + 1])[0] or name
-            labels = tuple(decoded.labels(row) for row in np.unique(unnamed).tolist())
+            labels = tuple(decoded.labels(np.unique(unnamed)))
             self.refusals.add(reason, name, int(counts[at]), now_ms, labels)
 
     def _parcel(
