@@ -1,0 +1,33 @@
+"""The agent's passport and what its role runs."""
+
+from collections.abc import Sequence
+
+from cerebro.agents.support import api
+from cerebro.agents.support.flow import Detector
+from cerebro.kernel.kit import Kernel, Task
+from cerebro.spine.manifest import AgentManifest
+
+
+class SupportAgent:
+    """Watches telemetry and tells, within the noise budget, what is not as it usually is."""
+
+    manifest = AgentManifest(
+        name="support",
+        purpose="Watches metrics and tells, within the noise budget, what is not as it usually is.",
+        reads=frozenset({"telemetry.*.metrics"}),
+        emits=frozenset({"findings.*"}),
+        tables=frozenset({"samples", "samples_5m", "series"}),
+        permissions=frozenset({"read"}),
+        lag_s_max=5.0,
+    )
+
+    def tasks(self, kernel: Kernel) -> Sequence[Task]:
+        """What the role `detector` runs."""
+        return (Detector(kernel),)
+
+    def router(self, kernel: Kernel) -> object:
+        """Its REST routes."""
+        return api.router(kernel)
+
+
+AGENT = SupportAgent()

@@ -1,0 +1,171 @@
+"""What the agent answers over HTTP: the budget, the watched series, the band of one of them."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Depends, Query
+
+from cerebro.agents.support import store
+from cerebro.agents.support.admit import Budget, status_of
+from cerebro.agents.support.band import LEAD_MS, Band, cut, replay
+from cerebro.agents.support.model import Reading, SeriesName
+from cerebro.agents.support.nature import reading_of
+from cerebro.agents.support.observe import Watch
+from cerebro.agents.support.words import subject_of
+from cerebro.algorithms.index import EMPTY
+from cerebro.algorithms.spending import Spending
+from cerebro.kernel.access.guard import Principal
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.telemetry.port import Window
+from cerebro.kernel.web.door import needs
+from cerebro.spine.errors import Invalid, NotFound
+from cerebro.spine.identity import TenantId
+
+Reader = Annotated[Principal, Depends(needs("read"))]
+SERIES_MAX = 1000
+WINDOW_MS_MAX = 92 * 86_400_000
+LIST_UNIT = 0.005  # of a tenant whose budget nobody has noted yet
+
+
+class Views:
+    """The newest snapshot of each tenant, loaded when someone asks and kept until there is a newer one."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._sequence = -1
+        self._watches: dict[TenantId, Watch] = {}
+
+    async def watch(self, tenant: TenantId) -> Watch | None:
+        """A tenant's state, up to `snapshot_s` old; `None` while the detector has none."""
+        found = await store.load_manifest(self._kernel.bus)
+        if found is None or tenant not in found[0].tenants:
+            return None
+        if found[0].sequence != self._sequence:
+            self._watches.clear()
+            self._sequence = found[0].sequence
+        if tenant not in self._watches and (watch := await store.load_watch(self._kernel.bus, found[0], tenant)):
+            self._watches[tenant] = watch
+        return self._watches.get(tenant)
+
+
+def router(kernel: Kernel) -> APIRouter:
+    """The routes under `/api/v1`."""
+    routes, views = APIRouter(prefix="/api/v1", tags=["support"]), Views(kernel)
+    rules = kernel.settings.support
+
+    @routes.get("/budget")
+    async def budget(principal: Reader) -> dict[str, Any]:
+        """The noise budget of your tenant: what may be expected, what was spent, what was admitted."""
+        found = await store.load_budget(kernel.bus, principal.tenant)
+        return found or status_of(Budget(Spending(rules.noise_budget)))
+
+    @routes.get("/support/series")
+    async def series(
+        principal: Reader,
+        entity: Annotated[str, Query(description="`kind/name`, such as `host/web-7`")],
+        limit: Annotated[int, Query(ge=1, le=SERIES_MAX)] = 200,
+    ) -> dict[str, Any]:
+        """The watched series of an entity, each with its state and the band of its newest sample."""
+        watch = await views.watch(principal.tenant)
+        kind, _, name = entity.partition("/")
+        rows = watch.series.by_entity.get((kind, name), []) if watch else []
+        shown = [series_view(watch, row, rules.warmup_samples) for row in rows[:limit]] if watch else []
+        return {"items": shown, "cursor": ""}
+
+    @routes.get("/support/band")
+    async def band(
+        principal: Reader,
+        series: Annotated[str, Query(description="`hi-lo`, as findings and `/support/series` name it")],
+        start_ms: Annotated[int, Query(ge=0)],
+        end_ms: Annotated[int, Query(ge=0)],
+    ) -> dict[str, Any]:
+        """Points of a series with the band they were expected in, for a chart of at most 600 points."""
+        if not 0 < end_ms - start_ms <= WINDOW_MS_MAX:
+            raise Invalid("The window is empty, or longer than 92 days.", "Ask for start_ms < end_ms, closer together.")
+        named = await find_series(kernel, views, principal.tenant, parse_series(series))
+        window = Window(max(0, start_ms - LEAD_MS), end_ms)
+        cumulative = reading_of(named) is Reading.RATE
+        key = (named.hi, named.lo)
+        at_ms, value = await store.find_points(kernel.telemetry, principal.tenant, key, window, cumulative=cumulative)
+        status = await store.load_budget(kernel.bus, principal.tenant)
+        unit = float(str(status["threshold_per_week"])) if status else LIST_UNIT
+        found = replay(named, at_ms, value, unit=unit, warmup_count=rules.warmup_samples)
+        return band_view(named, cut(found, start_ms, end_ms))
+
+    return routes
+
+
+def parse_series(text: str) -> tuple[int, int]:
+    """Read `hi-lo`, two decimal numbers of 64 bits.
+
+    Raises:
+        Invalid: It is not that.
+    """
+    hi, _, lo = text.partition("-")
+    digits = hi.isascii() and lo.isascii() and hi.isdigit() and lo.isdigit() and len(hi) <= 20 and len(lo) <= 20
+    if not digits or max(int(hi), int(lo)) >= 1 << 64:
+        raise Invalid("A series is named by two decimal numbers: `hi-lo`.", "Take the name from a finding.")
+    return int(hi), int(lo)
+
+
+async def find_series(kernel: Kernel, views: Views, tenant: TenantId, name: tuple[int, int]) -> SeriesName:
+    """What the series is, from the detector or else the catalog.
+
+    Raises:
+        NotFound: The tenant has no such series.
+    """
+    if watch := await views.watch(tenant):
+        row = int(watch.series.index.find(np.array([name[0]], np.uint64), np.array([name[1]], np.uint64))[0])
+        if row != EMPTY:
+            return watch.series.names[row]
+    if found := await store.find_names(kernel.telemetry, tenant, [name]):
+        return found[0]
+    raise NotFound(f"There is no series {name[0]}-{name[1]}.")
+
+
+def series_view(watch: Watch, row: int, warmup_count: int) -> dict[str, Any]:
+    """One watched series for the list."""
+    name, state = watch.series.names[row], watch.series.rows[row]
+    learning = int(state["count"]) < warmup_count
+    status = (
+        "silent" if state["silent"] else "open" if row in watch.open_rows else "learning" if learning else "watching"
+    )
+    seen = int(state["count"]) > 0
+    return {
+        "series": f"{name.hi}-{name.lo}",
+        "metric": name.metric,
+        "labels": dict(name.labels),
+        "said": subject_of(name),
+        "unit": name.unit,
+        "status": status,
+        "sample_count": int(state["count"]),
+        "interval_s": round(float(state["interval_s"]), 3),
+        "last_ms": int(state["last_ms"]),
+        "value": number(state["value"]) if seen else None,
+        "expected": number(state["expected"]) if seen else None,
+        "low": number(state["expected_low"]) if seen else None,
+        "high": number(state["expected_high"]) if seen else None,
+        "weight": round(float(state["weight"]), 3),
+    }
+
+
+def band_view(name: SeriesName, band: Band) -> dict[str, Any]:
+    """A band for a chart."""
+    return {
+        "series": f"{name.hi}-{name.lo}",
+        "metric": name.metric,
+        "said": subject_of(name),
+        "unit": name.unit,
+        "reading": reading_of(name).name.lower(),
+        "at_ms": band.at_ms.tolist(),
+        "value": [number(part) for part in band.value],
+        "expected": [number(part) for part in band.expected],
+        "low": [number(part) for part in band.low],
+        "high": [number(part) for part in band.high],
+    }
+
+
+def number(value: object) -> float | None:
+    """A number JSON can hold, with six significant digits."""
+    found = float(str(value))
+    return float(f"{found:.6g}") if np.isfinite(found) else None

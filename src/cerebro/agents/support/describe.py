@@ -1,0 +1,304 @@
+"""Turn what was noticed into a finding: a title in plain words, a severity, evidence that can be checked and drawn."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp, isfinite
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebro.agents.support.model import KINDS, Reading, SeriesName, Turn
+from cerebro.agents.support.nature import (
+    FAULTS,
+    GOLDEN,
+    PERCENT,
+    SECONDS,
+    SHARE,
+    WEIGHT_FAULT,
+    WEIGHT_GOLDEN,
+    kind_of,
+    reading_of,
+    weight_of,
+)
+from cerebro.agents.support.silence import Silence
+from cerebro.agents.support.words import amount, lasting, rarity, subject_of
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.findings import Evidence, Finding, Severity
+from cerebro.spine.identity import FindingId, TenantId, new_id
+
+AGENT = "support"
+POINTS_MAX = 120
+SATURATED = 0.95
+STALLED = 0.5
+SERIES_NAMED_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A finding that has not been cleared, as far as its clearing needs it."""
+
+    dedup_key: str
+    kind: str
+    onset_ms: int
+    severity: Severity
+    p_value: float
+    effect: float
+    expected: float
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One turn of one series.
+
+    Args:
+        row: The series.
+        at_ms: Of the sample that turned it.
+        onset_ms: Of the first sample that was strange.
+        value: At the turn.
+        expected: At the turn.
+        test: The `Test` concerned.
+        turn: What happened.
+        weekly: Expected count a week of something as strange.
+        effect: In half-widths of the band.
+    """
+
+    row: int
+    at_ms: int
+    onset_ms: int
+    value: float
+    expected: float
+    test: int
+    turn: Turn
+    weekly: float
+    effect: float
+
+
+def dedup_key(tenant: str, hi: int, lo: int, kind: str, onset_ms: int) -> str:
+    """The same trouble has the same key, whoever finds it and however often."""
+    return hashlib.blake2b(f"{tenant}|{hi}|{lo}|{kind}|{onset_ms}".encode(), digest_size=16).hexdigest()
+
+
+def opened(tenant: TenantId, name: SeriesName, moment: Moment, points: NDArray[np.void], others: int) -> Finding:
+    """The finding that begins an episode.
+
+    Args:
+        tenant: Whose it is.
+        name: The series.
+        moment: Of its turn.
+        points: `recent.POINT`, what led to it.
+        others: Series of the same entity that moved as well and are not told one by one.
+    """
+    kind = KINDS[moment.test]
+    subject, whose = subject_of(name), f"{name.entity_kind} {name.entity_name}"
+    usual, now = amount(moment.expected, name), amount(moment.value, name)
+    verb = _verb(moment)
+    more = f" {others} more series of {whose} moved in the same moment." if others else ""
+    sentence = (
+        f"{_first_up(subject)} {verb} from about {usual} to {now}, {moment.effect:.1f} times the half-width of the "
+        f"band it was expected in; on ordinary days something as strange is expected {rarity(moment.weekly)}.{more}"
+    )
+    evidence = _evidence(tenant, name, points, sentence, {"onset_ms": moment.onset_ms, "others": others})
+    title = f"{_first_up(subject)} of {whose} {verb} from {usual} to {now}"
+    key = dedup_key(tenant, name.hi, name.lo, kind, moment.onset_ms)
+    severity = severity_of(name, moment.value, moment.expected)
+    return _finding(tenant, name, kind, moment, severity, chance_a_day(moment.weekly), title, evidence, key, False)
+
+
+def cleared(tenant: TenantId, name: SeriesName, moment: Moment, points: NDArray[np.void], episode: Episode) -> Finding:
+    """The finding that ends an episode: the signal is back, or stays where it is."""
+    subject, whose = subject_of(name), f"{name.entity_kind} {name.entity_name}"
+    now, after = amount(moment.value, name), lasting((moment.at_ms - episode.onset_ms) / 1000.0)
+    if moment.turn is Turn.SETTLED:
+        title = f"{_first_up(subject)} of {whose} has settled at {now}"
+        sentence = f"It stayed away from its former {amount(episode.expected, name)} for {after}; {now} is its new usual value."
+    else:
+        title = f"{_first_up(subject)} of {whose} is back at {now}"
+        sentence = f"It has lain inside its expected band again, {after} after it left it."
+    evidence = _evidence(tenant, name, points, sentence, {"onset_ms": episode.onset_ms})
+    return _finding(
+        tenant, name, episode.kind, moment, episode.severity, episode.p_value, title, evidence, episode.dedup_key, True
+    )
+
+
+def silenced(tenant: TenantId, names: list[SeriesName], silence: Silence, episode: Episode | None) -> Finding:
+    """The finding of a silence, or, with the `episode` it ends, of its end."""
+    kind, whose = "silence", f"{silence.entity[0]} {silence.entity[1]}"
+    what = _first_up(whose) if silence.whole else f"{_counted(len(names))} of {whose}"
+    first = min(names, key=lambda name: (name.hi, name.lo))
+    now_ms = silence.last_ms + round(silence.wait_s * 1000)
+    if episode is None:
+        title = f"{what} stopped reporting {lasting(silence.wait_s)} ago"
+        sentence = (
+            f"Samples came every {lasting(silence.interval_s)}; none for {lasting(silence.wait_s)}. "
+            f"A wait as long is expected {rarity(silence.weekly)}."
+        )
+    elif silence.turn is Turn.SETTLED:
+        title, sentence = f"{what} is gone", "Nothing came for a day: it is no longer waited for."
+    else:
+        title, sentence = f"{what} reports again", "Samples come again."
+    sample: dict[str, object] = {
+        "series": [f"{name.hi}-{name.lo}" for name in names[:SERIES_NAMED_MAX]],
+        "metrics": sorted({name.metric for name in names})[:SERIES_NAMED_MAX],
+        "series_count": len(names),
+        "last_ms": silence.last_ms,
+        "interval_s": round(silence.interval_s, 3),
+        "wait_s": round(silence.wait_s, 3),
+    }
+    start_ms = silence.last_ms - round(60_000 * max(silence.interval_s, 1.0))
+    query = samples_sql(tenant, first.hi, first.lo, start_ms, now_ms + 1)
+    evidence = Evidence(sentence, "clickhouse", query, start_ms, now_ms + 1, digest(sample), sample)
+    onset_ms = silence.last_ms if episode is None else episode.onset_ms
+    key = dedup_key(tenant, *_entity_number(silence), kind, onset_ms) if episode is None else episode.dedup_key
+    return Finding(
+        id=_id(key, now_ms, episode is not None),
+        tenant=tenant,
+        agent=AGENT,
+        kind=kind,
+        entity=EntityKey(*silence.entity),
+        at_ms=onset_ms,
+        seen_ms=now_ms,
+        severity=Severity.MAJOR if silence.whole else Severity.MINOR,
+        p_value=chance_a_day(silence.weekly) if episode is None else episode.p_value,
+        effect=round(silence.wait_s / max(silence.interval_s, 0.01), 1) if episode is None else episode.effect,
+        signal="reporting" if silence.whole else first.metric,
+        title=title,
+        evidence=(evidence,),
+        dedup_key=key,
+        cleared=episode is not None,
+    )
+
+
+def severity_of(name: SeriesName, value: float, expected: float) -> Severity:
+    """How much it hurts: by what the metric is and where it has got to, not by how rare it is.
+
+    | what | severity |
+    |---|---|
+    | a share that says saturation, at 95 % or more; stalls at 50 % or more; latency tripled; traffic gone | major |
+    | the same of a process, a core or another detail | notice |
+    | faults that rise, of a whole service or host | major |
+    | other golden signals and other faults that rise | minor |
+    | the rest, and whatever got better | notice |
+    """
+    reading = reading_of(name)
+    kind = kind_of(name, reading)
+    weight, rose = weight_of(name, kind), value > expected
+    if weight < 1.0:
+        return Severity.NOTICE
+    if kind == FAULTS:
+        return Severity.NOTICE if not rose else Severity.MAJOR if weight >= WEIGHT_FAULT else Severity.MINOR
+    if not GOLDEN.search(name.metric.lower()) or weight < WEIGHT_GOLDEN:
+        return Severity.NOTICE
+    if kind in (SHARE, PERCENT):
+        share = value / (100.0 if kind == PERCENT else 1.0)
+        full = share >= (STALLED if "psi" in name.metric else SATURATED)
+        return Severity.NOTICE if not rose else Severity.MAJOR if full else Severity.MINOR
+    if kind == SECONDS:
+        return Severity.NOTICE if not rose else Severity.MAJOR if value >= 3.0 * expected else Severity.MINOR
+    gone = reading is Reading.RATE and value <= 0.1 * expected
+    return Severity.MAJOR if gone else Severity.MINOR
+
+
+def chance_a_day(weekly: float) -> float:
+    """The chance of at least one on an ordinary day, when `weekly` are expected a week."""
+    return float(-np.expm1(-weekly / 7.0)) if weekly < 1e-6 else 1.0 - exp(-weekly / 7.0)
+
+
+def samples_sql(tenant: str, hi: int, lo: int, start_ms: int, end_ms: int) -> str:
+    """The query that gives a series' raw samples in a window, runnable as it stands."""
+    whose = tenant.replace("\\", "\\\\").replace("'", "\\'")
+    return (
+        "SELECT at, value FROM samples"
+        f" WHERE tenant = '{whose}'"
+        f" AND hour >= toStartOfHour(fromUnixTimestamp64Milli({start_ms}))"
+        f" AND hour <= toStartOfHour(fromUnixTimestamp64Milli({end_ms}))"
+        f" AND hi = {hi} AND lo = {lo}"
+        f" AND at >= fromUnixTimestamp64Milli({start_ms}) AND at < fromUnixTimestamp64Milli({end_ms})"
+        " ORDER BY at"
+    )
+
+
+def digest(sample: Mapping[str, object]) -> str:
+    """SHA-256 of the canonical JSON: sorted keys, no blanks, UTF-8."""
+    text = json.dumps(sample, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def drawing_of(points: NDArray[np.void]) -> dict[str, object]:
+    """Points as lists for a chart; six significant digits, `None` where there is no number."""
+    drawing: dict[str, object] = {"at_ms": [int(at) for at in points["at_ms"]]}
+    for column in ("value", "expected", "low", "high"):
+        drawing[column] = [float(f"{number:.6g}") if isfinite(number) else None for number in points[column].tolist()]
+    return drawing
+
+
+def _evidence(
+    tenant: str, name: SeriesName, points: NDArray[np.void], sentence: str, more: Mapping[str, object]
+) -> Evidence:
+    shown = points[-POINTS_MAX:]
+    sample = drawing_of(shown) | {
+        "series": f"{name.hi}-{name.lo}",
+        "metric": name.metric,
+        "labels": dict(name.labels),
+        "unit": name.unit,
+        "reading": "rate" if reading_of(name) is Reading.RATE else "value",
+        **more,
+    }
+    start_ms = int(shown["at_ms"][0]) if len(shown) else 0
+    end_ms = int(shown["at_ms"][-1]) + 1 if len(shown) else 1
+    query = samples_sql(tenant, name.hi, name.lo, start_ms, end_ms)
+    return Evidence(sentence, "clickhouse", query, start_ms, end_ms, digest(sample), sample)
+
+
+def _finding(
+    tenant: TenantId, name: SeriesName, kind: str, moment: Moment, severity: Severity, p_value: float, title: str,
+    evidence: Evidence, key: str, is_cleared: bool,
+) -> Finding:  # fmt: skip
+    return Finding(
+        id=_id(key, moment.at_ms, is_cleared),
+        tenant=tenant,
+        agent=AGENT,
+        kind=kind,
+        entity=EntityKey(name.entity_kind, name.entity_name),
+        at_ms=moment.at_ms if is_cleared else moment.onset_ms,
+        seen_ms=moment.at_ms,
+        severity=severity,
+        p_value=p_value,
+        effect=round(moment.effect, 2),
+        signal=name.metric,
+        title=title,
+        evidence=(evidence,),
+        dedup_key=key,
+        cleared=is_cleared,
+    )
+
+
+def _id(key: str, seen_ms: int, is_cleared: bool) -> FindingId:
+    """An id that a replay gives again: its chance is drawn from the key."""
+    return FindingId(new_id(max(seen_ms, 0), Random(f"{key}|{is_cleared}")))  # noqa: S311  an id, no secret
+
+
+def _verb(moment: Moment) -> str:
+    up = moment.value > moment.expected
+    if KINDS[moment.test] == "drift":
+        return "has drifted up" if up else "has drifted down"
+    if KINDS[moment.test] == "spike":
+        return "jumped" if up else "dropped"
+    return "rose" if up else "fell"
+
+
+def _entity_number(silence: Silence) -> tuple[int, int]:
+    """A silence belongs to an entity rather than to a series: its name takes the place of the two hashes."""
+    name = hashlib.blake2b("/".join(silence.entity).encode(), digest_size=16).digest()
+    return int.from_bytes(name[:8], "big"), int.from_bytes(name[8:], "big") ^ int(silence.whole)
+
+
+def _counted(count: int) -> str:
+    return "One series" if count == 1 else f"{count} series"
+
+
+def _first_up(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,375 @@
+"""Judge samples against what their series usually do. One pass, in columns, O(1) a sample.
+
+A sample is expected at *level + season + local*: a slow robust mean, the profile of the hour and of the weekday,
+and what the last two hundred samples have added to both. Its residual, divided by the robust spread, is asked three
+questions (`Test`); each answer's rarity comes from the tail that the same question left behind on this very series,
+and a rarity that its part of the noise budget admits opens an episode. Nothing is learned during an episode, so that
+the trouble does not become the usual; it ends when the series is back in its band for a while, or
+has stayed away so long that this is its new usual self.
+
+Sources: the tests are a Shewhart chart with runs rule and an EWMA chart (Western Electric, Statistical Quality Control
+Handbook, 1956; S. W. Roberts, Control Chart Tests Based on Geometric Moving Averages, Technometrics 1 (1959), 239-250), but with limits
+from `algorithms.tails` instead of the normal distribution.
+"""
+
+from math import isfinite, log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebro.agents.support.model import SHARES, TEST_COUNT, THRESHOLDS_MIN, WEEK_S, Judged, Reading, Test, Turn
+from cerebro.algorithms.counters import rate
+from cerebro.algorithms.native import native
+from cerebro.algorithms.robust import clipped, spread, step
+from cerebro.algorithms.scale import backward, forward
+from cerebro.algorithms.season import HOUR_MS, hour_number, learn_hour, season_at
+from cerebro.algorithms.tails import (
+    COUNT,
+    PEAK,
+    QUIET,
+    RUN,
+    THRESHOLD,
+    TOP,
+    TOTAL,
+    add_peak,
+    learn,
+    rate_beyond,
+)
+
+LOCAL_MEMORY = 150.0  # samples
+SPREAD_MEMORY = 500.0
+LEVEL_MEMORY_S = 2 * 86_400.0
+LEVEL_MEMORY_MIN = 500.0
+RESIDUAL_BOUND = 3.0  # spreads that one sample may move level and local by
+SPREAD_BOUND = 10.0
+SCORE_MAX = 1e5
+SETTLING = 12  # samples before residuals mean anything
+DRIFT_WEIGHT = 0.1
+DRIFT_BOUND = 10.0
+PRIOR_ACTIVE = 8.0  # moves after which the prior spread counts for half
+CALM = 2.5  # standardised residuals under this are ordinary
+BAND_MIN = 3.0  # half-width of the band, in spreads
+BAND_SHARE = 1.2  # … and in thresholds of the spike test
+HOLD_S, HOLD_MIN, HOLD_MAX = 40.0, 3.0, 8.0  # samples that must lie inside before an episode ends
+SETTLED_MS = 2 * 3_600_000
+SETTLED_COUNT = 60
+EPISODES_USUAL = 3.0  # this many of late, and they are the series' nature
+PEAK_BOUND = 3.0  # mean log-excesses that a rarer episode teaches
+GAP = 3.0  # intervals without a sample that count as a gap
+GAP_NOTED = 1.5
+EPISODE_KEEP = 0.5 ** (1 / 168)
+TOP_KEEP = 0.5 ** (1 / 336)
+LATE, REFUSED, RESET, JUDGED = range(4)
+
+_SPIKE, _SHIFT, _DRIFT = int(Test.SPIKE), int(Test.SHIFT), int(Test.DRIFT)
+_OPENED, _RETURNED, _SETTLED = int(Turn.OPENED), int(Turn.RETURNED), int(Turn.SETTLED)
+_RATE, _ANSWER = int(Reading.RATE), int(Reading.ANSWER)
+
+
+def detect(
+    rows: NDArray[np.void],
+    row: NDArray[np.int32],
+    at_ms: NDArray[np.int64],
+    value: NDArray[np.float64],
+    *,
+    unit: float,
+    priors: NDArray[np.float64],
+    warmup_count: int,
+    zone_ms: int = 0,
+) -> Judged:
+    """Take samples in, in the order given, and say what they turned. Changes `rows` in place.
+
+    Args:
+        rows: `SERIES, (series,)`.
+        row: The series of each sample, int32, (n,); each series' samples must come in time order.
+        at_ms: Unix time, int64, (n,).
+        value: As received, float64, (n,); NaN ends a counter's run and is counted.
+        unit: Expected false findings a week that a series of weight 1 may cause now.
+        priors: Mean log-excess of each family's peaks, float64, (family, test).
+        warmup_count: Samples a series must have shown before it is judged.
+        zone_ms: What to add to Unix time for the hour on the wall.
+    """
+    n = len(row)
+    shapes = (np.full(n, np.nan, np.float32) for _ in range(5))
+    judged, expected, low, high, effect = shapes
+    turn, test, weekly = np.zeros(n, np.uint8), np.zeros(n, np.uint8), np.zeros(n)
+    counts = np.zeros(4, np.int64)
+    _detect(
+        rows, row, at_ms, value, unit, priors, warmup_count, zone_ms,
+        judged, expected, low, high, effect, turn, test, weekly, counts,
+    )  # fmt: skip
+    return Judged(
+        judged, expected, low, high, turn, test, weekly, effect,
+        int(counts[JUDGED]), int(counts[LATE]), int(counts[REFUSED]), int(counts[RESET]),
+    )  # fmt: skip
+
+
+@native
+def _detect(  # noqa: PLR0915  one loop over columns; its parts are the functions below
+    rows: Any, row: Any, at_ms: Any, value: Any, unit: float, priors: Any, warmup_count: int, zone_ms: int,
+    judged: Any, expected: Any, low: Any, high: Any, effect: Any, turn: Any, test: Any, weekly: Any, counts: Any,
+) -> None:  # fmt: skip
+    scores = np.zeros(TEST_COUNT)
+    for k in range(len(row)):
+        s = rows[row[k]]
+        t = at_ms[k]
+        reading = value[k]
+        if np.isnan(reading):
+            counts[REFUSED] += 1
+            s.ended = 1
+            continue
+        if s.reading == _ANSWER and reading == 0.0:
+            continue
+        if t <= s.last_ms:
+            counts[LATE] += 1
+            s.late_count += 1
+            continue
+        elapsed_s = _arrive(s, t)
+        number = _read(s, reading, elapsed_s, counts)
+        if not isfinite(number):
+            continue
+        y = forward(number, s.scale, s.offset)
+        s.count += 1
+        if s.count == 1:
+            s.level = y
+        if s.interval_s > 0.0 and elapsed_s > GAP * s.interval_s:
+            s.local *= np.exp(-elapsed_s / s.interval_s / LOCAL_MEMORY)
+            s.z_1 = s.z_2 = s.drift = 0.0
+        season = _season(s, t + zone_ms)
+        predicted = s.level + season + s.local
+        residual = y - predicted
+        floor = s.floor + s.floor_share * abs(predicted)
+        width = _width(s, floor, predicted, y)
+        z = clipped(residual / width, SCORE_MAX)
+        band = max(BAND_MIN, BAND_SHARE * s.tail[_SPIKE, THRESHOLD]) * width
+        _score(s, z, scores)
+
+        judged[k] = number
+        expected[k] = backward(predicted, s.scale, s.offset)
+        low[k] = backward(predicted - band, s.scale, s.offset)
+        high[k] = backward(predicted + band, s.scale, s.offset)
+        effect[k] = abs(residual) / band
+        s.value, s.expected, s.expected_low, s.expected_high = judged[k], expected[k], low[k], high[k]
+        if abs(z) < CALM:
+            s.calm_until_ms = t
+            s.onset_ms = 0
+        elif s.onset_ms == 0:
+            s.onset_ms = t
+
+        if s.episode > 0:
+            test[k] = s.episode - 1
+            turn[k] = _follow(s, t, y - season, number, abs(residual) <= band, scores)
+            continue
+        if s.count > SETTLING:
+            chosen, rarity = _weigh(s, scores, priors, unit)
+            changed = abs(number - expected[k])
+            matters = changed >= max(s.change_min, s.change_share_min * abs(expected[k]))
+            counts[JUDGED] += s.count >= warmup_count
+            if chosen >= 0 and matters and s.count >= warmup_count:
+                _open(s, t, y - season, number, chosen, scores[chosen])
+                turn[k], test[k], weekly[k] = _OPENED, chosen, rarity
+                continue
+            _learn_tails(s, scores)
+        _learn(s, t + zone_ms, y, season, residual, width, floor)
+
+
+@native
+def _arrive(s: Any, t: int) -> float:
+    """Note the arrival; answers the seconds since the sample before, 0 for the first."""
+    before = s.last_ms
+    s.last_ms = t
+    s.ended = 0
+    if before == 0:
+        s.first_ms = t
+        return 0.0
+    elapsed_s = (t - before) / 1000.0
+    if s.interval_s == 0.0:
+        s.interval_s = elapsed_s
+        return elapsed_s
+    ratio = elapsed_s / s.interval_s
+    if ratio > GAP or ratio < 1.0 / GAP:
+        s.odd_intervals += 1
+        if s.odd_intervals >= 5:  # not a gap: its sender was told another interval
+            s.interval_s = elapsed_s
+            s.odd_intervals = 0
+            s.gap_count = s.gap_total = 0.0
+            return elapsed_s
+    else:
+        s.odd_intervals = 0
+        s.interval_s += 0.05 * (elapsed_s - s.interval_s)
+    if ratio > GAP_NOTED:
+        s.gap_count += 1.0
+        s.gap_total += log(ratio / GAP_NOTED)
+    return elapsed_s
+
+
+@native
+def _read(s: Any, reading: float, elapsed_s: float, counts: Any) -> float:
+    """The number to judge; NaN when this reading gives none."""
+    if s.reading != _RATE:
+        return reading if isfinite(reading) else np.sign(reading) * 1e30
+    if not isfinite(reading):
+        counts[REFUSED] += 1
+        return np.nan
+    before = s.previous
+    s.previous = reading
+    if elapsed_s == 0.0:
+        return np.nan
+    number = rate(before, reading, elapsed_s)
+    if np.isnan(number):
+        counts[RESET] += 1
+        s.reset_count += 1
+        s.z_1 = s.z_2 = s.drift = 0.0
+    return number
+
+
+@native
+def _season(s: Any, local_ms: int) -> float:
+    if s.hours_seen == 0:
+        return 0.0
+    return season_at(s.daily, s.daily_count, s.weekly, s.weekly_count, local_ms)
+
+
+@native
+def _width(s: Any, floor: float, predicted: float, y: float) -> float:
+    """The spread to divide by: what was seen, but not under the floor, nor under the prior while it has hardly moved."""
+    prior = s.prior
+    if s.floor_share > 0.0:
+        prior *= max(abs(predicted), abs(y))
+    unknown = PRIOR_ACTIVE / (PRIOR_ACTIVE + s.active_count)
+    return max(s.spread, floor, prior * unknown, 1e-12)
+
+
+@native
+def _score(s: Any, z: float, scores: Any) -> None:
+    """Answer the three questions, and move their memories on."""
+    s.drift += DRIFT_WEIGHT * (clipped(z, DRIFT_BOUND) - s.drift)
+    side = 1.0 if z > 0.0 else -1.0
+    scores[_SPIKE] = abs(z)
+    scores[_SHIFT] = max(0.0, min(z * side, s.z_1 * side, s.z_2 * side))
+    scores[_DRIFT] = abs(s.drift)
+    s.z_2 = s.z_1
+    s.z_1 = z
+
+
+@native
+def _weigh(s: Any, scores: Any, priors: Any, unit: float) -> Any:
+    """The test whose answer the budget admits with most to spare, or -1; and its expected count a week."""
+    chosen, rarity, least = -1, 0.0, 1.0
+    a_week = WEEK_S / max(s.interval_s, 0.01)
+    for j in range(TEST_COUNT):
+        tail = s.tail[j]
+        if scores[j] <= 2.0 * tail[THRESHOLD]:
+            continue
+        excess = log(scores[j] / tail[THRESHOLD])
+        count = rate_beyond(tail, excess, priors[s.family, j]) * a_week
+        if excess <= tail[TOP]:  # as strange has been seen, so it is no rarer than once in what was watched
+            count = max(count, a_week / s.count)
+        share = count / (unit * s.weight * SHARES[j])
+        if share < least:
+            chosen, rarity, least = j, count, share
+    return chosen, rarity
+
+
+@native
+def _learn_tails(s: Any, scores: Any) -> None:
+    for j in range(TEST_COUNT):
+        tail = s.tail[j]
+        excess = log(scores[j] / tail[THRESHOLD]) if scores[j] > tail[THRESHOLD] else -1.0
+        learn(tail, excess, s.count - SETTLING, THRESHOLDS_MIN[j])
+
+
+@native
+def _learn(s: Any, local_ms: int, y: float, season: float, residual: float, width: float, floor: float) -> None:
+    """Let an ordinary sample move level, season, local and spread."""
+    hour = hour_number(local_ms)
+    if hour != s.hour:
+        _turn_hour(s, local_ms, hour)
+    bound = RESIDUAL_BOUND * width if s.count > SETTLING else 1e38
+    memory = max(LEVEL_MEMORY_S / max(s.interval_s, 1.0), LEVEL_MEMORY_MIN)
+    deviation = y - s.level
+    s.hour_sum += clipped(deviation, 20.0 * width + abs(season))
+    s.hour_count += 1.0
+    moved = step(s.count, memory) * clipped(deviation - season, bound)
+    s.level += moved
+    s.local += clipped(residual - moved, bound) / LOCAL_MEMORY
+    if s.count > 1:
+        s.spread = spread(s.spread, residual, step(s.count - 1.0, SPREAD_MEMORY), SPREAD_BOUND)
+        if abs(residual) > floor:
+            s.active_count += 1.0
+
+
+@native
+def _turn_hour(s: Any, local_ms: int, hour: int) -> None:
+    """Fold the hour that has ended into the season, and begin the new one."""
+    before = _season(s, local_ms)
+    if s.hour_count * s.interval_s > 0.25 * HOUR_MS / 1000.0:
+        learn_hour(s.daily, s.daily_count, s.weekly, s.weekly_count, s.hour, s.hour_sum / s.hour_count)
+        s.hours_seen = 1
+        s.local -= _season(s, local_ms) - before  # what the season now knows, the local part need not say again
+    s.hour = hour
+    s.hour_sum = s.hour_count = 0.0
+    s.episode_count *= EPISODE_KEEP
+    for j in range(TEST_COUNT):
+        s.tail[j, TOP] *= TOP_KEEP
+
+
+@native
+def _open(s: Any, t: int, level: float, number: float, chosen: int, score: float) -> None:
+    s.episode = chosen + 1
+    s.opened_ms = t
+    if s.onset_ms == 0:
+        s.onset_ms = t
+    s.peak_score = score
+    s.peak_value = number
+    s.new_level = level
+    s.new_spread = 0.0
+    s.inside_count = 0
+    s.outside_count = 1
+    for j in range(TEST_COUNT):  # the cluster in the making belongs to the episode
+        s.tail[j, PEAK] = 0.0
+        s.tail[j, QUIET] = RUN
+
+
+@native
+def _follow(s: Any, t: int, level: float, number: float, inside: bool, scores: Any) -> int:
+    """One more sample of an episode; says whether it has ended."""
+    chosen = s.episode - 1
+    if scores[chosen] > s.peak_score:
+        s.peak_score = scores[chosen]
+        s.peak_value = number
+    if inside:
+        s.inside_count += 1
+    else:
+        s.inside_count = max(0, int(s.inside_count) - 2)
+        s.outside_count = min(int(s.outside_count) + 1, 60_000)
+    away = level - s.new_level
+    s.new_level += 0.05 * away
+    s.new_spread += 0.05 * (abs(away) - s.new_spread)
+    if s.inside_count >= min(max(HOLD_S / max(s.interval_s, 0.1), HOLD_MIN), HOLD_MAX):
+        _end(s)
+        return _RETURNED
+    if t - s.opened_ms >= SETTLED_MS and s.outside_count >= SETTLED_COUNT:
+        s.local = s.new_level - s.level
+        s.spread = max(s.spread, s.new_spread)
+        _end(s)
+        return _SETTLED
+    return 0
+
+
+@native
+def _end(s: Any) -> None:
+    """Close the episode. A rare one teaches its tail little; what keeps happening is the nature of the series."""
+    tail = s.tail[s.episode - 1]
+    s.episode_count += 1.0
+    peak = log(max(s.peak_score / tail[THRESHOLD], 1.0))
+    if s.episode_count >= EPISODES_USUAL:
+        tail[TOP] = max(tail[TOP], peak)
+        add_peak(tail, peak)
+    else:
+        mean = (tail[TOTAL] + 1.0) / (tail[COUNT] + 4.0)
+        add_peak(tail, min(peak, PEAK_BOUND * mean))
+    s.episode = 0
+    s.onset_ms = 0
+    s.z_1 = s.z_2 = s.drift = 0.0

@@ -1,0 +1,205 @@
+"""The role `detector`: metrics from the bus through `observe`, findings back to the bus, state in snapshots."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from cerebro.agents.support import metrics, store
+from cerebro.agents.support.admit import status_of
+from cerebro.agents.support.model import SeriesName
+from cerebro.agents.support.observe import Rules, Tally, Watch, learn_names, new_watch, observe, tick
+from cerebro.agents.support.snapshot import freeze
+from cerebro.kernel.bus.port import Message
+from cerebro.kernel.bus.position import Place
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.settings import SupportSettings
+from cerebro.spine.errors import Invalid, Unavailable
+from cerebro.spine.findings import Finding
+from cerebro.spine.identity import DEFAULT_TENANT, TenantId
+from cerebro.spine.telemetry import SampleBatch, SeriesType, no_series
+from cerebro.spine.wire import decode_samples
+
+log = get_log(__name__)
+
+STREAM = "metrics"
+READER = "detector"
+MESSAGES_MAX = 64
+MESSAGE_BYTES_MAX = 16 << 20
+WAIT_S = 1.0
+IDLE_S = 10.0  # with nothing to read for so long, time is taken from our own clock
+BUDGET_S = 10.0  # between two notes of the budget
+NAMES_S = 10.0  # between two look-ups of series that nobody named on the bus
+SNAPSHOT_SHARE = 0.05  # of our time that snapshots may take; they grow rarer as the state grows
+ASIDE_COUNT = 20_000  # samples; a larger batch is judged on another thread
+
+
+class Detector:
+    """Judges every sample once, in the order of the bus, and goes on after a restart as if there had been none.
+
+    A snapshot covers the messages up to its sequence. What came after it is read and judged again on restart; since the
+    same messages give the same findings under the same keys, nothing is told twice.
+    """
+
+    name = "detector"
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._rules = rules_of(kernel.settings.support)
+        self._watches: dict[TenantId, Watch] = {}
+        self._counted: dict[TenantId, Tally] = {}
+        self._sequence = 0
+        self._revision = 0
+        self._saved_s = self._noted_s = self._named_s = self._read_s = 0.0
+        self._pause_s = kernel.settings.support.snapshot_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until `stop` is set, then keep a last snapshot.
+
+        Raises:
+            Conflict: Another detector has taken over; this one must stop.
+        """
+        await asyncio.to_thread(warm_up)
+        place = await Place.claim(self._kernel.bus, STREAM, READER, owner=self._kernel.clock.new_id())
+        await self.restore(place.after)
+        self._saved_s = self._read_s = self._kernel.clock.monotonic_s()
+        while not stop.is_set():
+            messages = await self._kernel.bus.read(
+                STREAM, after=self._sequence, count_max=MESSAGES_MAX, bytes_max=MESSAGE_BYTES_MAX, wait_s=WAIT_S
+            )
+            for message in messages:
+                await self.take(message)
+            await self._keep_house(place, bool(messages))
+        await self._save(place)
+
+    async def restore(self, after: int) -> None:
+        """Take up the last snapshot; without one begin after the place."""
+        found = await store.load_manifest(self._kernel.bus)
+        self._sequence = after
+        if found is None:
+            return
+        manifest, self._revision = found
+        self._sequence = manifest.sequence
+        for tenant in manifest.tenants:
+            if watch := await store.load_watch(self._kernel.bus, manifest, tenant):
+                self._watches[tenant] = watch
+        series_count = sum(watch.series.count for watch in self._watches.values())
+        log.info("detector_restored", sequence=self._sequence, series_count=series_count)
+
+    async def take(self, message: Message) -> None:
+        """Judge one message and publish what it gave."""
+        tenant = TenantId(message.subject.split(".")[1])
+        try:
+            batch = decode_samples(message.body)
+        except Invalid as error:
+            metrics.SAMPLES.labels("unreadable").inc()
+            log.warning("message_unreadable", tenant=tenant, sequence=message.sequence, reason=error.detail)
+            self._sequence = message.sequence
+            return
+        watch = self._watches.get(tenant) or self._watches.setdefault(tenant, new_watch(tenant, self._rules))
+        with metrics.BATCH_SECONDS.time():
+            findings = await self._judge(watch, batch)
+        await self._publish(findings)
+        self._sequence = message.sequence
+        metrics.SEQUENCE.set(message.sequence)
+
+    async def _judge(self, watch: Watch, batch: SampleBatch) -> Sequence[Finding]:
+        now_ms = self._kernel.clock.now_ms()
+        if len(batch) < ASIDE_COUNT and batch.series.num_rows < ASIDE_COUNT:
+            return observe(watch, batch, self._rules, now_ms)
+        return await asyncio.to_thread(observe, watch, batch, self._rules, now_ms)
+
+    async def _publish(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            body = msgspec.json.encode(finding)
+            await self._kernel.bus.publish(f"findings.{finding.tenant}", body, dedup_key=finding.id)
+            metrics.FINDINGS.labels("cleared" if finding.cleared else finding.kind).inc()
+            log.info(
+                "finding_published", tenant=finding.tenant, finding_id=finding.id, kind=finding.kind,
+                entity=finding.entity.text, title=finding.title, cleared=finding.cleared,
+            )  # fmt: skip
+
+    async def _keep_house(self, place: Place, was_read: bool) -> None:
+        """What is due by our own clock: ticks while nothing comes, names, budget, snapshot."""
+        now_s = self._kernel.clock.monotonic_s()
+        if was_read:
+            self._read_s = now_s
+        elif now_s - self._read_s >= IDLE_S:
+            for watch in self._watches.values():
+                await self._publish(tick(watch, self._kernel.clock.now_ms(), self._rules))
+        if now_s - self._named_s >= NAMES_S:
+            self._named_s = now_s
+            await self._look_up_names()
+        if now_s - self._noted_s >= BUDGET_S:
+            self._noted_s = now_s
+            await self._note()
+        if now_s - self._saved_s >= self._pause_s:
+            await self._save(place)
+
+    async def _look_up_names(self) -> None:
+        """Ask the catalog for series whose naming this detector did not see."""
+        for watch in self._watches.values():
+            if not watch.unnamed:
+                continue
+            wanted = sorted(watch.unnamed)
+            try:
+                found = await store.find_names(self._kernel.telemetry, watch.tenant, wanted)
+            except (Unavailable, Invalid) as error:  # the store is starting, or its tables are not made yet
+                log.debug("names_not_found", tenant=watch.tenant, reason=error.detail)
+                continue
+            learn_names(watch, found, self._rules)
+            watch.unnamed.difference_update(wanted[: store.NAMES_MAX])
+
+    async def _note(self) -> None:
+        """Keep the budgets for whoever asks, and bring the counters up to date."""
+        watching = learning = 0
+        for tenant, watch in self._watches.items():
+            await store.save_budget(self._kernel.bus, tenant, status_of(watch.budget))
+            watching, learning = watching + watch.budget.watching_count, learning + watch.budget.learning_count
+            self._count(tenant, watch.tally)
+        metrics.SERIES.labels("watching").set(watching)
+        metrics.SERIES.labels("learning").set(learning)
+
+    def _count(self, tenant: TenantId, tally: Tally) -> None:
+        before = self._counted.get(tenant, Tally())
+        for outcome in ("judged", "late", "refused", "reset", "unnamed"):
+            metrics.SAMPLES.labels(outcome).inc(getattr(tally, outcome) - getattr(before, outcome))
+        metrics.SUPPRESSED.inc(tally.suppressed - before.suppressed)
+        self._counted[tenant] = Tally(
+            tally.judged, tally.late, tally.refused, tally.reset, tally.unnamed, tally.suppressed
+        )
+
+    async def _save(self, place: Place) -> None:
+        """Store a snapshot, then move the place: whoever owns neither any more stops here.
+
+        Raises:
+            Conflict: Another detector has taken over.
+        """
+        begun_s = self._kernel.clock.monotonic_s()
+        tenants = list(self._watches)
+        frozen = [freeze(self._watches[tenant], self._sequence) for tenant in tenants]
+        bodies = await asyncio.to_thread(store.encode_all, frozen)
+        self._revision = await store.save_snapshot(self._kernel.bus, bodies, tenants, self._sequence, self._revision)
+        await place.commit(self._sequence)
+        self._saved_s = self._kernel.clock.monotonic_s()
+        taken_s = self._saved_s - begun_s
+        metrics.SNAPSHOT_SECONDS.observe(taken_s)
+        self._pause_s = max(self._kernel.settings.support.snapshot_s, taken_s / SNAPSHOT_SHARE)
+
+
+def rules_of(settings: SupportSettings) -> Rules:
+    """The rules that the settings state."""
+    return Rules(settings.noise_budget, settings.warmup_samples, settings.series_max)
+
+
+def warm_up() -> None:
+    """Have the machine code ready before the first message: a few seconds at the very first start, then 0.2 s."""
+    rules = Rules(5.0, 8, 1)
+    watch = new_watch(DEFAULT_TENANT, rules)
+    learn_names(watch, [SeriesName(1, 1, "up_to_speed", (), SeriesType.GAUGE, "", "host", "here")], rules)
+    one, hour_ms = np.ones(1, np.uint64), 3_600_000
+    for k in range(1, 4):
+        batch = SampleBatch(one, one, np.array([k * hour_ms], np.int64), np.array([float(k)]), no_series())
+        observe(watch, batch, rules, k * hour_ms)

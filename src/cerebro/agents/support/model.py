@@ -1,0 +1,150 @@
+"""What the agent knows: one row of state a series, and the plain values its verbs exchange."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebro.algorithms.season import DAY_HOURS, WEEK_HOURS
+from cerebro.algorithms.tails import TAIL_FIELDS
+
+WEEK_S = 7 * 86_400.0
+
+
+class Test(IntEnum):
+    """The questions asked of every sample; the value is the place of its tail in the state."""
+
+    SPIKE = 0  # this sample alone
+    SHIFT = 1  # the last three, all to one side
+    DRIFT = 2  # a mean of the last dozen
+
+
+TEST_COUNT = len(Test)
+SHARES = np.array([0.2, 0.4, 0.2])  # of a series' part of the budget; the last fifth is for silence
+SILENCE_SHARE = 0.2
+THRESHOLDS_MIN = np.array([2.0, 1.0, 0.5])  # scores under these are never kept as peaks
+KINDS = ("spike", "level_shift", "drift")
+
+
+class Reading(IntEnum):
+    """How the values of a series become the numbers that are judged."""
+
+    VALUE = 0
+    RATE = 1  # of a cumulative counter
+    ANSWER = 2  # 0 says that there is nothing to measure, like Prometheus' `up`
+
+
+class Turn(IntEnum):
+    """What a sample brought about."""
+
+    NONE, OPENED, RETURNED, SETTLED = 0, 1, 2, 3
+
+
+# One series. Numbers of the scale (`algorithms.scale`) unless a unit stands in the name.
+SERIES = np.dtype(
+    [
+        ("last_ms", "i8"),  # newest sample; 0 before the first
+        ("first_ms", "i8"),
+        ("calm_until_ms", "i8"),  # newest sample that lay near its expected value
+        ("onset_ms", "i8"),  # first sample after it
+        ("opened_ms", "i8"),  # when the episode was admitted
+        ("previous", "f8"),  # newest reading of a counter
+        ("count", "u4"),  # samples taken in
+        ("late_count", "u4"),  # samples refused as late or repeated
+        ("reset_count", "u4"),
+        ("hour", "i4"),  # hour that is being summed up
+        ("interval_s", "f4"),
+        ("gap_count", "f4"),  # longer waits than usual, and the sum of their log-excesses
+        ("gap_total", "f4"),
+        ("offset", "f4"),  # nature: of the logarithmic scale
+        ("floor", "f4"),  # nature: least spread
+        ("floor_share", "f4"),  # nature: least spread as a share of the value
+        ("prior", "f4"),  # nature: spread of a series that has never moved
+        ("change_min", "f4"),  # nature: least change that matters, in the unit of the values
+        ("change_share_min", "f4"),  # nature: the same as a share of the expected value
+        ("weight", "f4"),  # nature: of its part of the budget
+        ("level", "f4"),
+        ("local", "f4"),  # what the last hours added to level and season
+        ("spread", "f4"),
+        ("active_count", "f4"),  # samples that moved by more than the floor
+        ("z_1", "f4"),  # standardised residual of the sample before, and of the one before that
+        ("z_2", "f4"),
+        ("drift", "f4"),  # running mean of the standardised residuals
+        ("hour_sum", "f4"),
+        ("hour_count", "f4"),
+        ("episode_count", "f4"),  # findings of late, halved every week
+        ("peak_score", "f4"),  # of the episode
+        ("peak_value", "f4"),
+        ("new_level", "f4"),  # where the episode has taken the series
+        ("new_spread", "f4"),
+        ("expected", "f4"),  # of the newest sample, in the unit of the values
+        ("expected_low", "f4"),
+        ("expected_high", "f4"),
+        ("value", "f4"),  # the newest sample as judged
+        ("tail", "f4", (len(Test), TAIL_FIELDS)),
+        ("daily", "f4", (DAY_HOURS,)),
+        ("weekly", "u2", (WEEK_HOURS,)),  # bfloat16
+        ("daily_count", "u1", (DAY_HOURS,)),
+        ("weekly_count", "u1", (WEEK_HOURS,)),
+        ("inside_count", "u2"),
+        ("outside_count", "u2"),
+        ("scale", "u1"),
+        ("reading", "u1"),
+        ("family", "u1"),  # series of one family lend each other what they know of tails
+        ("episode", "u1"),  # 0, or 1 + the test that opened it
+        ("odd_intervals", "u1"),
+        ("ended", "u1"),  # its sender said that it is gone
+        ("silent", "u1"),  # reported as silent
+        ("hours_seen", "u1"),  # 1 once the season holds anything
+    ],
+    align=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesName:
+    """What a row stands for, in the sender's words."""
+
+    hi: int
+    lo: int
+    metric: str
+    labels: tuple[tuple[str, str], ...]
+    type: str
+    unit: str
+    entity_kind: str
+    entity_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """How a series is to be judged, told from its name, type and unit alone; see `nature.py`."""
+
+    family: int
+    reading: Reading
+    scale: int
+    offset: float
+    floor: float
+    floor_share: float
+    prior: float
+    change_min: float
+    change_share_min: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What `detect` made of the samples, in columns of length `n`; NaN where a sample was not taken in."""
+
+    value: NDArray[np.float32]  # as judged: of a counter, its rate
+    expected: NDArray[np.float32]
+    low: NDArray[np.float32]  # the band the value was expected in
+    high: NDArray[np.float32]
+    turn: NDArray[np.uint8]  # a `Turn`
+    test: NDArray[np.uint8]  # the `Test` that turned
+    weekly: NDArray[np.float64]  # where it turned: expected count a week of something as strange
+    effect: NDArray[np.float32]  # distance from the expected value, in half-widths of the band
+    judged_count: int
+    late_count: int
+    refused_count: int  # not a number, or a counter that is not finite
+    reset_count: int

@@ -1,0 +1,264 @@
+"""Everything the agent does with one batch of one tenant, in order, without waiting for anything.
+
+The state is columnar and changed in place; the same batches in the same order give the same findings, however
+they are cut by restarts.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cerebro.agents.support.admit import Budget, admitted, review
+from cerebro.agents.support.describe import Episode, Moment, cleared, opened, silenced
+from cerebro.agents.support.detect import detect
+from cerebro.agents.support.model import Judged, SeriesName, Turn
+from cerebro.agents.support.recent import POINT, Recent, no_points
+from cerebro.agents.support.silence import Silence, find_silence, reached_ms
+from cerebro.agents.support.watch import Series, admit_series, no_priors, no_series, priors_of
+from cerebro.algorithms.index import EMPTY
+from cerebro.algorithms.spending import Spending
+from cerebro.spine.findings import Finding
+from cerebro.spine.identity import TenantId
+from cerebro.spine.telemetry import SampleBatch
+
+TICK_MS = 10_000  # between two looks at budget and silence
+PAUSE_MS = 120_000  # without a tick: more than twice the longest usual interval between scrapes
+LEND_MS = 60_000  # between two rounds of lending tails within families
+OPEN_PER_ENTITY_MAX = 8  # findings of one entity that are open at once; more series are counted in the evidence
+POINTS_SHOWN = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say.
+
+    Args:
+        noise_budget: False findings a week that people will bear.
+        warmup_count: Samples a series must show before it is judged.
+        series_max: Series watched; more are counted and left alone.
+        zone_ms: What to add to Unix time for the hour on the wall.
+    """
+
+    noise_budget: float
+    warmup_count: int
+    series_max: int
+    zone_ms: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted since the start of the process."""
+
+    judged: int = 0
+    late: int = 0
+    refused: int = 0
+    reset: int = 0
+    unnamed: int = 0
+    suppressed: int = 0
+
+
+@dataclass(slots=True)
+class Watch:
+    """All the agent knows of one tenant. `open_rows` holds the episodes told, by row; `open_silences` by entity."""
+
+    tenant: TenantId
+    budget: Budget
+    series: Series = field(default_factory=no_series)
+    recent: Recent = field(default_factory=no_points)
+    priors: NDArray[np.float64] = field(default_factory=no_priors)
+    open_rows: dict[int, Episode] = field(default_factory=dict)
+    open_silences: dict[tuple[str, str], Episode] = field(default_factory=dict)
+    ticked_ms: int = 0
+    lent_ms: int = 0
+    resumed_ms: int = 0  # when telemetry came again after nobody had sent any
+    tally: Tally = field(default_factory=Tally)
+    unnamed: set[tuple[int, int]] = field(default_factory=set)  # series to be looked up in the catalog
+
+
+def new_watch(tenant: TenantId, rules: Rules) -> Watch:
+    """A tenant nothing is known of."""
+    return Watch(tenant, Budget(Spending(rules.noise_budget)))
+
+
+def names_of(table: pa.Table) -> Iterator[SeriesName]:
+    """The series that a table of `SERIES_SCHEMA` names."""
+    for row in table.to_pylist():
+        yield SeriesName(
+            row["hi"],
+            row["lo"],
+            row["metric"],
+            tuple(sorted(row["labels"])),
+            row["type"],
+            row["unit"],
+            row["entity_kind"],
+            row["entity_name"],
+        )
+
+
+def learn_names(watch: Watch, names: Iterable[SeriesName], rules: Rules) -> None:
+    """Begin to watch these series."""
+    for name in (known := list(names)):
+        watch.unnamed.discard((name.hi, name.lo))
+    admit_series(watch.series, known, rules.series_max)
+
+
+def observe(watch: Watch, batch: SampleBatch, rules: Rules, clock_ms: int) -> list[Finding]:
+    """Take in a batch and answer what was found in it. Changes `watch`.
+
+    `clock_ms` is our own hour. It matters only for senders whose clocks run ahead of it: these do not make
+    others late.
+    """
+    if batch.series.num_rows:
+        learn_names(watch, names_of(batch.series), rules)
+    row, at_ms, value = _rows_of(watch, batch)
+    if not len(row):
+        return []
+    if watch.budget.unit == 0.0:
+        _tick(watch, int(at_ms[0]), rules)
+    series = watch.series
+    judged = detect(
+        series.rows, row, at_ms, value,
+        unit=watch.budget.unit, priors=watch.priors, warmup_count=rules.warmup_count, zone_ms=rules.zone_ms,
+    )  # fmt: skip
+    _count(watch, judged)
+    watch.recent.write(_points(row, at_ms, judged), series.count)
+    findings = _turns(watch, row, at_ms, judged)
+    if min(int(at_ms[-1]), clock_ms) - watch.ticked_ms < TICK_MS:
+        return findings
+    return findings + tick(watch, min(reached_ms(series), clock_ms), rules)
+
+
+def tick(watch: Watch, now_ms: int, rules: Rules) -> list[Finding]:
+    """Look at the budget and for silence, if `now_ms` is late enough for another look."""
+    if now_ms - watch.ticked_ms < TICK_MS:
+        return []
+    if now_ms - watch.ticked_ms > PAUSE_MS and watch.ticked_ms:  # nobody sent anything: the silence was ours
+        watch.resumed_ms = now_ms
+    _tick(watch, now_ms, rules)
+    found = find_silence(watch.series, now_ms, watch.resumed_ms, watch.budget.unit, rules.warmup_count)
+    return [finding for silence in found if (finding := _tell_silence(watch, silence, now_ms))]
+
+
+def _tick(watch: Watch, now_ms: int, rules: Rules) -> None:
+    rows = watch.series.rows[: watch.series.count]
+    watch.ticked_ms = now_ms
+    if watch.budget.spending.per_week != rules.noise_budget:
+        spending = replace(watch.budget.spending, per_week=rules.noise_budget)
+        watch.budget = replace(watch.budget, spending=spending)
+    watch.budget = review(watch.budget, rows, now_ms, rules.warmup_count)
+    if now_ms - watch.lent_ms >= LEND_MS:
+        watch.lent_ms = now_ms
+        watch.priors = priors_of(rows)
+
+
+def _rows_of(watch: Watch, batch: SampleBatch) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
+    """The rows, times and values of the samples whose series are watched, in time order."""
+    row = watch.series.index.find(batch.hi, batch.lo)
+    at_ms, value = batch.at_ms, batch.value
+    if (unknown := row == EMPTY).any():
+        watch.tally.unnamed += int(unknown.sum())
+        if watch.series.turned_away_count == 0:
+            watch.unnamed.update(zip(batch.hi[unknown].tolist(), batch.lo[unknown].tolist(), strict=True))
+        row, at_ms, value = row[~unknown], at_ms[~unknown], value[~unknown]
+    if len(at_ms) > 1 and (np.diff(at_ms) < 0).any():
+        order = np.argsort(at_ms, kind="stable")
+        row, at_ms, value = row[order], at_ms[order], value[order]
+    return row, at_ms, value
+
+
+def _points(row: NDArray[np.int32], at_ms: NDArray[np.int64], judged: Judged) -> NDArray[np.void]:
+    taken = np.isfinite(judged.value)
+    points = np.empty(int(taken.sum()), POINT)
+    points["row"], points["at_ms"] = row[taken], at_ms[taken]
+    points["value"], points["expected"] = judged.value[taken], judged.expected[taken]
+    points["low"], points["high"] = judged.low[taken], judged.high[taken]
+    return points
+
+
+def _turns(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], judged: Judged) -> list[Finding]:
+    """Findings of the samples that turned something, moment by moment; ends come first so that beginnings find room."""
+    findings: list[Finding] = []
+    moments = (_moment(watch, int(k), row, at_ms, judged) for k in np.flatnonzero(judged.turn))
+    for _, together in groupby(moments, key=lambda moment: moment.at_ms):
+        by_entity: dict[tuple[str, str], list[Moment]] = {}
+        for moment in together:
+            if moment.turn is not Turn.OPENED:
+                findings += _close(watch, moment)
+                continue
+            name = watch.series.names[moment.row]
+            by_entity.setdefault((name.entity_kind, name.entity_name), []).append(moment)
+        for entity, begun in by_entity.items():
+            findings += _open(watch, entity, begun)
+    return findings
+
+
+def _moment(watch: Watch, k: int, row: NDArray[np.int32], at_ms: NDArray[np.int64], judged: Judged) -> Moment:
+    at, seen_ms = int(row[k]), int(at_ms[k])
+    onset_ms = int(watch.series.rows["onset_ms"][at]) or seen_ms
+    return Moment(
+        at, seen_ms, min(onset_ms, seen_ms), float(judged.value[k]), float(judged.expected[k]),
+        int(judged.test[k]), Turn(int(judged.turn[k])), float(judged.weekly[k]), float(judged.effect[k]),
+    )  # fmt: skip
+
+
+def _close(watch: Watch, moment: Moment) -> Iterator[Finding]:
+    if episode := watch.open_rows.pop(moment.row, None):
+        points = watch.recent.of(moment.row, POINTS_SHOWN)
+        yield cleared(watch.tenant, watch.series.names[moment.row], moment, points, episode)
+
+
+def _open(watch: Watch, entity: tuple[str, str], begun: list[Moment]) -> list[Finding]:
+    """The strongest of an entity's new episodes, as many as it may have open; the rest are counted."""
+    members = watch.series.by_entity[entity]
+    already = sum(member in watch.open_rows for member in members) if len(watch.open_rows) else 0
+    begun.sort(key=lambda moment: (-watch.series.rows["weight"][moment.row], moment.weekly, moment.row))
+    told = begun[: max(0, OPEN_PER_ENTITY_MAX - already)]
+    others = len(begun) - len(told)
+    watch.tally.suppressed += others
+    findings = []
+    for moment in told:
+        points = watch.recent.of(moment.row, POINTS_SHOWN)
+        finding = opened(watch.tenant, watch.series.names[moment.row], moment, points, others)
+        watch.open_rows[moment.row] = _episode(finding, moment.expected, (moment.row,))
+        watch.budget = admitted(watch.budget, moment.at_ms, 1)
+        findings.append(finding)
+    return findings
+
+
+def _tell_silence(watch: Watch, silence: Silence, now_ms: int) -> Finding | None:
+    names = [watch.series.names[at] for at in silence.rows]
+    if silence.turn is not Turn.OPENED:
+        episode = watch.open_silences.pop(silence.entity, None)
+        return silenced(watch.tenant, names, silence, episode) if episode else None
+    if silence.entity in watch.open_silences:
+        return None
+    finding = silenced(watch.tenant, names, silence, None)
+    watch.open_silences[silence.entity] = _episode(finding, 0.0, silence.rows)
+    watch.budget = admitted(watch.budget, now_ms, 1)
+    return finding
+
+
+def _episode(finding: Finding, expected: float, rows: tuple[int, ...]) -> Episode:
+    return Episode(
+        finding.dedup_key,
+        finding.kind,
+        finding.at_ms,
+        finding.severity,
+        finding.p_value,
+        finding.effect,
+        expected,
+        rows,
+    )
+
+
+def _count(watch: Watch, judged: Judged) -> None:
+    tally = watch.tally
+    tally.judged += judged.judged_count
+    tally.late += judged.late_count
+    tally.refused += judged.refused_count
+    tally.reset += judged.reset_count
+    watch.budget = replace(watch.budget, test_count=watch.budget.test_count + judged.judged_count)

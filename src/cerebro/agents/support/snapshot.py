@@ -1,0 +1,163 @@
+"""A tenant's state as bytes and back: head, JSON, then the arrays as they lie in memory, compressed.
+
+head = b"CBSS" | version u16 | 2 bytes zero | length of the JSON u64 | length of the arrays u64, little-endian.
+Rows are matched by field name, so a reader takes what the version before it wrote: a field that it does not
+know is dropped, one that is missing begins as it does for a new series.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cerebro.agents.support.admit import Budget
+from cerebro.agents.support.describe import Episode
+from cerebro.agents.support.model import SERIES, SeriesName
+from cerebro.agents.support.observe import Watch
+from cerebro.agents.support.recent import POINT, from_points
+from cerebro.agents.support.watch import ROWS_FIRST, Series, start_row
+from cerebro.algorithms.index import SeriesIndex
+from cerebro.spine.errors import Invalid
+from cerebro.spine.identity import TenantId
+
+MAGIC = b"CBSS"
+VERSION = 1
+HEAD = struct.Struct("<4sHHQQ")
+Field = tuple[str, str, int, tuple[int, ...]]  # name, type, place, shape
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the JSON of a snapshot holds."""
+
+    tenant: TenantId
+    sequence: int
+    names: list[SeriesName]
+    fields: list[Field]
+    row_bytes: int
+    point_count: int
+    ring_length: int
+    point_bytes: int
+    budget: Budget
+    priors: list[list[float]]
+    open_rows: dict[int, Episode]
+    open_silences: list[tuple[tuple[str, str], Episode]]
+    ticked_ms: int
+    lent_ms: int
+    resumed_ms: int
+    turned_away_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A copy of a tenant's state that no longer changes, to be encoded on another thread."""
+
+    contents: Contents
+    rows: NDArray[np.void]
+    points: NDArray[np.void]
+
+
+def freeze(watch: Watch, sequence: int) -> Frozen:
+    """Copy the state as it is after the message with that sequence."""
+    points = watch.recent.ordered().copy()
+    contents = Contents(
+        tenant=watch.tenant,
+        sequence=sequence,
+        names=list(watch.series.names),
+        fields=_fields(),
+        row_bytes=SERIES.itemsize,
+        point_count=len(points),
+        ring_length=len(watch.recent.ring),
+        point_bytes=POINT.itemsize,
+        budget=watch.budget,
+        priors=watch.priors.tolist(),
+        open_rows=dict(watch.open_rows),
+        open_silences=list(watch.open_silences.items()),
+        ticked_ms=watch.ticked_ms,
+        lent_ms=watch.lent_ms,
+        resumed_ms=watch.resumed_ms,
+        turned_away_count=watch.series.turned_away_count,
+    )
+    return Frozen(contents, watch.series.rows[: watch.series.count].copy(), points)
+
+
+def encode(frozen: Frozen) -> bytes:
+    """The snapshot as bytes."""
+    told = msgspec.json.encode(frozen.contents)
+    arrays = frozen.rows.tobytes() + frozen.points.tobytes()
+    packed = pa.compress(arrays, codec="lz4", asbytes=True)
+    return HEAD.pack(MAGIC, VERSION, 0, len(told), len(arrays)) + told + packed
+
+
+def decode(body: bytes) -> tuple[Watch, int]:
+    """The state that `encode` was given, and the sequence it covers.
+
+    Raises:
+        Invalid: Not a snapshot, of a version this reader does not know, or cut short.
+    """
+    if len(body) < HEAD.size:
+        raise Invalid("The snapshot is shorter than its head.", "It is left aside: series are learned anew.")
+    magic, version, _, told_length, arrays_length = HEAD.unpack_from(body)
+    if magic != MAGIC or version not in (VERSION, VERSION - 1):
+        raise Invalid(f"The snapshot has version {version}; this reader knows {VERSION}.", "Upgrade the reader first.")
+    told_end = HEAD.size + told_length
+    try:
+        contents = msgspec.json.decode(body[HEAD.size : told_end], type=Contents)
+        arrays = pa.decompress(body[told_end:], decompressed_size=arrays_length, codec="lz4", asbytes=True)
+    except (msgspec.DecodeError, OSError) as error:
+        raise Invalid("The snapshot is damaged.", "It is left aside: series are learned anew.") from error
+    return _thaw(contents, arrays), contents.sequence
+
+
+def _thaw(contents: Contents, arrays: bytes) -> Watch:
+    count, split = len(contents.names), len(contents.names) * contents.row_bytes
+    stored = np.frombuffer(arrays[:split], _dtype(contents.fields, contents.row_bytes))
+    points = np.frombuffer(arrays[split:], POINT, count=contents.point_count)
+    watch = Watch(contents.tenant, contents.budget, _series(contents, stored))
+    watch.recent = from_points(points, contents.ring_length)
+    watch.priors = np.array(contents.priors)
+    watch.open_rows = dict(contents.open_rows)
+    watch.open_silences = dict(contents.open_silences)
+    watch.ticked_ms, watch.lent_ms, watch.resumed_ms = contents.ticked_ms, contents.lent_ms, contents.resumed_ms
+    watch.series.turned_away_count = contents.turned_away_count
+    assert watch.series.count == count
+    return watch
+
+
+def _series(contents: Contents, stored: NDArray[np.void]) -> Series:
+    names = contents.names
+    capacity = max(ROWS_FIRST, 1 << max(0, len(names) - 1).bit_length())
+    rows = np.zeros(capacity, SERIES)
+    known = [field for field in stored.dtype.names or () if field in (SERIES.names or ())]
+    if len(known) < len(SERIES.names or ()):
+        for at, name in enumerate(names):
+            start_row(rows, at, name)
+    for field in known:
+        rows[field][: len(names)] = stored[field]
+    index = SeriesIndex.of(
+        np.array([name.hi for name in names], np.uint64), np.array([name.lo for name in names], np.uint64)
+    )
+    series = Series(rows, index, names)
+    for at, name in enumerate(names):
+        series.by_entity.setdefault((name.entity_kind, name.entity_name), []).append(at)
+    return series
+
+
+def _fields() -> list[Field]:
+    """Where each field of a row lies, in words that another version can read."""
+    places = SERIES.fields or {}
+    return [(name, kind.base.str, place, kind.shape) for name, (kind, place, *_) in places.items()]
+
+
+def _dtype(fields: list[Field], row_bytes: int) -> np.dtype[np.void]:
+    return np.dtype(
+        {
+            "names": [name for name, _, _, _ in fields],
+            "formats": [(kind, tuple(shape)) if shape else kind for _, kind, _, shape in fields],
+            "offsets": [place for _, _, place, _ in fields],
+            "itemsize": row_bytes,
+        }
+    )

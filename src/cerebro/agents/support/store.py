@@ -1,0 +1,135 @@
+"""What the agent keeps and asks for: snapshots and the budget on the bus, names and points in the store."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cerebro.agents.support.model import SeriesName
+from cerebro.agents.support.observe import Watch, names_of
+from cerebro.agents.support.snapshot import Frozen, decode, encode
+from cerebro.kernel.bus.port import Bus
+from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.telemetry.port import Telemetry, Window
+from cerebro.spine.errors import Invalid
+from cerebro.spine.identity import TenantId
+
+log = get_log(__name__)
+
+BUCKET = "support"
+MANIFEST = "snapshot"
+SLOT_COUNT = 2  # one is written while the other is good
+NAMES_MAX = 10_000
+RAW_MS_MAX = 2 * 86_400_000  # longer stretches are read from the 5-minute rollup
+
+SERIES_SQL = """
+SELECT hi, lo, anyLast(metric) AS metric, anyLast(labels) AS labels, anyLast(type) AS type, anyLast(unit) AS unit,
+       anyLast(entity_kind) AS entity_kind, anyLast(entity_name) AS entity_name
+FROM series
+WHERE tenant = {tenant:String} AND (hi, lo) IN (SELECT arrayJoin(arrayZip({hi:Array(UInt64)}, {lo:Array(UInt64)})))
+GROUP BY hi, lo
+"""
+ROLLUP_SQL = """
+SELECT toUnixTimestamp(at) * 1000 AS at_ms, argMax(last, latest) AS last, sum(sum) / sum(count) AS mean
+FROM samples_5m
+WHERE tenant = {tenant:String} AND hi = {hi:UInt64} AND lo = {lo:UInt64}
+  AND hour >= toStartOfHour(toDateTime(intDiv({start:Int64}, 1000))) AND hour <= toDateTime(intDiv({end:Int64}, 1000))
+  AND at >= toDateTime(intDiv({start:Int64}, 1000)) AND at < toDateTime(intDiv({end:Int64}, 1000))
+GROUP BY at ORDER BY at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Which snapshot is good: the slot it stands in, the last message it covers, the tenants it has."""
+
+    sequence: int
+    slot: int
+    tenants: tuple[TenantId, ...]
+    version: int = 1
+
+
+async def save_snapshot(
+    bus: Bus, frozen: Sequence[bytes], tenants: Sequence[TenantId], sequence: int, revision: int
+) -> int:
+    """Store the tenants' encoded states, then the manifest that makes them good. Answers the manifest's revision.
+
+    Raises:
+        Conflict: Someone else writes snapshots now: stop.
+    """
+    before = await load_manifest(bus)
+    slot = (before[0].slot + 1) % SLOT_COUNT if before else 0
+    for tenant, body in zip(tenants, frozen, strict=True):
+        await bus.put_object(BUCKET, _object_name(tenant, slot), body)
+    manifest = Manifest(sequence, slot, tuple(tenants))
+    return await bus.put(BUCKET, MANIFEST, msgspec.json.encode(manifest), revision=revision)
+
+
+async def load_manifest(bus: Bus) -> tuple[Manifest, int] | None:
+    """The manifest and its revision; `None` before the first snapshot."""
+    stored = await bus.get(BUCKET, MANIFEST)
+    return (msgspec.json.decode(stored.value, type=Manifest), stored.revision) if stored else None
+
+
+async def load_watch(bus: Bus, manifest: Manifest, tenant: TenantId) -> Watch | None:
+    """A tenant's state as the snapshot has it; `None`, with a warning, when it cannot be read."""
+    body = await bus.get_object(BUCKET, _object_name(tenant, manifest.slot))
+    if body is None:
+        log.warning("snapshot_missing", tenant=tenant, slot=manifest.slot)
+        return None
+    try:
+        return decode(body)[0]
+    except Invalid as error:
+        log.warning("snapshot_unreadable", tenant=tenant, reason=error.detail)
+        return None
+
+
+def encode_all(frozen: Iterable[Frozen]) -> list[bytes]:
+    """The snapshots of some tenants as bytes."""
+    return [encode(one) for one in frozen]
+
+
+async def save_budget(bus: Bus, tenant: TenantId, status: dict[str, object]) -> None:
+    """Keep how a tenant's budget stands for whoever asks."""
+    await bus.put(BUCKET, f"{tenant}.budget", msgspec.json.encode(status))
+
+
+async def load_budget(bus: Bus, tenant: TenantId) -> dict[str, object] | None:
+    """How a tenant's budget stood a few seconds ago."""
+    stored = await bus.get(BUCKET, f"{tenant}.budget")
+    return msgspec.json.decode(stored.value, type=dict[str, object]) if stored else None
+
+
+async def find_names(telemetry: Telemetry, tenant: TenantId, wanted: Sequence[tuple[int, int]]) -> list[SeriesName]:
+    """What some series are called, from the catalog; those it does not know are missing from the answer."""
+    asked = wanted[:NAMES_MAX]
+    parameters = {"tenant": tenant, "hi": [hi for hi, _ in asked], "lo": [lo for _, lo in asked]}
+    return list(names_of(await telemetry.query(SERIES_SQL, parameters)))
+
+
+async def find_points(
+    telemetry: Telemetry, tenant: TenantId, name: tuple[int, int], window: Window, *, cumulative: bool
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Times and values of a series: raw, or of 5 minutes each where the window is long."""
+    if window.end_ms - window.start_ms <= RAW_MS_MAX:
+        found = (await telemetry.samples(tenant, [name], window)).get(name)
+        return _columns(found, "value")
+    parameters = {"tenant": tenant, "hi": name[0], "lo": name[1], "start": window.start_ms, "end": window.end_ms}
+    rolled = await telemetry.query(ROLLUP_SQL, parameters)
+    return _columns(rolled, "last" if cumulative else "mean")
+
+
+def _columns(table: pa.Table | None, value: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    if table is None or not table.num_rows:
+        return np.empty(0, np.int64), np.empty(0, np.float64)
+    return (
+        table.column("at_ms").to_numpy().astype(np.int64),
+        table.column(value).to_numpy().astype(np.float64),
+    )
+
+
+def _object_name(tenant: TenantId, slot: int) -> str:
+    return f"{tenant}.{slot}"

@@ -1,0 +1,101 @@
+"""The watched series of one tenant: who they are, their rows of state, what was seen last."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebro.agents.support.model import SERIES, TEST_COUNT, THRESHOLDS_MIN, SeriesName
+from cerebro.agents.support.nature import FAMILY_COUNT, nature_of
+from cerebro.algorithms.index import EMPTY, SeriesIndex
+from cerebro.algorithms.tails import COUNT, PRIOR_EXCESS, RATE, THRESHOLD, TOTAL
+
+ROWS_FIRST = 256
+LEND_COUNT = 200.0  # peaks that the general prior weighs in a family's
+EXCESS_MIN, EXCESS_MAX = 0.15, 2.0
+
+
+@dataclass(slots=True)
+class Series:
+    """State in rows, `SERIES, (capacity,)`, of which the first `count` are in use, and their names beside it.
+
+    The owner of the value changes it in place; nobody else does.
+    """
+
+    rows: NDArray[np.void]
+    index: SeriesIndex
+    names: list[SeriesName] = field(default_factory=list)
+    by_entity: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    turned_away_count: int = 0
+
+    @property
+    def count(self) -> int:
+        """Series watched."""
+        return len(self.names)
+
+    @property
+    def byte_count_per_series(self) -> int:
+        """Bytes of state a series: its row, its 128-bit name and its slots in the index."""
+        return self.rows.dtype.itemsize + 16 + 2 * self.index.slot.itemsize * 2
+
+
+def no_series() -> Series:
+    """Nothing watched yet."""
+    return Series(np.zeros(ROWS_FIRST, SERIES), SeriesIndex.empty())
+
+
+def admit_series(series: Series, names: Iterable[SeriesName], series_max: int) -> None:
+    """Begin to watch those not watched yet; beyond `series_max` they are counted and left alone."""
+    fresh = list({(name.hi, name.lo): name for name in names}.values())
+    if not fresh:
+        return
+    hi, lo = (np.array([getattr(name, part) for name in fresh], np.uint64) for part in ("hi", "lo"))
+    unknown = [fresh[k] for k in np.flatnonzero(series.index.find(hi, lo) == EMPTY)]
+    room = max(0, series_max - series.count)
+    series.turned_away_count += len(unknown[room:])
+    for name in unknown[:room]:
+        _begin(series, name)
+
+
+def _begin(series: Series, name: SeriesName) -> None:
+    hi, lo = np.array([name.hi], np.uint64), np.array([name.lo], np.uint64)
+    at = int(series.index.add(hi, lo)[0])
+    if at == len(series.rows):
+        series.rows = np.concatenate([series.rows, np.zeros(len(series.rows), SERIES)])
+    series.names.append(name)
+    series.by_entity.setdefault((name.entity_kind, name.entity_name), []).append(at)
+    start_row(series.rows, at, name)
+
+
+def start_row(rows: NDArray[np.void], at: int, name: SeriesName) -> None:
+    """Make the row that of a series nobody has seen a sample of."""
+    nature = nature_of(name)
+    row = rows[at]
+    row["family"], row["reading"], row["scale"] = nature.family, int(nature.reading), nature.scale
+    row["offset"], row["floor"], row["floor_share"] = nature.offset, nature.floor, nature.floor_share
+    row["prior"], row["weight"] = nature.prior, nature.weight
+    row["change_min"], row["change_share_min"] = nature.change_min, nature.change_share_min
+    tail = row["tail"]
+    tail[:, THRESHOLD], tail[:, RATE] = THRESHOLDS_MIN, 0.02
+
+
+def priors_of(rows: NDArray[np.void]) -> NDArray[np.float64]:
+    """What the series of a family lend each other: the mean log-excess of their peaks, float64, (family, test).
+
+    Pooled over the family and held near the general prior while the family has few peaks: empirical Bayes.
+
+    Source: B. Efron and C. Morris, Stein's Estimation Rule and Its Competitors, J. Am. Stat. Assoc. 68 (1973), 117-130.
+    """
+    priors = np.full((FAMILY_COUNT, TEST_COUNT), PRIOR_EXCESS)
+    for test in range(TEST_COUNT):
+        tail = rows["tail"][:, test, :]
+        counts = np.bincount(rows["family"], tail[:, COUNT], FAMILY_COUNT)
+        totals = np.bincount(rows["family"], tail[:, TOTAL], FAMILY_COUNT)
+        priors[:, test] = (LEND_COUNT * PRIOR_EXCESS + totals) / (LEND_COUNT + counts)
+    return np.clip(priors, EXCESS_MIN, EXCESS_MAX)
+
+
+def no_priors() -> NDArray[np.float64]:
+    """The general prior for every family."""
+    return np.full((FAMILY_COUNT, TEST_COUNT), PRIOR_EXCESS)
