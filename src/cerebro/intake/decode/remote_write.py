@@ -43,7 +43,7 @@ def decode_remote_write(body: bytes, known: KnownSeries, *, compiled: bool = COM
 
 
 def _decode_compiled(body: bytes, known: KnownSeries) -> Decoded:
-    source = np.frombuffer(body, np.uint8)
+    source, scratch = np.frombuffer(body, np.uint8), np.empty(kernel.SCRATCH, np.uint64)
     room = min(len(body) // 128 + 64, ROWS_MAX)
     while True:
         refused = np.zeros(len(reasons), np.int64)
@@ -52,7 +52,7 @@ def _decode_compiled(body: bytes, known: KnownSeries) -> Decoded:
         text = np.empty(min(128 * room, len(body)) + 4096, np.uint8)
         families = np.empty((min(room, FAMILIES_MAX), 2), np.int64)
         samples, series, used, metadata, exemplars, code, place = kernel.walk(
-            source, known.table, refused, at_ms, value, index, ids, facts, text, families
+            source, known.table, scratch, refused, at_ms, value, index, ids, facts, text, families
         )
         if code != wire.FULL or room == ROWS_MAX:
             break

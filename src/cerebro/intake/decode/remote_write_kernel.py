@@ -9,6 +9,17 @@ from cerebro.intake.decode.columns import LABELS_BYTES_MAX, LABELS_MAX, ROWS_MAX
 from cerebro.intake.decode.compiled import inlined, kernel
 from cerebro.intake.decode.hash import slot_at, xxh64
 from cerebro.intake.decode.known import FAMILIES_MAX
+from cerebro.intake.decode.labels_kernel import (
+    ROW_BYTES,
+    ROW_WORDS,
+    are_text,
+    difference,
+    is_metric_name,
+    place_at,
+    put,
+    sort,
+    write,
+)
 from cerebro.intake.decode.wire import (
     BYTES,
     FIXED64,
@@ -17,15 +28,13 @@ from cerebro.intake.decode.wire import (
     VARINT,
     WIRE_TYPE,
     address,
-    compare,
     copy,
     fault_at,
     fault_of,
     field,
     is_text,
     load64,
-    prefix,
-    store8,
+    store64,
 )
 
 NO_NAME, NO_LABEL_NAME, DUPLICATE_LABEL, TOO_MANY_LABELS, LABELS_TOO_LARGE, BAD_UTF8, NATIVE_HISTOGRAM = (
@@ -41,11 +50,9 @@ NO_NAME, NO_LABEL_NAME, DUPLICATE_LABEL, TOO_MANY_LABELS, LABELS_TOO_LARGE, BAD_
     )
 )
 GOOD = -1
-NAME_PREFIX = np.uint64(int.from_bytes(b"__name__", "big"))
-SEPARATOR = np.uint64(0xFF)
-NAME, NAME_END, WORTH, WORTH_END = 0, 1, 2, 3  # of a label, as addresses
 SLOT, LABEL_COUNT, LABEL_BYTES, METRIC, METRIC_END, LABELS, LABELS_END = 0, 1, 2, 3, 4, 5, 6
 FACTS = 7
+SCRATCH = LABELS_MAX * (ROW_WORDS + 1)
 
 
 @inlined
@@ -65,34 +72,6 @@ def label(at, end):
             else:
                 worth, worth_end = start, at
     return name, name_end, worth, worth_end, at
-
-
-@kernel
-def order_of(parts, prefixes, row, other):
-    """Below 0, 0 or above 0, as the name in one row sorts before, with or after that in the other."""
-    if prefixes[row] != prefixes[other]:
-        return -1 if prefixes[row] < prefixes[other] else 1
-    return compare(parts[row, NAME], parts[row, NAME_END], parts[other, NAME], parts[other, NAME_END])
-
-
-@kernel
-def sort(parts, prefixes, count, order):
-    """Fill `order` with the rows sorted by name; False when a name stands twice. Binary insertion."""
-    for row in range(count):
-        low, high = 0, row
-        while low < high:
-            middle = (low + high) // 2
-            difference = order_of(parts, prefixes, row, order[middle])
-            if difference == 0:
-                return False
-            if difference > 0:
-                low = middle + 1
-            else:
-                high = middle
-        for i in range(row, low, -1):
-            order[i] = order[i - 1]
-        order[low] = row
-    return True
 
 
 @inlined
@@ -117,11 +96,11 @@ def sample(at, end):
 
 
 @kernel
-def walk(body, table, refused, at_ms, value, index, ids, facts, text, metadata) -> tuple[int, ...]:
+def walk(body, table, scratch, refused, at_ms, value, index, ids, facts, text, metadata) -> tuple[int, ...]:
     """Fill the columns from a WriteRequest.
 
     Args:
-        body: `uint8`; table: of KnownSeries; refused: `int64`, by place in `reasons`.
+        body: `uint8`; table: of KnownSeries; scratch: `uint64, (SCRATCH,)`; refused: `int64`, by place in `reasons`.
         at_ms: `int64`, value: `uint64` (the bits of a double), index: `uint32`; one row a sample.
         ids: `uint64, (n, 2)`, facts: `int64, (n, FACTS)`; one row a series.
         text: `uint8`, for the text of unseen series. metadata: `int64, (n, 2)`, ranges in the body.
@@ -134,8 +113,7 @@ def walk(body, table, refused, at_ms, value, index, ids, facts, text, metadata) 
     end = body_start + len(body)
     text_start = address(text)
     table_start, table_mask = address(table), np.int64(len(table) - 1)
-    parts, prefixes = np.empty((LABELS_MAX, 4), np.int64), np.empty(LABELS_MAX, np.uint64)
-    order = np.empty(LABELS_MAX, np.int64)
+    rows, order = address(scratch), address(scratch) + LABELS_MAX * ROW_BYTES
     samples, series, families, used, exemplars = 0, 0, 0, 0, 0
     at = body_start
     while at < end:
@@ -157,7 +135,8 @@ def walk(body, table, refused, at_ms, value, index, ids, facts, text, metadata) 
             at = fault_at(WIRE_TYPE, start)
             break
 
-        count, first, reason, inner, name_row, is_sorted = 0, samples, GOOD, start, -1, True
+        count, first, reason, inner, name_row = 0, samples, GOOD, start, 0
+        is_sorted, last = True, np.uint64(0)
         while inner < at:
             number, wire, _, start, inner = field(inner, at)
             if inner < 0:
@@ -168,24 +147,19 @@ def walk(body, table, refused, at_ms, value, index, ids, facts, text, metadata) 
                 inner = fault_at(WIRE_TYPE, start)
                 break
             if number == 1:
-                row = min(count, LABELS_MAX - 1)
+                row = rows + min(count, LABELS_MAX - 1) * ROW_BYTES
                 name, name_end, worth, worth_end, inner = label(start, inner)
                 if inner < 0:
                     break
-                word = prefix(name, name_end, end)
+                word = put(row, name, name_end, worth, worth_end, end)
                 if name == name_end:
                     reason = NO_LABEL_NAME
-                elif name_end - name == 8 and word == NAME_PREFIX:
+                elif is_metric_name(row):
                     name_row = row
-                if row > 0 and is_sorted:
-                    is_sorted = prefixes[row - 1] < word or (
-                        prefixes[row - 1] == word
-                        and compare(parts[row - 1, NAME], parts[row - 1, NAME_END], name, name_end) < 0
-                    )
-                parts[row, NAME], parts[row, NAME_END] = name, name_end
-                parts[row, WORTH], parts[row, WORTH_END] = worth, worth_end
-                prefixes[row] = word
-                order[row] = row
+                if count > 0 and is_sorted:
+                    is_sorted = last < word or difference(row - ROW_BYTES, row) < 0
+                last = word
+                store64(order + 8 * min(count, LABELS_MAX - 1), np.uint64(row))
                 count += 1
             elif number == 2:
                 if samples == len(at_ms):
@@ -208,16 +182,17 @@ def walk(body, table, refused, at_ms, value, index, ids, facts, text, metadata) 
 
         if count > LABELS_MAX:
             reason = TOO_MANY_LABELS
-        elif reason == GOOD and not is_sorted and not sort(parts, prefixes, count, order):
+        elif reason == GOOD and not is_sorted and not sort(rows, count, order):
             reason = DUPLICATE_LABEL
-        elif reason == GOOD and (name_row < 0 or parts[name_row, WORTH] == parts[name_row, WORTH_END]):
+        elif reason == GOOD and (name_row == 0 or place_at(name_row, 2) == place_at(name_row, 3)):
             reason = NO_NAME
         labels, longest, size, metric, metric_end = 0, 0, 0, start, start
         if reason == GOOD:
-            metric, metric_end = parts[name_row, WORTH], parts[name_row, WORTH_END]
-            for row in range(count):
-                name_size = parts[row, NAME_END] - parts[row, NAME]
-                worth_size = parts[row, WORTH_END] - parts[row, WORTH]
+            metric, metric_end = place_at(name_row, 2), place_at(name_row, 3)
+            for i in range(count):
+                row = rows + i * ROW_BYTES
+                name_size = place_at(row, 1) - place_at(row, 0)
+                worth_size = place_at(row, 3) - place_at(row, 2)
                 if row != name_row and worth_size > 0:
                     labels += 1
                     longest = max(longest, name_size, worth_size)
@@ -230,25 +205,13 @@ def walk(body, table, refused, at_ms, value, index, ids, facts, text, metadata) 
                 at = fault_at(FULL, start)
                 break
             for i in range(count):
-                row = order[i]
-                if row != name_row and parts[row, WORTH_END] > parts[row, WORTH]:
-                    place = copy(place, parts[row, NAME], parts[row, NAME_END], end)
-                    store8(place, SEPARATOR)
-                    place = copy(place + 1, parts[row, WORTH], parts[row, WORTH_END], end)
-                    store8(place, SEPARATOR)
-                    place += 1
+                row = np.int64(load64(order + 8 * i))
+                if row != name_row and place_at(row, 3) > place_at(row, 2):
+                    place = write(place, row, end)
             hi, lo = xxh64(metric, metric_end), xxh64(text_start + used, place)
             slot = slot_at(table_start, table_mask, hi, lo)
-            if slot < 0:
-                if not is_text(metric, metric_end):
-                    reason = BAD_UTF8
-                for row in range(count):
-                    if row == name_row or parts[row, WORTH_END] == parts[row, WORTH]:
-                        continue
-                    if not is_text(parts[row, NAME], parts[row, NAME_END]):
-                        reason = BAD_UTF8
-                    if not is_text(parts[row, WORTH], parts[row, WORTH_END]):
-                        reason = BAD_UTF8
+            if slot < 0 and not (is_text(metric, metric_end) and are_text(text_start + used, place, labels)):
+                reason = BAD_UTF8
         if reason != GOOD:
             refused[reason] += samples - first
             samples = first

@@ -29,7 +29,8 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
 
 
 class Fault(IntEnum):
-    """What can be wrong with a body. `RARE` is not wrong, but left to upb; at `FULL` the columns need more room."""
+    """What can be wrong with a body. `RARE` is not wrong, but left to upb; at `FULL` the columns need more room,
+    at `UNKNOWN_BOUND` the table of bounds' texts needs more entries."""
 
     NONE = 0
     TRUNCATED = 1
@@ -42,9 +43,10 @@ class Fault(IntEnum):
     TOO_MUCH = 8
     RARE = 9
     FULL = 10
+    UNKNOWN_BOUND = 11
 
 
-NONE, TRUNCATED, OVERLONG, WIRE_TYPE, GROUP, FIELD, PACKED, TOO_MANY, TOO_MUCH, RARE, FULL = (
+NONE, TRUNCATED, OVERLONG, WIRE_TYPE, GROUP, FIELD, PACKED, TOO_MANY, TOO_MUCH, RARE, FULL, UNKNOWN_BOUND = (
     fault.value for fault in Fault
 )
 
@@ -117,6 +119,16 @@ def store64(typing_context, address, number):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.uint64), generate
+
+
+@intrinsic
+def float_bits(typing_context, number):
+    """The bits of a double as a number."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return types.uint64(types.float64), generate
 
 
 @inlined
@@ -248,6 +260,12 @@ def prefix(start, end, limit):
     for i in range(size):
         word |= load8(start + i) << np.uint64(56 - 8 * i)
     return word
+
+
+@inlined
+def bits_of(number):
+    """The bits of a double."""
+    return float_bits(np.float64(number))
 
 
 @kernel
