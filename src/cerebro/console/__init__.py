@@ -1,0 +1,1 @@
+"""The web console: static files that speak the public API and nothing else."""

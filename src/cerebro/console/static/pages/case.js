@@ -1,0 +1,207 @@
+import { html, useMemo, useRef, useState } from "../lib/html.js";
+import { may, post, session, useApi } from "../lib/api.js";
+import { chance, span, stamp } from "../lib/format.js";
+import { t, word } from "../lib/i18n.js";
+import { useKeys } from "../lib/keys.js";
+import { entity, items, live, rank } from "../lib/model.js";
+import { useStore } from "../lib/store.js";
+import { Evidence } from "../ui/evidence.js";
+import { Answer, Card, copyText, Dialog, Empty, EntityLink, Failure, Glyph, Icon, PageHead, Person, Severity, State, Time, toast, useDeed, useNow } from "../ui/parts.js";
+
+const EVIDENCE_SHOWN = 4;
+const HOURS = [0.5, 1, 4, 12, 24, 72, 168];
+
+export function CasePage({ id }) {
+  const answer = useApi(`/cases/${encodeURIComponent(id)}`, { every: 15, kinds: "case finding" });
+  return html`<div class="page"><${Answer} of=${answer} bones=${10}>${(one) => html`<${Whole} one=${one} reload=${answer.reload} />`}<//></div>`;
+}
+
+function Whole({ one, reload }) {
+  const { me } = useStore(session);
+  const findings = useFindings(one);
+  const [over, setOver] = useState("");
+  const [busy, run] = useDeed();
+  const comment = useRef(null);
+  const begins = one.began_ms || one.opened_ms;
+  const isLive = live(one);
+  const act = (name, body, done) => run(() => post(`/cases/${one.id}/${name}`, body), done).then((outcome) => (reload(), outcome));
+  const share = async () => (await copyText(location.origin + location.pathname)) && toast(t("case.link_copied"));
+  const deeds = deedsOf(one, me?.name, { act, setOver, comment, share });
+  useKeys(t("case.this"), deeds.map((deed) => [deed.key, deed.text, () => !busy && deed.run()]));
+
+  return html`<${PageHead} title=${one.title}>
+      <button class="button bare" onClick=${share} title="y"><${Icon} name="link" />${t("case.share")}</button>
+    <//>
+    <div class="case-line">
+      <${Severity} value=${one.severity} /><${State} value=${one.state} />
+      <span class="soft"><${Icon} name="clock" />${isLive ? html`<${Since} ms=${begins} />` : t("case.lasted", { span: span((one.resolved_ms || one.updated_ms) - begins) })}</span>
+      <span class="soft"><${Icon} name="user" />${one.assignee ? html`<${Person} name=${one.assignee} me=${me?.name} />` : one.acknowledged_by ? t("case.seen_by", { who: one.acknowledged_by }) : html`<b>${t("case.nobody")}</b>`}</span>
+      <span class="entities-line">${one.entities.map((key) => html`<${EntityLink} of=${key} />`)}</span>
+    </div>
+    ${may("respond") && deeds.length
+      ? html`<div class="deeds" role="toolbar" aria-label=${t("case.deeds")}>
+          ${deeds.filter((deed) => deed.shown).map((deed) => html`<button class=${`button ${deed.look ?? ""}`} disabled=${busy} onClick=${deed.run}><${Icon} name=${deed.icon} />${deed.text}<kbd>${deed.key}</kbd></button>`)}
+        </div>`
+      : null}
+    <div class="case-columns">
+      <div class="stack">
+        ${one.impact ? html`<${Card} title=${t("case.impact")}><div class="card-body">${one.impact}</div><//>` : null}
+        <${Signals} one=${one} />
+        <${Proof} findings=${findings} one=${one} />
+      </div>
+      <div class="stack">
+        ${one.causes?.length ? html`<${Causes} causes=${one.causes} />` : null}
+        <${Timeline} one=${one} me=${me?.name} box=${comment} act=${act} busy=${busy} />
+      </div>
+    </div>
+    ${over === "assign" ? html`<${Assign} one=${one} me=${me?.name} act=${act} busy=${busy} onClose=${() => setOver("")} />` : null}
+    ${over === "silence" ? html`<${SilenceDialog} one=${one} act=${act} busy=${busy} onClose=${() => setOver("")} />` : null}
+    ${over === "close" ? html`<${Close} act=${act} busy=${busy} onClose=${() => setOver("")} />` : null}`;
+}
+
+function deedsOf(one, me, { act, setOver, comment, share }) {
+  if (!may("respond")) return [{ key: "y", text: t("case.share"), run: share }];
+  const ended = one.state === "closed";
+  const deeds = [];
+  if (!ended && !one.acknowledged_by) deeds.push({ key: "a", icon: "check", look: "primary", text: t("do.acknowledge"), shown: true, run: () => act("acknowledge", {}, t("case.acknowledged")) });
+  if (!ended && one.assignee !== me) deeds.push({ key: "m", icon: "user", text: t("do.take"), shown: true, run: () => act("assign", { assignee: me }, t("case.taken")) });
+  if (!ended) deeds.push({ key: "s", icon: "users", text: t("do.assign"), shown: true, run: () => setOver("assign") });
+  if (!ended) deeds.push({ key: "z", icon: "silences", text: t("do.silence"), shown: true, run: () => setOver("silence") });
+  if (one.state === "resolved") deeds.push({ key: "o", icon: "retry", text: t("do.reopen"), shown: true, run: () => act("reopen", {}, t("case.reopened")) });
+  if (!ended) deeds.push({ key: "x", icon: "close", text: t("do.close"), shown: true, run: () => setOver("close") });
+  deeds.push({ key: "c", icon: "comment", text: t("do.comment"), run: () => comment.current?.focus() });
+  deeds.push({ key: "y", text: t("case.share"), run: share });
+  return deeds;
+}
+
+function Since({ ms }) {
+  const now = useNow();
+  return html`<span title=${stamp(ms)}>${t("case.hurts_for", { span: span(now - ms) })}</span>`;
+}
+
+// The findings of the case, in full: with the case when the API gives them so, else one by one.
+function useFindings(one) {
+  const whole = useMemo(() => (one.findings ?? []).filter((finding) => typeof finding === "object"), [one]);
+  const answer = useApi(whole.length ? "" : `/findings?case=${encodeURIComponent(one.id)}&limit=100`, { every: 30, kinds: "finding" });
+  return whole.length ? { data: whole, error: null } : { ...answer, data: answer.data && items(answer.data) };
+}
+
+function Signals({ one }) {
+  const signals = one.signals ?? [];
+  if (!signals.length) return null;
+  const sorted = [...signals].sort((a, b) => Number(a.cleared) - Number(b.cleared) || rank(b.severity) - rank(a.severity) || a.at_ms - b.at_ms);
+  const off = signals.filter((signal) => !signal.cleared).length;
+  return html`<${Card} title=${t("case.what_hurts")} aside=${t("case.signals_off", { off, count: signals.length })}>
+    <ul class="rows">${sorted.slice(0, 12).map(
+      (signal) => html`<li><a class=${`row${signal.cleared ? " over" : ""}`} href=${`#finding-${signal.finding}`}>
+        ${signal.cleared ? html`<${Glyph} level="good" />` : html`<${Severity} value=${signal.severity} bare />`}
+        <span class="row-text">${signal.title}<span class="row-note faint">${signal.cleared ? html`${t("case.cleared")} <${Time} ms=${signal.cleared_ms} />` : entity(signal.entity).text}</span></span>
+        <span class="soft row-end"><${Time} ms=${signal.at_ms} /></span></a></li>`,
+    )}</ul>
+    ${sorted.length > 12 ? html`<p class="rows-more">${t("more.count", { count: sorted.length - 12 })}</p>` : null}
+  <//>`;
+}
+
+function Proof({ findings, one }) {
+  const [all, setAll] = useState(false);
+  const raised = useMemo(() => {
+    const told = (findings.data ?? []).filter((finding) => !finding.cleared);
+    const latest = new Map(); // one picture a trouble: the latest
+    for (const finding of [...told].sort((a, b) => a.seen_ms - b.seen_ms)) latest.set(finding.dedup_key ?? finding.id, finding);
+    return [...latest.values()].sort((a, b) => rank(b.severity) - rank(a.severity) || a.at_ms - b.at_ms);
+  }, [findings.data]);
+  if (findings.data === undefined) return findings.error ? html`<${Failure} error=${findings.error} retry=${findings.reload} />` : html`<${Card} title=${t("case.evidence")}><div class="bones"><span class="bone tall"></span></div><//>`;
+  if (!raised.length) return html`<${Card} title=${t("case.evidence")}><${Empty} small icon="findings" title=${t("case.no_evidence")} /><//>`;
+  const shown = all ? raised : raised.slice(0, EVIDENCE_SHOWN);
+  return html`${shown.map((finding) => html`<${Shown} key=${finding.id} finding=${finding} one=${one} />`)}
+    ${raised.length > shown.length ? html`<button class="button" onClick=${() => setAll(true)}>${t("case.more_evidence", { count: raised.length - shown.length })}</button>` : null}`;
+}
+
+const Shown = ({ finding }) => html`<section class="card" id=${`finding-${finding.id}`} aria-label=${finding.title}>
+  <header><${Severity} value=${finding.severity} bare /><h2>${finding.title}</h2><span class="grow"></span><a class="button bare small" href=${`/findings/${finding.id}`}>${t("do.details")}</a></header>
+  <div class="card-body stack">
+    ${finding.evidence.map((evidence) => html`<${Evidence} evidence=${evidence} finding=${finding} />`)}
+    <p class="hint" title=${`p = ${finding.p_value}`}>${t("finding.on_an_ordinary_day", { chance: chance(finding.p_value) })} ${t("finding.by", { agent: finding.agent })}</p>
+  </div>
+</section>`;
+
+const Causes = ({ causes }) => html`<${Card} title=${t("case.causes")}><ul class="rows">
+  ${[...causes].sort((a, b) => a.rank - b.rank).map((cause) => html`<li class="row plain"><span class="share">${Math.round(cause.share * 100)} %</span><span class="row-text"><${EntityLink} of=${cause.entity} /> <span class="faint">${word("cause", cause.kind)}</span><span class="row-note">${cause.explanation}</span></span></li>`)}
+</ul><//>`;
+
+const LINE_ICONS = { commented: "comment", acknowledged: "check", assigned: "user", silenced: "silences", closed: "close", reopened: "retry", resolved: "calm", merged: "link" };
+
+function Timeline({ one, me, box, act, busy }) {
+  const [text, setText] = useState("");
+  const lines = [...(one.timeline ?? [])].reverse();
+  const say = async (event) => {
+    event?.preventDefault();
+    if (!text.trim() || busy) return;
+    const { error } = await act("comment", { text });
+    if (!error) setText("");
+  };
+  return html`<${Card} title=${t("case.timeline")} aside=${t("case.entries", { count: lines.length })}>
+    ${may("respond")
+      ? html`<form class="say" onSubmit=${say}>
+          <textarea class="input" rows="2" ref=${box} value=${text} placeholder=${t("case.say")} aria-label=${t("case.say")} onInput=${(event) => setText(event.target.value)}
+            onKeyDown=${(event) => ((event.ctrlKey || event.metaKey) && event.key === "Enter" ? say(event) : event.key === "Escape" && event.target.blur())}></textarea>
+          <button class="button small" disabled=${busy || !text.trim()}>${t("do.comment")}<kbd>Ctrl ↵</kbd></button>
+        </form>`
+      : null}
+    <ol class="timeline">
+      ${lines.map((line) => {
+        const human = line.actor !== "cerebro";
+        return html`<li class=${human ? "human" : ""}>
+          <span class="line-mark">${LINE_ICONS[line.kind] ? html`<${Icon} name=${LINE_ICONS[line.kind]} />` : html`<i></i>`}</span>
+          <div><p class="line-head"><b>${human ? (line.actor === me ? t("person.me", { name: line.actor }) : line.actor) : "Cerebro"}</b> <span class="faint">${word("entry", line.kind)}</span><span class="grow"></span><span class="faint"><${Time} ms=${line.at_ms} /></span></p>
+          <p class="line-text">${line.text}</p></div></li>`;
+      })}
+    </ol>
+  <//>`;
+}
+
+function Assign({ one, me, act, busy, onClose }) {
+  const [name, setName] = useState(one.assignee || me || "");
+  const users = useApi(may("admin") ? "/users" : "");
+  const give = async (event) => {
+    event.preventDefault();
+    const { error } = await act("assign", { assignee: name.trim() }, name.trim() ? t("case.assigned", { who: name.trim() }) : t("case.unassigned"));
+    if (!error) onClose();
+  };
+  return html`<${Dialog} title=${t("case.assign.title")} onClose=${onClose}><form class="stack" onSubmit=${give}>
+    <label class="field"><span>${t("case.assign.who")}</span><input class="input" list="people" value=${name} onInput=${(event) => setName(event.target.value)} autofocus autocomplete="off" /><small>${t("case.assign.hint")}</small></label>
+    <datalist id="people">${items(users.data).map((user) => html`<option value=${user.login}></option>`)}</datalist>
+    <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>${t("do.cancel")}</button><button class="button primary" disabled=${busy}>${t("do.assign")}</button></div>
+  </form><//>`;
+}
+
+function SilenceDialog({ one, act, busy, onClose }) {
+  const [hours, setHours] = useState(1);
+  const [reason, setReason] = useState("");
+  const quiet = async (event) => {
+    event.preventDefault();
+    const { error } = await act("silence", { length_s: hours * 3600, reason }, t("case.silenced", { span: span(hours * 3_600_000) }));
+    if (!error) onClose();
+  };
+  return html`<${Dialog} title=${t("case.silence.title")} onClose=${onClose}><form class="stack" onSubmit=${quiet}>
+    <p class="soft">${t("case.silence.text", { entities: one.entities.map((key) => entity(key).text).join(", ") })}</p>
+    <label class="field"><span>${t("silence.for")}</span><select class="input" value=${String(hours)} onChange=${(event) => setHours(Number(event.target.value))} autofocus>${HOURS.map((size) => html`<option value=${String(size)} selected=${size === hours}>${span(size * 3_600_000)}</option>`)}</select></label>
+    <label class="field"><span>${t("silence.reason")}</span><input class="input" value=${reason} onInput=${(event) => setReason(event.target.value)} placeholder=${t("silence.reason.example")} maxlength="1000" /></label>
+    <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>${t("do.cancel")}</button><button class="button primary" disabled=${busy}>${t("do.silence")}</button></div>
+  </form><//>`;
+}
+
+function Close({ act, busy, onClose }) {
+  const [text, setText] = useState("");
+  const end = async (event) => {
+    event.preventDefault();
+    const { error } = await act("close", { text }, t("case.closed"));
+    if (!error) onClose();
+  };
+  return html`<${Dialog} title=${t("case.close.title")} onClose=${onClose}><form class="stack" onSubmit=${end}>
+    <p class="soft">${t("case.close.text")}</p>
+    <label class="field"><span>${t("case.close.why")}</span><textarea class="input" rows="3" value=${text} onInput=${(event) => setText(event.target.value)} autofocus></textarea></label>
+    <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>${t("do.cancel")}</button><button class="button primary" disabled=${busy}>${t("do.close")}</button></div>
+  </form><//>`;
+}
+
