@@ -16,7 +16,6 @@ from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Conflict, Invalid
 from cerebro.spine.identity import TenantId
 
-
 NOBODY = EntityKey("child", "nobody")
 
 

@@ -1,0 +1,1 @@
+"""The HTTP front: problems, doors, middleware, the routes of access."""

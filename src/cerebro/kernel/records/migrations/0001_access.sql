@@ -23,9 +23,9 @@ CREATE TABLE api_keys (
     name text COLLATE "C" GENERATED ALWAYS AS (body ->> 'name') STORED NOT NULL,
     prefix text COLLATE "C" GENERATED ALWAYS AS (body ->> 'prefix') STORED NOT NULL,
     digest text COLLATE "C" GENERATED ALWAYS AS (body ->> 'digest') STORED NOT NULL,
-    PRIMARY KEY (tenant, key)
+    PRIMARY KEY (tenant, key),
+    UNIQUE (tenant, name)
 );
-CREATE INDEX api_keys_by_name ON api_keys (tenant, name, key);
 
 -- A key says who it is, not whose: its rows lie under one tenant of their own and name the owner.
 CREATE TABLE key_owners (

@@ -1,0 +1,180 @@
+"""Local users: made, changed and removed by admins, of whom one always stays."""
+
+from dataclasses import replace
+
+from cerebro.kernel.access.model import USERS, User, check_login, check_tenant
+from cerebro.kernel.access.passwords import Passwords, check_password
+from cerebro.kernel.access.permissions import Role
+from cerebro.kernel.access.refresh import RefreshTokens
+from cerebro.kernel.audit import Audit
+from cerebro.kernel.clock import Clock
+from cerebro.kernel.records.port import Page, Record, Records, Search, Transaction
+from cerebro.spine.errors import Conflict, Forbidden, Invalid, NotFound
+from cerebro.spine.identity import TenantId
+
+FIRST_ADMIN = "admin"
+FIRST_PASSWORD_BYTES = 15  # 120 bits, 24 letters
+ADMINS_MAX = 1000
+
+
+class Users:
+    """The users of every tenant."""
+
+    def __init__(self, records: Records, clock: Clock, passwords: Passwords, refreshes: RefreshTokens) -> None:
+        self._records, self._clock = records, clock
+        self._passwords, self._refreshes = passwords, refreshes
+        self._audit = Audit(records, clock)
+
+    async def ensure_first_admin(self, tenant: TenantId, login: str = FIRST_ADMIN) -> str | None:
+        """Make an admin for a tenant without users and return the password, this once; `None` when there are users."""
+        async with self._records.transaction() as transaction:
+            if await transaction.count(USERS, tenant, {}):
+                return None
+        letters = self._clock.chance.randbytes(FIRST_PASSWORD_BYTES).hex()
+        password = "-".join(letters[start : start + 6] for start in range(0, len(letters), 6))
+        try:
+            await self.make(tenant, login, Role.ADMIN, password, actor="cerebro")
+        except Conflict:
+            return None  # another process was first
+        return password
+
+    async def make(self, tenant: TenantId, login: str, role: str, password: str, *, actor: str) -> User:
+        """Let someone in.
+
+        Raises:
+            Invalid: The login, role or password is none.
+            Conflict: The login is taken.
+        """
+        login, now_ms = check_login(login), self._clock.now_ms()
+        check_password(password, login)
+        user = User(login, read_role(role), await self._passwords.hash(password), now_ms, now_ms, changed_ms=now_ms)
+        async with self._records.transaction() as transaction:
+            try:
+                await transaction.save(USERS, check_tenant(tenant), login, user, version=0)
+            except Conflict as error:
+                raise Conflict(f"A user named {login} exists already.", "Take another login.") from error
+            await self._audit.append(
+                tenant, actor, "user_made", f"user/{login}", {"role": user.role}, transaction=transaction
+            )
+        return user
+
+    async def load(self, tenant: TenantId, login: str) -> User:
+        """The user of that login.
+
+        Raises:
+            NotFound: The tenant has none.
+        """
+        async with self._records.transaction() as transaction:
+            return (await _found(transaction, tenant, login, lock=False)).value
+
+    async def page(self, tenant: TenantId, after: str, limit: int) -> Page[User]:
+        """The tenant's users by login."""
+        async with self._records.transaction() as transaction:
+            return await transaction.find(USERS, tenant, Search({}, "key", after, limit))
+
+    async def change(
+        self, tenant: TenantId, login: str, *, actor: str, role: str | None = None, disabled: bool | None = None
+    ) -> User:
+        """Give a user another role, shut him out or let him in again. His tokens end when he is shut out.
+
+        Raises:
+            NotFound: The tenant has no such user.
+            Forbidden: Nobody would be left who may do this.
+        """
+        async with self._records.transaction() as transaction:
+            admins = await _lock_admins(transaction, tenant)
+            found = await _found(transaction, tenant, login)
+            old = found.value
+            new = replace(
+                old,
+                role=old.role if role is None else read_role(role),
+                disabled=old.disabled if disabled is None else disabled,
+            )
+            if new == old:
+                return old
+            if new.role is not Role.ADMIN or new.disabled:
+                _refuse_last(admins, old.login)
+            if new.disabled and not old.disabled:
+                new = replace(new, generation=self._next_generation(old))
+                await self._refreshes.end_all(transaction, tenant, old.login)
+            await transaction.save(USERS, tenant, found.key, new, version=found.version)
+            detail = {"role": new.role, "disabled": new.disabled}
+            await self._audit.append(
+                tenant, actor, "user_changed", f"user/{old.login}", detail, transaction=transaction
+            )
+        return new
+
+    async def set_password(self, tenant: TenantId, login: str, password: str, *, actor: str) -> User:
+        """Give a user another password; every token he has ends.
+
+        Raises:
+            NotFound: The tenant has no such user.
+            Invalid: The password is one that would be guessed.
+        """
+        check_password(password, login)
+        known = await self._passwords.hash(password)
+        async with self._records.transaction() as transaction:
+            found = await _found(transaction, tenant, login)
+            user = replace(
+                found.value,
+                password_hash=known,
+                generation=self._next_generation(found.value),
+                changed_ms=self._clock.now_ms(),
+            )
+            await transaction.save(USERS, tenant, found.key, user, version=found.version)
+            await self._refreshes.end_all(transaction, tenant, user.login)
+            await self._audit.append(tenant, actor, "password_changed", f"user/{user.login}", transaction=transaction)
+        return user
+
+    async def remove(self, tenant: TenantId, login: str, *, actor: str) -> None:
+        """Let someone in no more; every token he has ends.
+
+        Raises:
+            NotFound: The tenant has no such user.
+            Forbidden: Nobody would be left who may do this.
+        """
+        async with self._records.transaction() as transaction:
+            admins = await _lock_admins(transaction, tenant)
+            found = await _found(transaction, tenant, login)
+            _refuse_last(admins, found.value.login)
+            await transaction.delete(USERS, tenant, found.key)
+            await self._refreshes.end_all(transaction, tenant, found.value.login)
+            await self._audit.append(
+                tenant, actor, "user_removed", f"user/{found.value.login}", transaction=transaction
+            )
+
+    def _next_generation(self, user: User) -> int:
+        return max(self._clock.now_ms(), user.generation + 1)
+
+
+def read_role(role: str) -> Role:
+    """The role of that name.
+
+    Raises:
+        Invalid: There is none.
+    """
+    try:
+        return Role(role)
+    except ValueError as error:
+        raise Invalid(f"{role!r} is no role.", f"The roles are {', '.join(Role)}.") from error
+
+
+async def _found(transaction: Transaction, tenant: TenantId, login: str, *, lock: bool = True) -> Record[User]:
+    found = await transaction.load(USERS, tenant, login.strip().lower(), lock=lock)
+    if found is None:
+        raise NotFound(f"There is no user {login}.")
+    return found
+
+
+async def _lock_admins(transaction: Transaction, tenant: TenantId) -> frozenset[str]:
+    """Who may administrate, locked in order of their logins: two who remove each other take turns."""
+    page = await transaction.find(USERS, tenant, Search({"role": Role.ADMIN, "disabled": False}, limit=ADMINS_MAX))
+    locked = [await transaction.load(USERS, tenant, record.key) for record in page.records]
+    return frozenset(
+        record.key for record in locked if record and record.value.role is Role.ADMIN and not record.value.disabled
+    )
+
+
+def _refuse_last(admins: frozenset[str], login: str) -> None:
+    if admins == {login}:
+        raise Forbidden(f"{login} is the last admin.", "Make another one first.")
