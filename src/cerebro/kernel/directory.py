@@ -31,8 +31,9 @@ class DataDirectory:
             Invalid: A later version of Cerebro wrote it, or it is no directory.
         """
         try:
-            path.mkdir(parents=True, exist_ok=True, mode=MODE)
-            path.chmod(MODE)
+            if not path.exists():
+                path.mkdir(parents=True, exist_ok=True)
+                path.chmod(MODE)
             descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         except (FileExistsError, NotADirectoryError) as error:
             raise Invalid(f"{path} is not a directory.", "Set CEREBRO_DATA_DIR to one.") from error

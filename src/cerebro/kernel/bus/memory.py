@@ -14,6 +14,7 @@ from cerebro.spine.errors import Conflict, LimitReached, NotFound, TooLarge, Una
 BODY_BYTES_MAX = (8 << 20) - 4096  # the embedded server's
 MESSAGE_BYTES = 32  # counted for each message beside its body and subject
 LISTEN_MAX = 1000
+TICK_S = 1e-6  # less than this is no time: a clock that stands still would never end it
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class MemoryBus:
         self._revisions: dict[str, int] = {}
         self._objects: dict[tuple[str, str], bytes] = {}
         self._listeners: list[_Listener] = []
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], None] = {}  # in the order in which they came
         self._closed = False
 
     body_bytes_max = BODY_BYTES_MAX
@@ -93,7 +94,7 @@ class MemoryBus:
         while True:
             found = self._after(self._stream(stream), after, count_max, bytes_max, pattern)
             left_s = until_s - self._clock.monotonic_s()
-            if found or left_s <= 0:
+            if found or left_s < TICK_S:
                 return found
             await self._news(left_s)
             self._need_open()
@@ -200,16 +201,16 @@ class MemoryBus:
         """Return when something was published, or when the time is up."""
         news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         alarm = asyncio.ensure_future(self._clock.sleep(wait_s))
-        self._waiting.add(news)
+        self._waiting[news] = None
         try:
             await asyncio.wait({news, alarm}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._waiting.discard(news)
+            del self._waiting[news]
             alarm.cancel()
             news.cancel()
 
     def _wake(self) -> None:
-        for news in self._waiting:
+        for news in list(self._waiting):
             if not news.done():
                 news.set_result(None)
 
