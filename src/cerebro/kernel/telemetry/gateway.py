@@ -7,13 +7,14 @@ Answers are whole before they are sent, so an error is always an error status, a
 which the loopback would not thank us for.
 """
 
+import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -36,7 +37,7 @@ CONNECTIONS_MAX = 128
 STATEMENTS_MAX = 8  # at once; the rest wait their turn
 INSERTS_MAX = 4  # a lane of their own, so that heavy questions never hold up the recorder
 IDLE_S_MAX = 600.0
-STOP_S_MAX = 20.0  # for statements under way when the process is told to end
+STOP_S_MAX = 8.0  # for statements under way when the process is told to end
 
 # The engine's own defaults are those of a large server: caches of 5 GB, pools of 16 threads and more.
 ENGINE = {
@@ -135,17 +136,23 @@ class Gateway(HTTPServer):
         self._lanes = {True: threading.BoundedSemaphore(INSERTS_MAX), False: threading.BoundedSemaphore(STATEMENTS_MAX)}
         self._connections = threading.BoundedSemaphore(CONNECTIONS_MAX)
         self._threads = ThreadPoolExecutor(CONNECTIONS_MAX, thread_name_prefix="connection")
+        self._open: set[socket.socket] = set()
         self._busy = threading.Condition()
         self._busy_count = 0
         super().__init__(("127.0.0.1", port), Connection)
 
     def run(self, statement: interface.Statement) -> Answer:
         """Run the statement when its lane is free."""
+        with self._lanes[statement.rows is not None]:
+            return self._engine.run(statement)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Around a request that should be answered before the process ends."""
         with self._busy:
             self._busy_count += 1
         try:
-            with self._lanes[statement.rows is not None]:
-                return self._engine.run(statement)
+            yield
         finally:
             with self._busy:
                 self._busy_count -= 1
@@ -157,18 +164,24 @@ class Gateway(HTTPServer):
         self._threads.submit(self._serve_connection, request, client_address)
 
     def _serve_connection(self, request: socket.socket, client_address: tuple[str, int]) -> None:
+        self._open.add(request)
         try:
             self.finish_request(request, client_address)
-        except (ConnectionError, TimeoutError):
+        except (OSError, ValueError):  # the peer left, or we closed the socket to stop
             log.debug("connection_lost", peer_port=client_address[1])
         finally:
+            self._open.discard(request)
             self.shutdown_request(request)
             self._connections.release()
 
     def drain(self) -> bool:
-        """Wait for what is under way; false when it took too long."""
+        """Wait for what is under way, then hang up on everyone; false when it took too long."""
         with self._busy:
-            return self._busy.wait_for(lambda: self._busy_count == 0, STOP_S_MAX)
+            finished = self._busy.wait_for(lambda: self._busy_count == 0, STOP_S_MAX)
+        for connection in tuple(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        return finished
 
 
 class Connection(BaseHTTPRequestHandler):
@@ -190,11 +203,12 @@ class Connection(BaseHTTPRequestHandler):
         if (said := self.plain.get(path)) or (path == "/" and not query and (said := b"Ok.\n")):
             self._send(200, said, {})
         else:
-            self._run()
+            self.do_POST()
 
     def do_POST(self) -> None:
         """A statement, with its rows when it is an insert."""
-        self._run()
+        with self.server.busy():
+            self._run()
 
     def _run(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -308,8 +322,10 @@ def serve(settings: Settings) -> None:
     gateway.serve_forever(poll_interval=0.5)
     gateway.server_close()
     finished = gateway.drain()
-    engine.close()
     log.info("store_closed", statements_finished=finished)
+    if not finished:
+        os._exit(0)  # a statement that does not end ends with the process: what is stored is on the disk
+    engine.close()
 
 
 def main() -> int:

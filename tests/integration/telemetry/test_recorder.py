@@ -1,0 +1,108 @@
+"""The recorder writes every message once: with engines that die, with readers that die, with bad messages."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from cerebro.kernel.bus.position import places
+from cerebro.kernel.clock import SystemClock
+from cerebro.kernel.telemetry.blocks import METRICS
+from cerebro.kernel.telemetry.recorder import Recorder
+from cerebro.spine.errors import Unavailable
+from cerebro.spine.telemetry import SampleBatch, no_series
+from cerebro.spine.wire import encode_samples
+
+COUNTS = """
+SELECT (SELECT count() FROM samples WHERE tenant = {t:String}) AS samples,
+       (SELECT count() FROM series WHERE tenant = {t:String}) AS series,
+       (SELECT sum(count) FROM samples_5m WHERE tenant = {t:String}) AS in_5m,
+       (SELECT sum(count) FROM samples_1h WHERE tenant = {t:String}) AS in_1h
+"""
+SUMS = """
+SELECT (SELECT sum(value) FROM samples WHERE tenant = {t:String}) AS raw,
+       (SELECT sum(sum) FROM samples_5m WHERE tenant = {t:String}) AS in_5m,
+       (SELECT sum(sum) FROM samples_1h WHERE tenant = {t:String}) AS in_1h
+"""
+
+
+async def publish(bus, tenant, batches, name):
+    for number, batch in enumerate(batches):
+        last = await bus.publish(
+            f"telemetry.{tenant}.metrics", encode_samples(batch), dedup_key=f"{tenant}{name}{number}"
+        )
+    return last
+
+
+async def recorded(bus, last):
+    found = (await places(bus, "metrics")).get("recorder")
+    return found is not None and found.after >= last
+
+
+async def record_until(last, bus, telemetry, eventually):
+    stop = asyncio.Event()
+    task = asyncio.create_task(Recorder(METRICS, bus, telemetry, SystemClock(), "test").run(stop))
+    await eventually(lambda: recorded(bus, last))
+    stop.set()
+    await task
+
+
+async def counts(telemetry, tenant):
+    return (await telemetry.query(COUNTS, {"t": tenant})).to_pylist()[0]
+
+
+async def test_a_death_at_any_step_loses_and_repeats_nothing(bus, telemetry, tenant, make_batch, record, eventually):
+    """kill -9 after the intent, between the tables, before and after the commit: every row is there once."""
+    steps = ["intended", "series inserted", "samples inserted", "committed", "samples inserted"]
+    expected = []
+    for number, step in enumerate(steps):
+        batches = [make_batch(400, seed=number * 3 + k) for k in range(3)]
+        expected += batches
+        last = await publish(bus, tenant, batches, step + str(number))
+        assert await asyncio.to_thread(record(step).wait, 20) == -9
+
+    record("never")
+    await eventually(lambda: recorded(bus, last))
+
+    total = 400 * 3 * len(steps)
+    assert await counts(telemetry, tenant) == dict.fromkeys(("samples", "series", "in_5m", "in_1h"), total)
+    sums = (await telemetry.query(SUMS, {"t": tenant})).to_pylist()[0]
+    assert list(sums.values()) == pytest.approx([sum(batch.value.sum() for batch in expected)] * 3)
+
+
+async def test_the_answer_of_an_insert_is_lost_again_and_again(bus, telemetry, tenant, make_batch, eventually):
+    """Every insert succeeds and says it did not, twice: the token makes it one."""
+    last = await publish(bus, tenant, [make_batch(500, seed=k) for k in range(4)], "lost")
+    await record_until(last, bus, Forgetful(telemetry), eventually)
+
+    assert await counts(telemetry, tenant) == dict.fromkeys(("samples", "series", "in_5m", "in_1h"), 2000)
+
+
+class Forgetful:
+    """Telemetry whose answers are lost two times out of three."""
+
+    def __init__(self, telemetry):
+        self._telemetry, self._count = telemetry, 0
+
+    async def insert(self, table, rows, *, dedup_token):
+        await self._telemetry.insert(table, rows, dedup_token=dedup_token)
+        self._count += 1
+        if self._count % 3:
+            raise Unavailable("The answer was lost.")
+
+
+async def test_bad_messages_are_set_aside_and_stop_nobody(bus, telemetry, tenant, make_batch, eventually):
+    """Not Arrow, another kind, a time no table can hold, values that are not finite."""
+    odd = SampleBatch(
+        np.array([1, 1, 1, 1], np.uint64),
+        np.array([1, 2, 3, 4], np.uint64),
+        np.array([-5, 1_795_000_000_000, 1_795_000_000_000, 1 << 60], np.int64),
+        np.array([1.0, np.nan, np.inf, 2.0]),
+        no_series(),
+    )
+    await bus.publish(f"telemetry.{tenant}.metrics", b"not a message", dedup_key=f"{tenant}-bad1")
+    await bus.publish(f"telemetry.{tenant}.metrics", encode_samples(odd)[:60], dedup_key=f"{tenant}-bad2")
+    last = await publish(bus, tenant, [odd, make_batch(10)], "odd")
+    await record_until(last, bus, telemetry, eventually)
+
+    assert await counts(telemetry, tenant) == {"samples": 12, "series": 10, "in_5m": 10, "in_1h": 10}
