@@ -16,19 +16,18 @@ SLOTS_FIRST = 1024
 class SeriesIndex:
     """Rows by name. A name once given a row keeps it; rows count from 0 in the order of arrival.
 
-    `hi` and `lo` are `uint64, (row,)` with room to grow; `slot` is `int32`, a power of two long, at most half full.
+    `name` is `uint64, (row, 2)`, hi and lo side by side, with room to grow; `slot` is `int32`, a power of two long, at
+    most half full.
     """
 
-    hi: NDArray[np.uint64]
-    lo: NDArray[np.uint64]
+    name: NDArray[np.uint64]
     slot: NDArray[np.int32]
     count: int = 0
 
     @classmethod
     def empty(cls) -> "SeriesIndex":
         """An index of nothing."""
-        names = SLOTS_FIRST // 2
-        return cls(np.zeros(names, np.uint64), np.zeros(names, np.uint64), np.full(SLOTS_FIRST, EMPTY, np.int32))
+        return cls(np.zeros((SLOTS_FIRST // 2, 2), np.uint64), np.full(SLOTS_FIRST, EMPTY, np.int32))
 
     @classmethod
     def of(cls, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> "SeriesIndex":
@@ -39,21 +38,23 @@ class SeriesIndex:
 
     def find(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> NDArray[np.int32]:
         """The row of each name, `int32, (n,)`; `EMPTY` where it has none."""
-        return _find(self.slot, self.hi, self.lo, hi, lo)
+        rows: NDArray[np.int32] = _find(self.slot, self.name, hi, lo)
+        return rows
 
     def add(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> NDArray[np.int32]:
         """The row of each name, giving a new one to those that have none."""
         needed = self.count + len(hi)
         while needed * 2 > len(self.slot):
             self._grow()
-        rows, self.count = _add(self.slot, self.hi, self.lo, self.count, hi, lo)
+        rows: NDArray[np.int32]
+        rows, self.count = _add(self.slot, self.name, self.count, hi, lo)
         return rows
 
     def _grow(self) -> None:
         capacity = len(self.slot)
-        self.hi, self.lo = np.resize(self.hi, capacity), np.resize(self.lo, capacity)
+        self.name = np.concatenate([self.name, np.zeros((capacity - len(self.name), 2), np.uint64)])
         self.slot = np.full(capacity * 2, EMPTY, np.int32)
-        _place(self.slot, self.hi, self.lo, self.count)
+        _place(self.slot, self.name, self.count)
 
 
 @native
@@ -63,39 +64,39 @@ def _start(hi: Any, lo: Any, mask: Any) -> Any:
 
 
 @native
-def _find(slot: Any, known_hi: Any, known_lo: Any, hi: Any, lo: Any) -> Any:
+def _find(slot: Any, known: Any, hi: Any, lo: Any) -> Any:
     rows = np.empty(len(hi), np.int32)
     mask = np.uint64(len(slot) - 1)
     for k in range(len(hi)):
         at = _start(hi[k], lo[k], mask)
-        while slot[at] != EMPTY and not (known_hi[slot[at]] == hi[k] and known_lo[slot[at]] == lo[k]):
+        while slot[at] != EMPTY and not (known[slot[at], 0] == hi[k] and known[slot[at], 1] == lo[k]):
             at = (at + np.uint64(1)) & mask
         rows[k] = slot[at]
     return rows
 
 
 @native
-def _add(slot: Any, known_hi: Any, known_lo: Any, count: int, hi: Any, lo: Any) -> Any:
+def _add(slot: Any, known: Any, count: int, hi: Any, lo: Any) -> Any:
     rows = np.empty(len(hi), np.int32)
     mask = np.uint64(len(slot) - 1)
     for k in range(len(hi)):
         at = _start(hi[k], lo[k], mask)
-        while slot[at] != EMPTY and not (known_hi[slot[at]] == hi[k] and known_lo[slot[at]] == lo[k]):
+        while slot[at] != EMPTY and not (known[slot[at], 0] == hi[k] and known[slot[at], 1] == lo[k]):
             at = (at + np.uint64(1)) & mask
         if slot[at] == EMPTY:
             slot[at] = count
-            known_hi[count] = hi[k]
-            known_lo[count] = lo[k]
+            known[count, 0] = hi[k]
+            known[count, 1] = lo[k]
             count += 1
         rows[k] = slot[at]
     return rows, count
 
 
 @native
-def _place(slot: Any, known_hi: Any, known_lo: Any, count: int) -> None:
+def _place(slot: Any, known: Any, count: int) -> None:
     mask = np.uint64(len(slot) - 1)
     for row in range(count):
-        at = _start(known_hi[row], known_lo[row], mask)
+        at = _start(known[row, 0], known[row, 1], mask)
         while slot[at] != EMPTY:
             at = (at + np.uint64(1)) & mask
         slot[at] = row

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -15,3 +18,20 @@ def native(function: F) -> F:
     The kept code is renewed when the file of the *function itself* changes, not when a file it calls into does.
     """
     return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def _emit_prefetch(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+    place = builder.inttoptr(arguments[0], byte)
+    shape = ir.FunctionType(ir.VoidType(), (byte, word, word, word))
+    instruction = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
+    builder.call(instruction, (place, ir.Constant(word, 1), ir.Constant(word, 3), ir.Constant(word, 1)))
+    return ir.Constant(ir.IntType(1), 0)
+
+
+def _type_prefetch(_context: Any, _address: Any) -> Any:
+    return types.boolean(types.int64), _emit_prefetch
+
+
+prefetch: Callable[[int], bool] = intrinsic(_type_prefetch)
+"""Ask the processor for the cache line at an address, to be written soon. Compiled code only; the answer is nothing."""

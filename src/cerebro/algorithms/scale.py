@@ -2,6 +2,9 @@
 
 from math import exp, log
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cerebro.algorithms.native import native
 
 LINEAR, LOG = 0, 1
@@ -38,3 +41,11 @@ def backward(level: float, scale: int, offset: float) -> float:
         return level
     bounded = min(max(level, -80.0), 80.0)
     return offset * (exp(bounded) - 1.0) if bounded >= 0.0 else -offset * (exp(-bounded) - 1.0)
+
+
+def backward_all(level: NDArray[np.float32], scale: int, offset: float) -> NDArray[np.float32]:
+    """`backward` of a column of one series; NaN stays NaN."""
+    if scale == LINEAR:
+        return level
+    size = offset * np.expm1(np.minimum(np.abs(level), 80.0))
+    return np.asarray(np.copysign(size, level), np.float32)

@@ -61,18 +61,9 @@ def factor(daily: Any, daily_count: Any, weekly: Any, weekly_count: Any, hour: i
 
 
 @native
-def season_at(daily: Any, daily_count: Any, weekly: Any, weekly_count: Any, local_ms: int) -> float:
-    """What the profile adds at a moment: between the middles of two hours, a straight line."""
-    shifted = local_ms - HOUR_MS // 2
-    hour = hour_number(shifted)
-    share = (shifted % HOUR_MS) / HOUR_MS
-    before = factor(daily, daily_count, weekly, weekly_count, hour)
-    after = factor(daily, daily_count, weekly, weekly_count, hour + 1)
-    return before + share * (after - before)
-
-
-@native
-def learn_hour(daily: Any, daily_count: Any, weekly: Any, weekly_count: Any, hour: int, deviation: float) -> None:
+def learn_hour(  # noqa: PLR0917
+    daily: Any, daily_count: Any, weekly: Any, weekly_count: Any, hour: int, deviation: float
+) -> None:
     """Take in one finished hour whose mean lay `deviation` above the level. Changes the profile in place."""
     day, week = hour % DAY_HOURS, hour % WEEK_HOURS
     days, weeks = daily_count[day], weekly_count[week]

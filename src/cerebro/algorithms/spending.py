@@ -5,9 +5,10 @@ mistake. By linearity of expectation this bounds the expected number of false al
 tests. It is spent at `per_week` evenly in time. What the tests of a stretch could not use, since their streams
 were still learning, is saved and spent over the following day; the saving never exceeds a day's worth.
 
-Sources: K. K. G. Lan and D. L. DeMets, Discrete Sequential Boundaries for Clinical Trials, Biometrika 70 (1983), 659-663
-(spending over time); D. P. Foster and R. A. Stine, Alpha-Investing, J. R. Stat. Soc. B 70 (2008), 429-444 (saved wealth);
-C. R. Genovese, K. Roeder and L. Wasserman, False Discovery Control with p-Value Weighting, Biometrika 93 (2006), 509-524 (weights).
+Sources: K. K. G. Lan and D. L. DeMets, Discrete Sequential Boundaries for Clinical Trials, Biometrika 70 (1983),
+659-663 (spending over time); D. P. Foster and R. A. Stine, Alpha-Investing, J. R. Stat. Soc. B 70 (2008), 429-444
+(saved wealth); C. R. Genovese, K. Roeder and L. Wasserman, False Discovery Control with p-Value Weighting,
+Biometrika 93 (2006), 509-524 (weights).
 """
 
 from dataclasses import dataclass, replace

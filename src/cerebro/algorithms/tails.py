@@ -57,13 +57,21 @@ def rate_beyond(tail: Any, log_excess: float, prior_excess: float) -> float:
 
 
 @native
-def learn(tail: Any, log_excess: float, sample_count: float, threshold_min: float) -> None:
+def paces(sample_count: float) -> Any:
+    """How far a sample moves the rate and the threshold of the tails of a stream that has shown so many."""
+    weight = max(1.0 / (sample_count + 100.0), 1.0 / MEMORY_SAMPLES)
+    return weight, max(STEER_FIRST / (1.0 + sample_count / 100.0), STEER_LAST)
+
+
+@native
+def learn(tail: Any, log_excess: float, weight: float, gain: float, threshold_min: float) -> None:
     """Take in the score of one ordinary sample, as `log(score / threshold)`. Changes the tail in place.
 
     Args:
         tail: float32, (TAIL_FIELDS,).
         log_excess: Below 0 for a score under the threshold.
-        sample_count: Samples the stream has shown.
+        weight: Of this sample in the rate of clusters, as `paces` gives it.
+        gain: Of the threshold's steering, as `paces` gives it.
         threshold_min: The threshold is never steered below this.
     """
     ended = 0.0
@@ -77,8 +85,7 @@ def learn(tail: Any, log_excess: float, sample_count: float, threshold_min: floa
             tail[TOP] = max(tail[TOP], tail[PEAK])
             tail[PEAK] = 0.0
             ended = 1.0
-    tail[RATE] += (ended - tail[RATE]) * max(1.0 / (sample_count + 100.0), 1.0 / MEMORY_SAMPLES)
-    gain = max(STEER_FIRST / (1.0 + sample_count / 100.0), STEER_LAST)
+    tail[RATE] += (ended - tail[RATE]) * weight
     moved = 1.0 + gain * ((1.0 if log_excess > 0.0 else 0.0) - EXCEEDANCE)
     tail[THRESHOLD] = max(tail[THRESHOLD] * moved, threshold_min)
 

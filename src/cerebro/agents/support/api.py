@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Query
 
 from cerebro.agents.support import store
 from cerebro.agents.support.admit import Budget, status_of
-from cerebro.agents.support.band import LEAD_MS, Band, cut, replay
+from cerebro.agents.support.band import LEAD_MS, Band, cut, newest, replay
+from cerebro.agents.support.describe import rounded
 from cerebro.agents.support.model import Reading, SeriesName
 from cerebro.agents.support.nature import reading_of
 from cerebro.agents.support.observe import Watch
@@ -131,6 +132,7 @@ def series_view(watch: Watch, row: int, warmup_count: int) -> dict[str, Any]:
         "silent" if state["silent"] else "open" if row in watch.open_rows else "learning" if learning else "watching"
     )
     seen = int(state["count"]) > 0
+    bounds = [number(bound) for bound in newest(state)] if seen else [None, None, None]
     return {
         "series": f"{name.hi}-{name.lo}",
         "metric": name.metric,
@@ -142,9 +144,9 @@ def series_view(watch: Watch, row: int, warmup_count: int) -> dict[str, Any]:
         "interval_s": round(float(state["interval_s"]), 3),
         "last_ms": int(state["last_ms"]),
         "value": number(state["value"]) if seen else None,
-        "expected": number(state["expected"]) if seen else None,
-        "low": number(state["expected_low"]) if seen else None,
-        "high": number(state["expected_high"]) if seen else None,
+        "expected": bounds[0],
+        "low": bounds[1],
+        "high": bounds[2],
         "weight": round(float(state["weight"]), 3),
     }
 
@@ -158,10 +160,10 @@ def band_view(name: SeriesName, band: Band) -> dict[str, Any]:
         "unit": name.unit,
         "reading": reading_of(name).name.lower(),
         "at_ms": band.at_ms.tolist(),
-        "value": [number(part) for part in band.value],
-        "expected": [number(part) for part in band.expected],
-        "low": [number(part) for part in band.low],
-        "high": [number(part) for part in band.high],
+        "value": rounded(band.value),
+        "expected": rounded(band.expected),
+        "low": rounded(band.low),
+        "high": rounded(band.high),
     }
 
 

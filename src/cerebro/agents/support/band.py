@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.agents.support.detect import detect
-from cerebro.agents.support.model import SERIES, SeriesName
+from cerebro.agents.support.model import SeriesName, blank_rows
 from cerebro.agents.support.watch import no_priors, start_row
+from cerebro.algorithms.scale import backward_all
 
 LEAD_MS = 6 * 3_600_000  # of samples before the window, so that the band is learned when it begins
 POINTS_MAX = 600
@@ -28,19 +29,21 @@ def replay(
     name: SeriesName, at_ms: NDArray[np.int64], value: NDArray[np.float64], *, unit: float, warmup_count: int
 ) -> Band:
     """Judge the samples, in time order, as if the series had begun with the first of them."""
-    rows = np.zeros(1, SERIES)
+    rows = blank_rows(1)
     start_row(rows, 0, name)
     row = np.zeros(len(at_ms), np.int32)
     judged = detect(rows, row, at_ms, value, unit=unit, priors=no_priors(), warmup_count=warmup_count)
     learning = np.arange(len(at_ms)) < warmup_count
-    expected, low, high = (np.where(learning, np.nan, part) for part in (judged.expected, judged.low, judged.high))
-    return Band(at_ms, judged.value, expected.astype(np.float32), low.astype(np.float32), high.astype(np.float32))
+    middle = np.where(learning, np.float32(np.nan), judged.predicted)
+    expected, low, high = band_of(rows[0], middle, judged.band)
+    return Band(at_ms, judged.value, expected, low, high)
 
 
 def cut(band: Band, start_ms: int, end_ms: int) -> Band:
     """The part of the band inside the window, thinned evenly to `POINTS_MAX` points.
 
-    Of every run of points that becomes one, the one furthest from its expected value stays: a spike is not thinned away.
+    Of every run of points that becomes one, the one furthest from its expected value stays, so that a spike is not
+    thinned away.
     """
     inside = np.flatnonzero((band.at_ms >= start_ms) & (band.at_ms < end_ms) & np.isfinite(band.value))
     if len(inside) > POINTS_MAX:
@@ -48,3 +51,21 @@ def cut(band: Band, start_ms: int, end_ms: int) -> Band:
         runs = np.array_split(inside, POINTS_MAX)
         inside = np.array([run[np.argmax(away[run])] for run in runs])
     return Band(band.at_ms[inside], band.value[inside], band.expected[inside], band.low[inside], band.high[inside])
+
+
+def band_of(
+    row: np.void, predicted: NDArray[np.float32], band: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Expected value, lower and upper bound in the unit of the series, from columns on its scale."""
+    scale, offset = int(row["scale"]), float(row["offset"])
+    expected, low, high = (
+        backward_all(part, scale, offset) for part in (predicted, predicted - band, predicted + band)
+    )
+    return expected, low, high
+
+
+def newest(row: np.void) -> tuple[float, float, float]:
+    """Expected value and bounds of the newest sample."""
+    predicted, band = (np.array([row[name]], np.float32) for name in ("predicted", "band"))
+    expected, low, high = (float(part[0]) for part in band_of(row, predicted, band))
+    return expected, low, high

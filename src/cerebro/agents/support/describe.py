@@ -10,6 +10,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
+from cerebro.agents.support.band import Band
 from cerebro.agents.support.model import KINDS, Reading, SeriesName, Turn
 from cerebro.agents.support.nature import (
     FAULTS,
@@ -30,7 +31,6 @@ from cerebro.spine.findings import Evidence, Finding, Severity
 from cerebro.spine.identity import FindingId, TenantId, new_id
 
 AGENT = "support"
-POINTS_MAX = 120
 SATURATED = 0.95
 STALLED = 0.5
 SERIES_NAMED_MAX = 20
@@ -82,14 +82,14 @@ def dedup_key(tenant: str, hi: int, lo: int, kind: str, onset_ms: int) -> str:
     return hashlib.blake2b(f"{tenant}|{hi}|{lo}|{kind}|{onset_ms}".encode(), digest_size=16).hexdigest()
 
 
-def opened(tenant: TenantId, name: SeriesName, moment: Moment, points: NDArray[np.void], others: int) -> Finding:
+def opened(tenant: TenantId, name: SeriesName, moment: Moment, points: Band, others: int) -> Finding:
     """The finding that begins an episode.
 
     Args:
         tenant: Whose it is.
         name: The series.
         moment: Of its turn.
-        points: `recent.POINT`, what led to it.
+        points: `what led to it, to be drawn.
         others: Series of the same entity that moved as well and are not told one by one.
     """
     kind = KINDS[moment.test]
@@ -108,13 +108,14 @@ def opened(tenant: TenantId, name: SeriesName, moment: Moment, points: NDArray[n
     return _finding(tenant, name, kind, moment, severity, chance_a_day(moment.weekly), title, evidence, key, False)
 
 
-def cleared(tenant: TenantId, name: SeriesName, moment: Moment, points: NDArray[np.void], episode: Episode) -> Finding:
+def cleared(tenant: TenantId, name: SeriesName, moment: Moment, points: Band, episode: Episode) -> Finding:
     """The finding that ends an episode: the signal is back, or stays where it is."""
     subject, whose = subject_of(name), f"{name.entity_kind} {name.entity_name}"
     now, after = amount(moment.value, name), lasting((moment.at_ms - episode.onset_ms) / 1000.0)
     if moment.turn is Turn.SETTLED:
         title = f"{_first_up(subject)} of {whose} has settled at {now}"
-        sentence = f"It stayed away from its former {amount(episode.expected, name)} for {after}; {now} is its new usual value."
+        former = amount(episode.expected, name)
+        sentence = f"It stayed away from its former {former} for {after}; {now} is its new usual value."
     else:
         title = f"{_first_up(subject)} of {whose} is back at {now}"
         sentence = f"It has lain inside its expected band again, {after} after it left it."
@@ -211,7 +212,7 @@ def samples_sql(tenant: str, hi: int, lo: int, start_ms: int, end_ms: int) -> st
     """The query that gives a series' raw samples in a window, runnable as it stands."""
     whose = tenant.replace("\\", "\\\\").replace("'", "\\'")
     return (
-        "SELECT at, value FROM samples"
+        "SELECT at, value FROM samples"  # noqa: S608  the tenant is quoted, the rest are numbers
         f" WHERE tenant = '{whose}'"
         f" AND hour >= toStartOfHour(fromUnixTimestamp64Milli({start_ms}))"
         f" AND hour <= toStartOfHour(fromUnixTimestamp64Milli({end_ms}))"
@@ -227,19 +228,24 @@ def digest(sample: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def drawing_of(points: NDArray[np.void]) -> dict[str, object]:
+def drawing_of(points: Band) -> dict[str, object]:
     """Points as lists for a chart; six significant digits, `None` where there is no number."""
-    drawing: dict[str, object] = {"at_ms": [int(at) for at in points["at_ms"]]}
-    for column in ("value", "expected", "low", "high"):
-        drawing[column] = [float(f"{number:.6g}") if isfinite(number) else None for number in points[column].tolist()]
-    return drawing
+    return {
+        "at_ms": [int(at) for at in points.at_ms],
+        "value": rounded(points.value),
+        "expected": rounded(points.expected),
+        "low": rounded(points.low),
+        "high": rounded(points.high),
+    }
 
 
-def _evidence(
-    tenant: str, name: SeriesName, points: NDArray[np.void], sentence: str, more: Mapping[str, object]
-) -> Evidence:
-    shown = points[-POINTS_MAX:]
-    sample = drawing_of(shown) | {
+def rounded(column: NDArray[np.float32]) -> list[float | None]:
+    """Numbers JSON can hold."""
+    return [float(f"{number:.6g}") if isfinite(number) else None for number in column.tolist()]
+
+
+def _evidence(tenant: str, name: SeriesName, points: Band, sentence: str, more: Mapping[str, object]) -> Evidence:
+    sample = drawing_of(points) | {
         "series": f"{name.hi}-{name.lo}",
         "metric": name.metric,
         "labels": dict(name.labels),
@@ -247,13 +253,13 @@ def _evidence(
         "reading": "rate" if reading_of(name) is Reading.RATE else "value",
         **more,
     }
-    start_ms = int(shown["at_ms"][0]) if len(shown) else 0
-    end_ms = int(shown["at_ms"][-1]) + 1 if len(shown) else 1
+    start_ms = int(points.at_ms[0]) if len(points.at_ms) else 0
+    end_ms = int(points.at_ms[-1]) + 1 if len(points.at_ms) else 1
     query = samples_sql(tenant, name.hi, name.lo, start_ms, end_ms)
     return Evidence(sentence, "clickhouse", query, start_ms, end_ms, digest(sample), sample)
 
 
-def _finding(
+def _finding(  # noqa: PLR0917
     tenant: TenantId, name: SeriesName, kind: str, moment: Moment, severity: Severity, p_value: float, title: str,
     evidence: Evidence, key: str, is_cleared: bool,
 ) -> Finding:  # fmt: skip

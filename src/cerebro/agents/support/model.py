@@ -41,29 +41,21 @@ class Turn(IntEnum):
     NONE, OPENED, RETURNED, SETTLED = 0, 1, 2, 3
 
 
-# One series. Numbers of the scale (`algorithms.scale`) unless a unit stands in the name.
+# One series: 14 cache lines, the first four of which are all that an ordinary sample touches.
+# Numbers of the scale (`algorithms.scale`) unless a unit stands in the name.
 SERIES = np.dtype(
     [
         ("last_ms", "i8"),  # newest sample; 0 before the first
-        ("first_ms", "i8"),
-        ("calm_until_ms", "i8"),  # newest sample that lay near its expected value
-        ("onset_ms", "i8"),  # first sample after it
-        ("opened_ms", "i8"),  # when the episode was admitted
+        ("onset_ms", "i8"),  # first of the strange samples that the newest belongs to; 0 when it is ordinary
         ("previous", "f8"),  # newest reading of a counter
         ("count", "u4"),  # samples taken in
-        ("late_count", "u4"),  # samples refused as late or repeated
-        ("reset_count", "u4"),
         ("hour", "i4"),  # hour that is being summed up
+        ("season_hour", "i4"),  # hour whose two factors are kept below
         ("interval_s", "f4"),
-        ("gap_count", "f4"),  # longer waits than usual, and the sum of their log-excesses
-        ("gap_total", "f4"),
         ("offset", "f4"),  # nature: of the logarithmic scale
         ("floor", "f4"),  # nature: least spread
         ("floor_share", "f4"),  # nature: least spread as a share of the value
         ("prior", "f4"),  # nature: spread of a series that has never moved
-        ("change_min", "f4"),  # nature: least change that matters, in the unit of the values
-        ("change_share_min", "f4"),  # nature: the same as a share of the expected value
-        ("weight", "f4"),  # nature: of its part of the budget
         ("level", "f4"),
         ("local", "f4"),  # what the last hours added to level and season
         ("spread", "f4"),
@@ -73,22 +65,11 @@ SERIES = np.dtype(
         ("drift", "f4"),  # running mean of the standardised residuals
         ("hour_sum", "f4"),
         ("hour_count", "f4"),
-        ("episode_count", "f4"),  # findings of late, halved every week
-        ("peak_score", "f4"),  # of the episode
-        ("peak_value", "f4"),
-        ("new_level", "f4"),  # where the episode has taken the series
-        ("new_spread", "f4"),
-        ("expected", "f4"),  # of the newest sample, in the unit of the values
-        ("expected_low", "f4"),
-        ("expected_high", "f4"),
-        ("value", "f4"),  # the newest sample as judged
-        ("tail", "f4", (len(Test), TAIL_FIELDS)),
-        ("daily", "f4", (DAY_HOURS,)),
-        ("weekly", "u2", (WEEK_HOURS,)),  # bfloat16
-        ("daily_count", "u1", (DAY_HOURS,)),
-        ("weekly_count", "u1", (WEEK_HOURS,)),
-        ("inside_count", "u2"),
-        ("outside_count", "u2"),
+        ("season_before", "f4"),
+        ("season_after", "f4"),
+        ("value", "f4"),  # the newest sample as judged, in its unit
+        ("predicted", "f4"),
+        ("band", "f4"),  # half-width
         ("scale", "u1"),
         ("reading", "u1"),
         ("family", "u1"),  # series of one family lend each other what they know of tails
@@ -97,9 +78,41 @@ SERIES = np.dtype(
         ("ended", "u1"),  # its sender said that it is gone
         ("silent", "u1"),  # reported as silent
         ("hours_seen", "u1"),  # 1 once the season holds anything
+        ("tail", "f4", (len(Test), TAIL_FIELDS)),
+        ("weight", "f4"),  # nature: of its part of the budget
+        ("change_min", "f4"),  # nature: least change that matters, in the unit of the values
+        ("change_share_min", "f4"),  # nature: the same as a share of the expected value
+        ("first_ms", "i8"),
+        ("opened_ms", "i8"),  # when the episode was admitted
+        ("late_count", "u4"),  # samples refused as late or repeated
+        ("reset_count", "u4"),
+        ("gap_count", "f4"),  # longer waits than usual, and the sum of their log-excesses
+        ("gap_total", "f4"),
+        ("episode_count", "f4"),  # findings of late, halved every week
+        ("peak_score", "f4"),  # of the episode
+        ("peak_value", "f4"),
+        ("new_level", "f4"),  # where the episode has taken the series
+        ("new_spread", "f4"),
+        ("inside_count", "u2"),
+        ("outside_count", "u2"),
+        ("daily", "f4", (DAY_HOURS,)),
+        ("weekly", "u2", (WEEK_HOURS,)),  # bfloat16
+        ("daily_count", "u1", (DAY_HOURS,)),
+        ("weekly_count", "u1", (WEEK_HOURS,)),
     ],
     align=True,
 )
+CACHE_LINE_BYTES = 64
+NO_HOUR = -(1 << 31)
+
+
+def blank_rows(count: int) -> NDArray[np.void]:
+    """Rows of nothing, `SERIES, (count,)`, each beginning where a cache line does."""
+    room = np.zeros(count * SERIES.itemsize + CACHE_LINE_BYTES, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE_BYTES
+    rows: NDArray[np.void] = room[start : start + count * SERIES.itemsize].view(SERIES)
+    rows["season_hour"] = NO_HOUR
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +150,8 @@ class Judged:
     """What `detect` made of the samples, in columns of length `n`; NaN where a sample was not taken in."""
 
     value: NDArray[np.float32]  # as judged: of a counter, its rate
-    expected: NDArray[np.float32]
-    low: NDArray[np.float32]  # the band the value was expected in
-    high: NDArray[np.float32]
+    predicted: NDArray[np.float32]  # on the scale of the series
+    band: NDArray[np.float32]  # half-width of the band around it, on the scale
     turn: NDArray[np.uint8]  # a `Turn`
     test: NDArray[np.uint8]  # the `Test` that turned
     weekly: NDArray[np.float64]  # where it turned: expected count a week of something as strange

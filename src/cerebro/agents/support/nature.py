@@ -68,7 +68,7 @@ def reading_of(name: SeriesName) -> Reading:
     return Reading.RATE if untyped and name.metric.endswith(("_total", "_bucket", "_sum", "_count")) else Reading.VALUE
 
 
-def kind_of(name: SeriesName, reading: Reading) -> int:
+def kind_of(name: SeriesName, reading: Reading) -> int:  # noqa: PLR0911  a table in words
     """The row of the table above."""
     metric, unit = name.metric.lower(), name.unit
     stem = metric.removesuffix("_total").removesuffix("_sum")

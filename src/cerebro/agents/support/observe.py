@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cerebro.agents.support.admit import Budget, admitted, review
+from cerebro.agents.support.band import Band, band_of
 from cerebro.agents.support.describe import Episode, Moment, cleared, opened, silenced
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import Judged, SeriesName, Turn
@@ -20,6 +21,7 @@ from cerebro.agents.support.recent import POINT, Recent, no_points
 from cerebro.agents.support.silence import Silence, find_silence, reached_ms
 from cerebro.agents.support.watch import Series, admit_series, no_priors, no_series, priors_of
 from cerebro.algorithms.index import EMPTY
+from cerebro.algorithms.scale import backward
 from cerebro.algorithms.spending import Spending
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
@@ -174,8 +176,9 @@ def _points(row: NDArray[np.int32], at_ms: NDArray[np.int64], judged: Judged) ->
     taken = np.isfinite(judged.value)
     points = np.empty(int(taken.sum()), POINT)
     points["row"], points["at_ms"] = row[taken], at_ms[taken]
-    points["value"], points["expected"] = judged.value[taken], judged.expected[taken]
-    points["low"], points["high"] = judged.low[taken], judged.high[taken]
+    points["value"], points["predicted"], points["band"] = (
+        part[taken] for part in (judged.value, judged.predicted, judged.band)
+    )
     return points
 
 
@@ -198,16 +201,25 @@ def _turns(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], judge
 
 def _moment(watch: Watch, k: int, row: NDArray[np.int32], at_ms: NDArray[np.int64], judged: Judged) -> Moment:
     at, seen_ms = int(row[k]), int(at_ms[k])
-    onset_ms = int(watch.series.rows["onset_ms"][at]) or seen_ms
+    state = watch.series.rows[at]
+    onset_ms = int(state["onset_ms"]) or seen_ms
+    expected = backward(float(judged.predicted[k]), int(state["scale"]), float(state["offset"]))
     return Moment(
-        at, seen_ms, min(onset_ms, seen_ms), float(judged.value[k]), float(judged.expected[k]),
+        at, seen_ms, min(onset_ms, seen_ms), float(judged.value[k]), expected,
         int(judged.test[k]), Turn(int(judged.turn[k])), float(judged.weekly[k]), float(judged.effect[k]),
     )  # fmt: skip
 
 
+def _shown(watch: Watch, row: int) -> Band:
+    """The newest points of a series, in its unit."""
+    points = watch.recent.of(row, POINTS_SHOWN)
+    bounds = band_of(watch.series.rows[row], points["predicted"], points["band"])
+    return Band(points["at_ms"], points["value"], *bounds)
+
+
 def _close(watch: Watch, moment: Moment) -> Iterator[Finding]:
     if episode := watch.open_rows.pop(moment.row, None):
-        points = watch.recent.of(moment.row, POINTS_SHOWN)
+        points = _shown(watch, moment.row)
         yield cleared(watch.tenant, watch.series.names[moment.row], moment, points, episode)
 
 
@@ -221,7 +233,7 @@ def _open(watch: Watch, entity: tuple[str, str], begun: list[Moment]) -> list[Fi
     watch.tally.suppressed += others
     findings = []
     for moment in told:
-        points = watch.recent.of(moment.row, POINTS_SHOWN)
+        points = _shown(watch, moment.row)
         finding = opened(watch.tenant, watch.series.names[moment.row], moment, points, others)
         watch.open_rows[moment.row] = _episode(finding, moment.expected, (moment.row,))
         watch.budget = admitted(watch.budget, moment.at_ms, 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-POINT = np.dtype([("at_ms", "i8"), ("row", "i4"), ("value", "f4"), ("expected", "f4"), ("low", "f4"), ("high", "f4")])
+POINT = np.dtype([("at_ms", "i8"), ("row", "i4"), ("value", "f4"), ("predicted", "f4"), ("band", "f4")])
 POINTS_FIRST = 1 << 14
 POINTS_MAX = 1 << 18
 POINTS_PER_SERIES = 150
@@ -31,9 +31,10 @@ class Recent:
 
     def of(self, row: int, count_max: int) -> NDArray[np.void]:
         """The newest points of a series, in the order of their times."""
-        mine = self.ordered()
-        mine = mine[mine["row"] == row]
-        return mine[np.argsort(mine["at_ms"], kind="stable")][-count_max:]
+        points = self.ordered()
+        mine = points[np.flatnonzero(points["row"] == row)]
+        newest: NDArray[np.void] = mine[np.argsort(mine["at_ms"], kind="stable")][-count_max:]
+        return newest
 
     def ordered(self) -> NDArray[np.void]:
         """All points, oldest first."""

@@ -1,7 +1,8 @@
 """Notice what no longer reports: an entity as a whole, or some series of one that otherwise goes on.
 
 Time is the entities' own: where there are three or more, the hour that the second most recent has reached, so that one
-sender with a fast clock makes nobody else late. An entity that has fallen silent is one finding, however many series it had.
+sender with a fast clock makes nobody else late. An entity that has fallen silent is one finding, however many series
+it had.
 """
 
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def _weekly(rows: NDArray[np.void], waited_s: NDArray[np.float64]) -> NDArray[np
     return weekly_gaps(np.maximum(waited_s, 0.0), interval_s, *columns)
 
 
-def _fallen(
+def _fallen(  # noqa: PLR0917
     entity: tuple[str, str],
     rows: NDArray[np.void],
     mine: NDArray[np.int64],
@@ -116,7 +117,7 @@ def _fallen(
     return [_silence(entity, rows, mine[known["silent"] == 0], True, waited_s, weekly)]
 
 
-def _silence(
+def _silence(  # noqa: PLR0917
     entity: tuple[str, str],
     rows: NDArray[np.void],
     which: NDArray[np.int64],

@@ -6,7 +6,9 @@ know is dropped, one that is missing begins as it does for a new series.
 """
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from cerebro.agents.support.admit import Budget
 from cerebro.agents.support.describe import Episode
-from cerebro.agents.support.model import SERIES, SeriesName
+from cerebro.agents.support.model import SERIES, SeriesName, blank_rows
 from cerebro.agents.support.observe import Watch
 from cerebro.agents.support.recent import POINT, from_points
 from cerebro.agents.support.watch import ROWS_FIRST, Series, start_row
@@ -88,7 +90,7 @@ def encode(frozen: Frozen) -> bytes:
     """The snapshot as bytes."""
     told = msgspec.json.encode(frozen.contents)
     arrays = frozen.rows.tobytes() + frozen.points.tobytes()
-    packed = pa.compress(arrays, codec="lz4", asbytes=True)
+    packed: bytes = pa.compress(arrays, codec="lz4", asbytes=True)
     return HEAD.pack(MAGIC, VERSION, 0, len(told), len(arrays)) + told + packed
 
 
@@ -130,7 +132,7 @@ def _thaw(contents: Contents, arrays: bytes) -> Watch:
 def _series(contents: Contents, stored: NDArray[np.void]) -> Series:
     names = contents.names
     capacity = max(ROWS_FIRST, 1 << max(0, len(names) - 1).bit_length())
-    rows = np.zeros(capacity, SERIES)
+    rows = blank_rows(capacity)
     known = [field for field in stored.dtype.names or () if field in (SERIES.names or ())]
     if len(known) < len(SERIES.names or ()):
         for at, name in enumerate(names):
@@ -148,8 +150,8 @@ def _series(contents: Contents, stored: NDArray[np.void]) -> Series:
 
 def _fields() -> list[Field]:
     """Where each field of a row lies, in words that another version can read."""
-    places = SERIES.fields or {}
-    return [(name, kind.base.str, place, kind.shape) for name, (kind, place, *_) in places.items()]
+    places: Mapping[str, Any] = SERIES.fields or {}
+    return [(name, place[0].base.str, place[1], place[0].shape) for name, place in places.items()]
 
 
 def _dtype(fields: list[Field], row_bytes: int) -> np.dtype[np.void]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.agents.support.model import SERIES, TEST_COUNT, THRESHOLDS_MIN, SeriesName
+from cerebro.agents.support.model import TEST_COUNT, THRESHOLDS_MIN, SeriesName, blank_rows
 from cerebro.agents.support.nature import FAMILY_COUNT, nature_of
 from cerebro.algorithms.index import EMPTY, SeriesIndex
 from cerebro.algorithms.tails import COUNT, PRIOR_EXCESS, RATE, THRESHOLD, TOTAL
@@ -42,7 +42,7 @@ class Series:
 
 def no_series() -> Series:
     """Nothing watched yet."""
-    return Series(np.zeros(ROWS_FIRST, SERIES), SeriesIndex.empty())
+    return Series(blank_rows(ROWS_FIRST), SeriesIndex.empty())
 
 
 def admit_series(series: Series, names: Iterable[SeriesName], series_max: int) -> None:
@@ -62,10 +62,16 @@ def _begin(series: Series, name: SeriesName) -> None:
     hi, lo = np.array([name.hi], np.uint64), np.array([name.lo], np.uint64)
     at = int(series.index.add(hi, lo)[0])
     if at == len(series.rows):
-        series.rows = np.concatenate([series.rows, np.zeros(len(series.rows), SERIES)])
+        series.rows = _doubled(series.rows)
     series.names.append(name)
     series.by_entity.setdefault((name.entity_kind, name.entity_name), []).append(at)
     start_row(series.rows, at, name)
+
+
+def _doubled(rows: NDArray[np.void]) -> NDArray[np.void]:
+    larger = blank_rows(2 * len(rows))
+    larger[: len(rows)] = rows
+    return larger
 
 
 def start_row(rows: NDArray[np.void], at: int, name: SeriesName) -> None:
@@ -93,7 +99,7 @@ def priors_of(rows: NDArray[np.void]) -> NDArray[np.float64]:
         counts = np.bincount(rows["family"], tail[:, COUNT], FAMILY_COUNT)
         totals = np.bincount(rows["family"], tail[:, TOTAL], FAMILY_COUNT)
         priors[:, test] = (LEND_COUNT * PRIOR_EXCESS + totals) / (LEND_COUNT + counts)
-    return np.clip(priors, EXCESS_MIN, EXCESS_MAX)
+    return np.asarray(np.clip(priors, EXCESS_MIN, EXCESS_MAX))
 
 
 def no_priors() -> NDArray[np.float64]:

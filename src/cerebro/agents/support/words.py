@@ -47,7 +47,7 @@ def subject_of(name: SeriesName) -> str:
     return f"{said} ({', '.join(told[:LABELS_MAX])})" if told else said
 
 
-def amount(value: float, name: SeriesName) -> str:
+def amount(value: float, name: SeriesName) -> str:  # noqa: PLR0911  one line a unit
     """The value with its unit.
 
     >>> cpu = SeriesName(0, 0, "system.cpu.busy", (), "gauge", "1", "host", "web-7")
