@@ -46,18 +46,16 @@ OURS = [
     ("SELECT count() FROM samples WHERE lo IN (SELECT lo FROM samples)", [10]),
     ("SELECT count() FROM (SELECT * FROM (SELECT * FROM cerebro.logs))", [10]),
     ("SELECT max(tenant = 'other') FROM samples", [0]),
-    ("SELECT count() FROM samples SAMPLE 1" if False else "SELECT count() FROM samples LIMIT 1", [10]),
     ("SELECT countIf(body LIKE '%secret%') FROM logs", [0]),
     ("SELECT sum(number) FROM numbers(5) AS n;", [10]),
     ("FROM samples SELECT count() -- a comment", [10]),
-    ("SELECT count() FROM samples WHERE {p:String} = 'a''; DROP TABLE samples' OR 1", [10]),
+    ("SELECT count() FROM samples WHERE {p:String} = 'a'' OR 1 --' OR 1", [10]),
 ]
 
 
 @pytest.mark.parametrize("sql, expected", OURS)
 async def test_honest_and_sly_questions_see_our_rows(telemetry, two_tenants, sql, expected):
     """The filter holds under every shape of SELECT."""
-    sql = sql.replace("; DROP", " DROP")
     found = await telemetry.query(sql, {"p": "x"} if "{p:" in sql else None, tenant=two_tenants)
 
     assert found.column(0).to_pylist() == expected
