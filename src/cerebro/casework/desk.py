@@ -97,7 +97,7 @@ class Desk:
         Args:
             verb: From the case as it is to the case as it shall be, or to the reason why not.
             version: The one that the person saw; `None` when they do not mind which.
-            also: Happens in the same transaction, or the change does not.
+            also: Happens last in the same transaction, or the change does not.
 
         Raises:
             NotFound: The tenant has no such case.
@@ -115,9 +115,10 @@ class Desk:
             if isinstance(after, life.Refusal):
                 raise Stale(after.value)
             await unit.put(after)
+            changed = await unit.save()
             if also:
                 await also(transaction)
-            return after, unit.version(case_id), await unit.save()
+            return after, unit.version(case_id), changed
 
         after, before_version, changed = await self._atomically(work)
         await self._tell_cases(tenant, changed)
@@ -130,7 +131,7 @@ class Desk:
             Invalid: It covers everything, or lasts too long.
             LimitReached: As many run as a tenant may have.
         """
-        kept = silence.asked(wanted, self._settings.silence_s_max)
+        kept = self.checked(wanted)
 
         async def work(transaction: Transaction) -> None:
             if await transaction.count(SILENCES, kept.tenant, {"live": True}) >= SILENCES_MAX:
@@ -144,6 +145,14 @@ class Desk:
         self._known.add(kept.tenant)
         return kept
 
+    def checked(self, wanted: Silence) -> Silence:
+        """The silence as it is kept.
+
+        Raises:
+            Invalid: It covers everything, or lasts too long.
+        """
+        return silence.asked(wanted, self._settings.silence_s_max)
+
     async def end_silence(self, tenant: TenantId, silence_id: str, also: Also | None = None) -> None:
         """The silence is over: what it held back and still stands is told now.
 
@@ -155,13 +164,14 @@ class Desk:
             record = await transaction.load(SILENCES, tenant, silence_id)
             if record is None or not record.value.live:
                 raise NotFound(f"There is no silence {silence_id} running.")
-            over = replace(record.value, live=False, until_ms=min(record.value.until_ms, self._clock.now_ms()))
+            over = replace(record.value, live=False, ends_ms=min(record.value.ends_ms, self._clock.now_ms()))
             await transaction.save(SILENCES, tenant, silence_id, over, version=record.version)
-            if also:
-                await also(transaction)
             unit = await self._unit(transaction, tenant)
             await self._release(unit, silence_id)
-            return await unit.save()
+            changed = await unit.save()
+            if also:
+                await also(transaction)
+            return changed
 
         await self._tell_cases(tenant, await self._atomically(work))
 
@@ -175,7 +185,7 @@ class Desk:
             if life.settled(case, now_ms, self._limits) != case:
                 await self._settle(tenant, case.id)
         for each in silences:
-            if each.until_ms <= now_ms:
+            if each.ends_ms <= now_ms:
                 await self._expire(tenant, each)
 
     async def _settle(self, tenant: TenantId, case_id: CaseId) -> None:

@@ -15,3 +15,4 @@ FINDING_AGE_SECONDS = Histogram(
     buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 300),
 )
 NOTICES = Counter("cerebro_casework_notices_total", "Attempts to tell someone outside of a change.", ["outcome"])
+ANSWERS = Counter("cerebro_casework_answers_total", "API reads, by whether the answer was at hand.", ["source"])

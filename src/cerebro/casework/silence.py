@@ -21,7 +21,7 @@ class Silence:
     entity: str  # `host/web-7`, with everything that runs on it; empty for every entity
     signal: str  # empty for every signal
     starts_ms: int
-    until_ms: int
+    ends_ms: int
     by: str
     reason: str
     live: bool = True  # until its end has been acted on
@@ -37,7 +37,7 @@ def asked(silence: Silence, length_s_max: float) -> Silence:
         raise Invalid("A silence names an entity or a signal; this one would cover everything.", "Name one of them.")
     if silence.entity and not all(EntityKey.parse(silence.entity).text.partition("/")[::2]):
         raise Invalid(f"{silence.entity!r} is not an entity.", "Write kind/name, such as host/web-7.")
-    length_s = (silence.until_ms - silence.starts_ms) / 1000
+    length_s = (silence.ends_ms - silence.starts_ms) / 1000
     if not 0 < length_s <= length_s_max:
         raise Invalid(
             f"A silence lasts more than 0 and at most {length_s_max:.0f} s; this one would last {length_s:.0f} s.",
@@ -52,17 +52,17 @@ def covering(silences: Iterable[Silence], finding: Finding, now_ms: int) -> Sile
         silence
         for silence in silences
         if silence.live
-        and now_ms < silence.until_ms
-        and silence.starts_ms <= finding.seen_ms < silence.until_ms
+        and now_ms < silence.ends_ms
+        and silence.starts_ms <= finding.seen_ms < silence.ends_ms
         and (not silence.signal or silence.signal == finding.signal)
         and (not silence.entity or about(silence, finding.entity))
     ]
-    return max(covers, key=lambda silence: (silence.until_ms, silence.id), default=None)
+    return max(covers, key=lambda silence: (silence.ends_ms, silence.id), default=None)
 
 
 def hushed(silences: Iterable[Silence], entities: Iterable[EntityKey], now_ms: int) -> bool:
     """Whether each of the entities is silent as a whole, so that nobody is to be woken for them."""
-    running = [s for s in silences if s.live and s.starts_ms <= now_ms < s.until_ms and s.entity and not s.signal]
+    running = [s for s in silences if s.live and s.starts_ms <= now_ms < s.ends_ms and s.entity and not s.signal]
     return all(any(about(silence, entity) for silence in running) for entity in entities)
 
 

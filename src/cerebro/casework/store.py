@@ -76,7 +76,7 @@ FINDINGS = Collection(
 CASES = Collection(
     "cases", KeptCase, ("state", "severity", "assignee", "entities", "opened_ms", "updated_ms", "live", "settling")
 )
-SILENCES = Collection("silences", Silence, ("live", "until_ms", "entity", "signal"))
+SILENCES = Collection("silences", Silence, ("live", "ends_ms", "entity", "signal"))
 SCENES = Collection("scenes", Scene)
 NOTICES = Collection("notices", Notice, ("state", "due_ms", "case"))  # all under SELF_TENANT: one queue
 TENANTS = Collection("case_tenants", Known)  # under SELF_TENANT
@@ -100,7 +100,7 @@ def keep_case(case: Case) -> KeptCase:
 
 async def running_silences(transaction: Transaction, tenant: TenantId) -> list[Silence]:
     """Every silence whose end has not been acted on."""
-    page = await transaction.find(SILENCES, tenant, Search({"live": True}, order="until_ms", limit=SILENCES_MAX))
+    page = await transaction.find(SILENCES, tenant, Search({"live": True}, order="ends_ms", limit=SILENCES_MAX))
     return [record.value for record in page.records]
 
 

@@ -18,9 +18,11 @@ CREATE INDEX cases_by_live ON cases (tenant, live, opened_ms, key);
 CREATE INDEX cases_by_settling ON cases (tenant, settling) WHERE settling;
 
 ALTER TABLE silences
+    DROP COLUMN until_ms,
+    ADD COLUMN ends_ms bigint GENERATED ALWAYS AS ((body ->> 'ends_ms')::bigint) STORED NOT NULL,
     ADD COLUMN signal text COLLATE "C" GENERATED ALWAYS AS (body ->> 'signal') STORED NOT NULL,
     ADD COLUMN live boolean GENERATED ALWAYS AS ((body ->> 'live')::boolean) STORED NOT NULL;
-CREATE INDEX silences_by_live ON silences (tenant, live, until_ms, key);
+CREATE INDEX silences_by_live ON silences (tenant, live, ends_ms, key);
 
 CREATE TABLE scenes (
     tenant text COLLATE "C" NOT NULL,
