@@ -9,7 +9,8 @@ import msgspec
 
 from cerebro.intake.body import TooSlow, Unsupported
 from cerebro.intake.decode.otlp_json import Signal
-from cerebro.intake.trouble import BadMethod, Busy, Overrun
+from cerebro.intake.trouble import BadMethod, Busy
+from cerebro.kernel.access.limits import TooManyRequests
 from cerebro.spine.errors import (
     CerebroError,
     Forbidden,
@@ -51,7 +52,7 @@ _STATUSES: tuple[tuple[type[CerebroError], int, int], ...] = (
     (TooSlow, 408, 4),
     (Unauthenticated, 401, 16),
     (Forbidden, 403, 7),
-    (Overrun, 429, 8),
+    (TooManyRequests, 429, 8),
     (Busy, 503, 14),
     (LimitReached, 503, 14),  # the stream is full: a server's trouble, not the sender's
     (Unavailable, 503, 14),
@@ -65,9 +66,9 @@ def refusal(error: CerebroError, form: Form) -> Answer:
     text = str(error)[:DETAIL_CHARS_MAX]
     headers: dict[str, str] = {}
     if status in (429, 503):
-        headers["retry-after"] = str(max(1, math.ceil(getattr(error, "wait_s", RETRY_AFTER_S))))
+        headers["retry-after"] = str(max(1, math.ceil(getattr(error, "retry_after_s", RETRY_AFTER_S))))
     if status == 401:
-        headers["www-authenticate"] = 'Bearer, Basic realm="cerebro"'
+        headers["www-authenticate"] = 'Bearer realm="cerebro", Basic realm="cerebro"'
     if status == 405:
         headers["allow"] = "POST"
     if form is Form.PROTOBUF:

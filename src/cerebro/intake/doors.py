@@ -22,13 +22,12 @@ from cerebro.intake.decode.otlp_metrics import decode_otlp_metrics
 from cerebro.intake.decode.otlp_traces import decode_otlp_traces
 from cerebro.intake.decode.remote_write import decode_remote_write
 from cerebro.intake.entity import entity_of
-from cerebro.intake.gate import Gate, Sender
-from cerebro.intake.rates import Rates
 from cerebro.intake.refusals import Refusal
 from cerebro.intake.request import PATHS, REMOTE_WRITE, Request, Scope, request_of
 from cerebro.intake.take import Parcel
 from cerebro.intake.tenants import Tenant, Tenants
-from cerebro.intake.trouble import Overrun
+from cerebro.kernel.access.guard import Guard
+from cerebro.kernel.access.limits import RateLimit, TooManyRequests
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.spine.errors import CerebroError, Invalid
@@ -70,11 +69,11 @@ class IntakeApp:
         guard: Says who a credential belongs to.
     """
 
-    def __init__(self, kernel: Kernel, guard: Gate) -> None:
+    def __init__(self, kernel: Kernel, guard: Guard) -> None:
         self._kernel, self._guard = kernel, guard
         self._http = kernel.settings.http
         self._tenants = Tenants(kernel)
-        self._rates = Rates(kernel.settings.access.intake_requests_per_s)
+        self._rates = RateLimit(kernel.settings.access.intake_requests_per_s, kernel.clock)
         self._threads = ThreadPoolExecutor(THREADS, "intake")
         self._room = Room(HELD_BYTES_MAX)
         metrics.SERIES_KNOWN.set_function(self._tenants.series_count)
@@ -120,23 +119,12 @@ class IntakeApp:
         request.check_method()
         principal = await self._guard.authenticate(request.headers.get("authorization", ""))
         principal.need("ingest")
-        self._pace(principal)
+        self._rates.take(principal.text)
         request.check_media()
         with self._room.for_body(receive) as counted:
             bytes_max = self._http.body_bytes_max
             body = await read_body(counted, request.headers, bytes_max=bytes_max, timeout_s=BODY_TIMEOUT_S)
             return await self._take(Arrival(request, body, self._tenants.of(principal.tenant), principal.name))
-
-    def _pace(self, principal: Sender) -> None:
-        wait_s = self._rates.wait_s(
-            (principal.tenant, principal.kind, principal.name), self._kernel.clock.monotonic_s()
-        )
-        if wait_s:
-            raise Overrun(
-                f"{principal.name} sends more than {self._rates.per_s:g} requests a second.",
-                "Send larger batches less often.",
-                wait_s=wait_s,
-            )
 
     async def _take(self, arrival: Arrival) -> Answer:
         """Decode, store, tell."""
@@ -188,7 +176,7 @@ class IntakeApp:
 def _nothing_taken(parcel: Parcel, why: str) -> CerebroError:
     """A sender drops a batch on 429 or 400 alike; 429 says that it may fit later."""
     if "cardinality" in parcel.refused:
-        return Overrun(why, "Drop the label that grows, or raise intake.series_max.", wait_s=60)
+        return TooManyRequests(why, "Drop the label that grows, or raise intake.series_max.", retry_after_s=60)
     return Invalid(why)
 
 

@@ -11,36 +11,27 @@ import pytest
 
 from cerebro.intake.decode.proto import remote_pb2
 from cerebro.intake.doors import IntakeApp
+from cerebro.kernel.access.guard import Principal
 from cerebro.kernel.clock import SystemClock
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.settings import HttpSettings, IntakeSettings
 from cerebro.kernel.web.server import HttpServer
-from cerebro.spine.errors import Forbidden, Unauthenticated, Unavailable
+from cerebro.spine.errors import Unauthenticated, Unavailable
+from cerebro.spine.identity import TenantId
 from cerebro.spine.wire import Kind, decode_samples, decode_table
 
 SNAPPY = {"content-type": "application/x-protobuf", "content-encoding": "snappy"}
 
 
-@dataclass(frozen=True)
-class Holder:
-    tenant: str
-    name: str = "tester"
-    kind: str = "key"
-    permissions: frozenset = frozenset({"ingest"})
-
-    def need(self, permission):
-        if permission not in self.permissions:
-            raise Forbidden(f"This needs {permission}.")
-
-
-class Gate:
+class Keys:
     """`Bearer t` is the key of tenant `t`; `Bearer reader` may not send."""
 
     async def authenticate(self, authorization):
         scheme, _, word = authorization.partition(" ")
         if scheme != "Bearer" or not word or word == "wrong":
             raise Unauthenticated("No such key.")
-        return Holder("any", permissions=frozenset({"read"})) if word == "reader" else Holder(word)
+        permission = "read" if word == "reader" else "ingest"
+        return Principal(TenantId(word), "key:tester", "key", frozenset({permission}))
 
 
 class NoStore:
@@ -117,7 +108,7 @@ async def doors(bus, settings, tenant, intake_settings) -> AsyncIterator[Doors]:
     http = HttpSettings(port=port, body_bytes_max=1 << 20, decoded_bytes_max=4 << 20)
     mine = settings.model_copy(update={"http": http, "intake": intake_settings})
     kernel = Kernel(mine, SystemClock(), bus, NoStore(), None)
-    app, stop = IntakeApp(kernel, Gate()), asyncio.Event()
+    app, stop = IntakeApp(kernel, Keys()), asyncio.Event()
     serving = asyncio.create_task(HttpServer(app, http).run(stop))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
         for _ in range(200):

@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from cerebro.kernel.access.limits import RateLimit
 from cerebro.kernel.settings import IntakeSettings
 from cerebro.spine.telemetry import PARTITION_COUNT
 
@@ -367,7 +368,7 @@ async def test_many_new_series_in_one_body_are_named_in_messages_of_their_own(do
 
 
 async def test_too_many_requests_of_one_key_are_slowed(doors):
-    doors.app._rates.per_s = 1.0
+    doors.app._rates = RateLimit(1.0, doors.kernel.clock)
     answers = [await doors.post(WRITE, doors.folded(), **SNAPPY) for _ in range(5)]
 
     assert [answer.status_code for answer in answers].count(429) >= 2

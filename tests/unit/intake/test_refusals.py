@@ -5,7 +5,6 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cerebro.intake.rates import BUCKETS_MAX, Rates
 from cerebro.intake.refusals import LABELS_MAX, METRICS_MAX, VALUES_MAX, Refusals
 
 
@@ -51,23 +50,3 @@ def test_hostile_text_is_shown_without_control_characters(labels, metric):
     [shown] = refusals.list()
     text = shown.metric + shown.label + shown.example
     assert not any(unicodedata.category(mark) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for mark in text)
-
-
-def test_one_credential_waits_and_another_does_not():
-    rates = Rates(per_s=10, burst_s=1)
-    assert [rates.wait_s("a", 0.0) for _ in range(10)] == [0.0] * 10
-    assert rates.wait_s("a", 0.0) == 0.1
-    assert rates.wait_s("b", 0.0) == 0.0
-    assert rates.wait_s("a", 0.1) == 0.0
-
-
-def test_a_slow_rate_still_lets_one_through():
-    assert Rates(per_s=0.1).wait_s("a", 0.0) == 0.0
-
-
-def test_credentials_remembered_are_bounded():
-    rates = Rates(per_s=1)
-    for i in range(BUCKETS_MAX + 50):
-        rates.wait_s(i, 0.0)
-
-    assert len(rates._buckets) == BUCKETS_MAX
