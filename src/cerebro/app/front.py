@@ -1,0 +1,74 @@
+"""The one listener: the intake's hot doors first, then REST and WebSocket, then the console's files."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import cast
+
+from fastapi import APIRouter, FastAPI
+
+from cerebro import __version__
+from cerebro.app.probes import router as probes
+from cerebro.kernel.access.gate import Gate
+from cerebro.kernel.kit import Agent, Kernel, Task
+from cerebro.kernel.secrets import load_secrets
+from cerebro.kernel.web.access_api import router as access
+from cerebro.kernel.web.door import document_doors
+from cerebro.kernel.web.live import Live
+from cerebro.kernel.web.middleware import Front
+from cerebro.kernel.web.problem import explain_problems
+from cerebro.kernel.web.server import Asgi, HttpServer, Receive, Scope, Send
+
+
+def front(kernel: Kernel, roles: Collection[str], agents: Mapping[str, Agent]) -> Sequence[Task]:
+    """The tasks of the roles `collector` and `console`: a listener with the doors that they open."""
+    gate = gate_of(kernel)
+    live = Live(kernel.bus, kernel.clock)
+    app = api(kernel, gate, live, agents) if "console" in roles else bare(kernel, gate)
+    whole: Asgi = _with_intake(app, kernel, gate) if "collector" in roles else cast(Asgi, app)
+    http = kernel.settings.http
+    server = HttpServer(Front(whole, kernel.clock, tls=http.tls_certificate is not None), http)
+    return (live, server) if "console" in roles else (server,)
+
+
+def gate_of(kernel: Kernel) -> Gate:
+    """Who may come in, by this installation's users, keys and signature."""
+    key = load_secrets(kernel.settings.data_dir).token_key
+    return Gate(kernel.records, kernel.clock, kernel.settings.access, key)
+
+
+def bare(kernel: Kernel, gate: Gate) -> FastAPI:
+    """What every listener answers: whether it lives, whether it is ready, its metrics."""
+    app = FastAPI(title="Cerebro", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.guard, app.state.rates = gate.guard, gate.rates
+    explain_problems(app)
+    app.include_router(probes(kernel))
+    return app
+
+
+def api(kernel: Kernel, gate: Gate, live: Live, agents: Mapping[str, Agent]) -> FastAPI:
+    """REST and WebSocket, then the console for every path that is left."""
+    from cerebro.casework.api import router as casework
+    from cerebro.console.app import console_app
+    from cerebro.intake.api import router as intake
+
+    app = bare(kernel, gate)
+    of_agents = [agent.router(kernel) for agent in agents.values()]
+    for router in (access(gate), casework(kernel, live), intake(kernel), *of_agents):
+        if router is not None:
+            app.include_router(cast(APIRouter, router))
+    document_doors(app)
+    app.mount("/", console_app())
+    return app
+
+
+def _with_intake(inner: FastAPI, kernel: Kernel, gate: Gate) -> Asgi:
+    """Bodies of telemetry take the short way."""
+    from cerebro.intake.doors import IntakeApp
+
+    intake = IntakeApp(kernel, gate.guard)
+    inner.state.intake = intake
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        hot = scope["type"] == "http" and intake.handles(scope["path"])
+        await (intake if hot else inner)(scope, receive, send)
+
+    return application

@@ -1,0 +1,140 @@
+"""The drivers are chosen, the roles are built, the process runs.
+
+A role imports its own code only, so that each process weighs what it needs.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import entry_points
+from typing import cast
+
+from cerebro import __version__
+from cerebro.kernel.clock import SystemClock
+from cerebro.kernel.engines.nats import nats_url
+from cerebro.kernel.engines.postgres import postgres_url
+from cerebro.kernel.engines.store import clickhouse_url
+from cerebro.kernel.kit import Agent, Kernel, Task
+from cerebro.kernel.lifecycle import run_process, run_tasks
+from cerebro.kernel.observe.log import start_logging
+from cerebro.kernel.observe.metrics import say_started
+from cerebro.kernel.settings import Settings
+from cerebro.kernel.supervise import mark_ready
+from cerebro.spine.errors import Invalid
+
+ALONE = ("store", "migrate")  # roles that share their process with no other
+HTTP = frozenset({"collector", "console"})  # roles that answer on the one listener
+
+
+def run(settings: Settings, roles: Sequence[str]) -> int:
+    """Run these roles in this process until it is told to stop; the exit code.
+
+    Raises:
+        Invalid: A role is unknown, or one that runs alone was named with others.
+    """
+    start_logging(settings.log_level, ",".join(roles))
+    if roles == ("store",):
+        from cerebro.kernel.telemetry.gateway import serve
+
+        serve(settings)
+        return 0
+    if roles == ("migrate",):
+        from cerebro.app.migration import migrate
+
+        return run_process(lambda _stop: migrate(settings))
+    _check(roles)
+    return run_process(lambda stop: _run(settings, roles, stop))
+
+
+def agents() -> Mapping[str, Agent]:
+    """Every agent that is installed, by name."""
+    return {each.name: cast(Agent, each.load()) for each in entry_points(group="cerebro.agents")}
+
+
+@asynccontextmanager
+async def open_kernel(settings: Settings) -> AsyncIterator[Kernel]:
+    """Connect to the three engines, wherever they are; let go of them at the end."""
+    from cerebro.kernel.bus.nats import NatsBus
+    from cerebro.kernel.records.postgres import PostgresRecords
+    from cerebro.kernel.telemetry.clickhouse import ClickHouseTelemetry
+
+    clock = SystemClock()
+    embedded = not settings.engines.nats_url
+    bus = await NatsBus.connect(
+        nats_url(settings),
+        clock=clock,
+        replicas=settings.engines.nats_replicas,
+        disk=settings.data_dir if embedded else None,
+        disk_free_bytes_min=settings.engines.disk_free_bytes_min,
+    )
+    records = PostgresRecords(postgres_url(settings))
+    telemetry = ClickHouseTelemetry(clickhouse_url(settings))
+    try:
+        await records.open()
+        yield Kernel(settings, clock, bus, telemetry, records)
+    finally:
+        await telemetry.close()
+        await records.close()
+        await bus.close()
+
+
+async def _run(settings: Settings, roles: Sequence[str], stop: asyncio.Event) -> None:
+    async with open_kernel(settings) as kernel:
+        builders = _builders()
+        tasks = [task for role in roles if role not in HTTP for task in builders[role](kernel)]
+        if doors := HTTP.intersection(roles):
+            from cerebro.app.front import front
+
+            tasks += front(kernel, doors, agents())
+        say_started(",".join(roles), __version__, kernel.clock.now_ms())
+        await run_tasks(tasks, stop, kernel.clock, started=lambda: mark_ready(settings, roles))
+
+
+def _builders() -> Mapping[str, Callable[[Kernel], Sequence[Task]]]:
+    """What each role runs. Imports are inside: a role loads its own code only."""
+    own = {"recorder": _recorder, "detector": _detector, "brain": _brain, "worker": _worker, "observer": _observer}
+    return own | {name: agent.tasks for name, agent in agents().items()}
+
+
+def _recorder(kernel: Kernel) -> Sequence[Task]:
+    from cerebro.kernel.telemetry.recorder import recorders
+
+    return recorders(kernel.bus, kernel.telemetry, kernel.clock, owner_name())
+
+
+def _detector(kernel: Kernel) -> Sequence[Task]:
+    return agents()["support"].tasks(kernel)
+
+
+def _brain(kernel: Kernel) -> Sequence[Task]:
+    from cerebro.casework.flow import tasks
+
+    return tasks(kernel)
+
+
+def _worker(kernel: Kernel) -> Sequence[Task]:
+    from cerebro.kernel.jobs import worker
+
+    return worker(kernel)
+
+
+def _observer(kernel: Kernel) -> Sequence[Task]:
+    from cerebro.intake.host import HostObserver
+    from cerebro.intake.journal import JournalObserver
+
+    return (HostObserver(kernel), JournalObserver(kernel))
+
+
+def owner_name() -> str:
+    """Who reads, for people: this process on this machine."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _check(roles: Sequence[str]) -> None:
+    known = {*_builders(), *HTTP, *ALONE}
+    if unknown := [role for role in roles if role not in known]:
+        raise Invalid(f"There is no role {unknown[0]!r}.", f"Choose from: {', '.join(sorted(known))}.")
+    if alone := [role for role in roles if role in ALONE and len(roles) > 1]:
+        raise Invalid(f"The role {alone[0]} shares its process with no other.", f"Run it alone: cerebro run {alone[0]}.")
