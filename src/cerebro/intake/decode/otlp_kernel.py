@@ -46,27 +46,29 @@ NOTHING, TEXT, TRUTH, INTEGER, DOUBLE, OTHER = range(6)  # kinds of an attribute
 
 
 @kernel
-def check(at, end, shape, depth):
+def check(at, end, shape):
     """Walk a message that is only counted or read later; the place behind it, or a fault."""
-    if depth > DEPTH_MAX:
-        return fault_at(RARE, at)
-    while at < end:
-        number, wire, _, start, at = field(at, end)
+    ends, shapes = np.empty(DEPTH_MAX, np.int64), np.empty(DEPTH_MAX, np.int64)  # numba cannot cache a recursion
+    ends[0], shapes[0] = end, shape
+    depth = 0
+    while depth >= 0:
+        if at >= ends[depth]:
+            depth -= 1
+            continue
+        number, wire, _, start, at = field(at, ends[depth])
         if at < 0:
             return at
-        if number >= 16:
-            continue
-        kind = SHAPES[shape, number]
+        kind = SHAPES[shapes[depth], number] if number < 16 else UNKNOWN
         if kind == UNKNOWN:
             continue
-        if kind >= MESSAGE:
-            if wire != BYTES:
-                return fault_at(WIRE_TYPE, start)
-            inner = check(start, at, kind - MESSAGE, depth + 1)
-            if inner < 0:
-                return inner
-        elif wire != kind:
+        if wire != (BYTES if kind >= MESSAGE else kind):
             return fault_at(WIRE_TYPE, start)
+        if kind >= MESSAGE:
+            depth += 1
+            if depth == DEPTH_MAX:
+                return fault_at(RARE, start)
+            ends[depth], shapes[depth] = at, kind - MESSAGE
+            at = start
     return at
 
 
@@ -94,7 +96,7 @@ def any_value(at, end):
             if kind != OTHER:
                 kind, first, second = DOUBLE, start, at
         elif number <= 8:
-            at = check(message, end, ANY, 0)
+            at = check(message, end, ANY)
             if at < 0:
                 break
             kind, first, second = OTHER, message, end

@@ -287,7 +287,7 @@ def walk(
                         resource_size += size + place_at(row, 3) - place_at(row, 2) + 2
                     identities += 1
             elif number == 3 and wire == BYTES:
-                inner = check(start, place, ENTITY, 0)
+                inner = check(start, place, ENTITY)
                 if inner < 0:
                     place = inner
                     break
@@ -321,7 +321,7 @@ def walk(
                     metric_at = fault_at(WIRE_TYPE, start)
                     break
                 if number == 1:
-                    inner = check(start, metric_at, SCOPE, 0)
+                    inner = check(start, metric_at, SCOPE)
                     if inner < 0:
                         metric_at = inner
                         break
@@ -345,7 +345,7 @@ def walk(
                     elif number == 3:
                         unit, unit_end = start, place
                     elif number == 12:
-                        inner = check(start, place, KEY_VALUE, 0)
+                        inner = check(start, place, KEY_VALUE)
                         if inner < 0:
                             place = inner
                             break
@@ -471,9 +471,7 @@ def walk(
                                     place = fault_at(RARE, start)
                                     break
                             elif number == 8:
-                                inner = (
-                                    check(start, place, EXEMPLAR, 0) if wire == BYTES else fault_at(WIRE_TYPE, start)
-                                )
+                                inner = check(start, place, EXEMPLAR) if wire == BYTES else fault_at(WIRE_TYPE, start)
                                 if inner < 0:
                                     place = inner
                                     break
@@ -491,7 +489,7 @@ def walk(
                             if number == 6:
                                 bits = bits_of(np.float64(np.int64(bits)))
                         elif number == 5:
-                            inner = check(start, place, EXEMPLAR, 0) if wire == BYTES else fault_at(WIRE_TYPE, start)
+                            inner = check(start, place, EXEMPLAR) if wire == BYTES else fault_at(WIRE_TYPE, start)
                             if inner < 0:
                                 place = inner
                                 break
