@@ -26,7 +26,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 15.0
 STABLE_S = 30.0  # after this long without a fall the back-off begins afresh
 FIRST_START_FALLS_MAX = 3  # a child that falls this often before everything is up will not come up
-LIVENESS_INTERVAL_S, LIVENESS_MISSES_MAX = 5.0, 6  # half a minute: being slow is no reason to be killed
+LIVENESS_INTERVAL_S, LIVENESS_MISSES_MAX = 4.0, 8  # half a minute: being slow is no reason to be killed
 LOG_BYTES_MAX, LOG_FILES_MAX, LOG_INTERVAL_S = 16 << 20, 3, 10.0
 LOG_TAIL_BYTES = 4096
 
@@ -53,7 +53,7 @@ class Child:
         log_file: Where its standard output and error go, kept to `LOG_BYTES_MAX` in `LOG_FILES_MAX` files.
         ready: Asked with the pid until it says yes; must answer within about a second.
         ready_s: How long it may take until then.
-        alive: Asked every few seconds from then on; `LIVENESS_MISSES_MAX` refusals in a row and it is started again.
+        alive: Asked every few seconds from then on; `misses_max` refusals in a row and it is started again.
         before: Called before every start, for cleaning up after a fall.
         stage: Children of one stage, neighbours in the list, start together; the next when all are ready.
         once: Runs to its end instead of staying; ready means it ended with 0.
@@ -69,6 +69,7 @@ class Child:
     ready: Callable[[int], bool] = lambda _pid: True
     ready_s: float = 60.0
     alive: Callable[[int], bool] | None = None
+    misses_max: int = LIVENESS_MISSES_MAX
     before: Callable[[], None] | None = None
     stage: int = 0
     once: bool = False
@@ -239,7 +240,7 @@ class Supervisor:
             return
         post.asked_at_s = now_s
         post.misses = 0 if post.child.alive(post.process.pid) else post.misses + 1
-        if post.misses >= LIVENESS_MISSES_MAX:
+        if post.misses >= post.child.misses_max:
             log.warning("child_not_alive", child=post.child.name, misses=post.misses)
             self._kill(post)
 

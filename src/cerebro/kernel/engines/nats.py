@@ -3,25 +3,34 @@
 import json
 import os
 import shutil
+import socket
 import sysconfig
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from cerebro.kernel.children import Child
 from cerebro.kernel.engines.ground import (
     BASE_ENVIRONMENT,
     LOOPBACK,
+    PROBE_S,
     first_line,
     make_directory,
     need_free_port,
 )
+from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.secrets import load_secrets
 from cerebro.kernel.settings import Settings
 from cerebro.spine.errors import Unavailable
 
 USER = "cerebro"
+HEALTH_USER = "health"
 PAYLOAD_BYTES_MAX = 8 << 20
+SILENCES_MAX = 6  # asked every few seconds
+ROOM_BYTES_MIN = 32 << 20
 STORE_BYTES_MAX = 64 << 30  # above the sum of all streams' `bytes_max`, which the server counts as reserved
+
+log = get_log(__name__)
 
 
 def nats_url(settings: Settings) -> str:
@@ -43,14 +52,16 @@ def prepare_nats(settings: Settings) -> Child:
     need_free_port(port, "CEREBRO_ENGINES__NATS_PORT")
     home = make_directory(settings.data_dir / "nats", 0o700)
     file = home / "nats.conf"
-    _write_private(file, _configuration(port, home / "jetstream", load_secrets(settings.data_dir).nats_password))
+    password = load_secrets(settings.data_dir).nats_password
+    _write_private(file, _configuration(port, home / "jetstream", password))
     return Child(
         name="nats",
         argv=(str(server_program(settings)), "--config", str(file)),
         environment=BASE_ENVIRONMENT,
         log_file=settings.data_dir / "logs" / "nats.log",
         ready=lambda _pid: _says_hello(port),
-        alive=lambda _pid: _says_hello(port),
+        alive=_Health(port, password, home),
+        misses_max=1,
         cwd=home,
         stop_s=15.0,
     )
@@ -80,7 +91,11 @@ def _configuration(port: int, store: Path, password: str) -> str:
         f"max_payload: {PAYLOAD_BYTES_MAX}",
         "max_pending: 268435456",  # a reader may lag by some bodies before it is cut off
         "write_deadline: '10s'",
-        f"authorization {{ user: {USER}, password: {json.dumps(password)} }}",
+        "accounts {",
+        f"  CEREBRO {{ jetstream: enabled, users: [ {{ user: {USER}, password: {json.dumps(password)} }} ] }}",
+        f"  SYSTEM {{ users: [ {{ user: {HEALTH_USER}, password: {json.dumps(password)} }} ] }}",
+        "}",
+        "system_account: SYSTEM",
         "jetstream {",
         f"  store_dir: {json.dumps(str(store))}",
         "  max_memory_store: 67108864",
@@ -95,6 +110,55 @@ def _write_private(file: Path, text: str) -> None:
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text)
+
+
+class _Health:
+    """Whether the server can still store.
+
+    A stream that met a full disk refuses every write until the server is started again, also when
+    there is room: that is the one thing a restart mends. A server that says nothing is given time.
+    """
+
+    def __init__(self, port: int, password: str, home: Path) -> None:
+        self._port, self._password, self._home = port, password, home
+        self._silences = 0
+
+    def __call__(self, _pid: int) -> bool:
+        """False when it should be started again."""
+        said = ask_health(self._port, self._password)
+        if said is None:
+            self._silences += 1
+            return self._silences < SILENCES_MAX
+        self._silences = 0
+        if said.get("status") == "ok":
+            return True
+        room = shutil.disk_usage(self._home).free > ROOM_BYTES_MIN
+        log.warning("nats_unhealthy", error=said.get("error", ""), disk_has_room=room)
+        return not room
+
+
+def ask_health(port: int, password: str) -> dict[str, Any] | None:
+    """What the server says of itself (`$SYS.REQ.SERVER.PING.HEALTHZ`), `None` when it says nothing in time.
+
+    Spoken by hand, so that the supervisor needs no client library.
+    Source: docs.nats.io, Client Protocol.
+    """
+    login = json.dumps({"user": HEALTH_USER, "pass": password, "verbose": False, "lang": "cerebro", "version": "1"})
+    question = f"CONNECT {login}\r\nSUB _INBOX.h 1\r\nPUB $SYS.REQ.SERVER.PING.HEALTHZ _INBOX.h 2\r\n{{}}\r\n"
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=PROBE_S) as connection:
+            connection.settimeout(PROBE_S)
+            stream = connection.makefile("rwb")
+            stream.readline()
+            stream.write(question.encode())
+            stream.flush()
+            head = stream.readline().split()
+            if not head or head[0] != b"MSG":
+                return None
+            answer: dict[str, Any] = json.loads(stream.read(int(head[-1])))
+            return answer.get("data") or {}
+    except (OSError, ValueError):
+        return None
 
 
 def _says_hello(port: int) -> bool:

@@ -1,6 +1,7 @@
 """The embedded ClickHouse: our own `store` role, which owns chDB and speaks ClickHouse's HTTP protocol."""
 
 import sys
+from collections.abc import Callable
 from urllib.parse import quote
 
 from cerebro.kernel.children import Child
@@ -28,7 +29,8 @@ def prepare_store(settings: Settings) -> Child:
     """
     port = settings.engines.store_port
     need_free_port(port, "CEREBRO_ENGINES__STORE_PORT")
-    return role("store", settings, ready=lambda _pid: answers_http(port, "/ping"), stop_s=20.0)
+    pings: Callable[[int], bool] = lambda _pid: answers_http(port, "/ping")  # noqa: E731  used twice in a line
+    return role("store", settings, ready=pings, alive=pings, stop_s=20.0)
 
 
 def role(roles: str, settings: Settings, **how: object) -> Child:
