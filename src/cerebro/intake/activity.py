@@ -1,9 +1,9 @@
-"""How much a tenant sends through the doors of this process: the last minute by seconds, the last hour by minutes."""
+"""How much a tenant sends through the doors of this process, and what came last."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-SECONDS, MINUTES = 60, 60
+RATE_S = 10  # a rate is taken over so many full seconds
 
 
 @dataclass(slots=True)
@@ -56,19 +56,13 @@ class Activity:
 
     last: dict[str, LastBody] = field(default_factory=dict)  # by path
     _seconds: dict[str, Ring] = field(default_factory=dict)  # by signal
-    _minutes: dict[str, Ring] = field(default_factory=dict)
 
     def count(self, signal: str, path: str, body: LastBody) -> None:
         """A body was stored."""
         at_s = body.at_ms / 1000
         self.last[path] = body
-        self._seconds.setdefault(signal, Ring(1, SECONDS)).add(body.taken, at_s)
-        self._minutes.setdefault(signal, Ring(60, MINUTES)).add(body.taken, at_s)
+        self._seconds.setdefault(signal, Ring(1, RATE_S + 1)).add(body.taken, at_s)
 
     def per_s(self, at_ms: int) -> Mapping[str, float]:
-        """Rows a second of each signal, over the last full 10 seconds."""
-        return {name: sum(ring.counts(at_ms / 1000)[-11:-1]) / 10 for name, ring in self._seconds.items()}
-
-    def by_minute(self, at_ms: int) -> Mapping[str, list[int]]:
-        """Rows of each signal in each minute of the last hour, the present one last."""
-        return {name: ring.counts(at_ms / 1000) for name, ring in self._minutes.items()}
+        """Rows a second of each signal, over the last full `RATE_S` seconds."""
+        return {name: sum(ring.counts(at_ms / 1000)[:-1]) / RATE_S for name, ring in self._seconds.items()}

@@ -5,7 +5,7 @@ how fast, its bytes within bounds, decompressed within bounds, decoded to column
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +23,13 @@ from cerebro.intake.decode.otlp_traces import decode_otlp_traces
 from cerebro.intake.decode.remote_write import decode_remote_write
 from cerebro.intake.entity import entity_of
 from cerebro.intake.refusals import Refusal
+from cerebro.intake.report import Reporter
 from cerebro.intake.request import PATHS, REMOTE_WRITE, Request, Scope, request_of
 from cerebro.intake.take import Parcel
 from cerebro.intake.tenants import Tenant, Tenants
 from cerebro.kernel.access.guard import Guard
 from cerebro.kernel.access.limits import RateLimit, TooManyRequests
-from cerebro.kernel.kit import Kernel
+from cerebro.kernel.kit import Kernel, Task
 from cerebro.kernel.observe.log import get_log
 from cerebro.spine.errors import CerebroError, Invalid
 from cerebro.spine.identity import TenantId
@@ -90,6 +91,10 @@ class IntakeApp:
         """What was refused of a tenant's bodies since this process began, the latest first."""
         tenant = self._tenants.seen(name)
         return tenant.taking.refusals.list() if tenant else []
+
+    def tasks(self) -> Sequence[Task]:
+        """What has to run beside the doors: telling other processes what came in here."""
+        return (Reporter(self._kernel, self._tenants),)
 
     async def close(self) -> None:
         """Let go of the threads."""

@@ -1,6 +1,7 @@
 """What one process knows of each tenant that sends: its series, its refusals, its rates."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,6 +56,10 @@ class Tenants:
     def seen(self, name: TenantId) -> Tenant | None:
         """The tenant's state, if it has sent."""
         return self._known.get(name)
+
+    def all(self) -> Sequence[Tenant]:
+        """Every tenant that has sent."""
+        return tuple(self._known.values())
 
     def series_count(self) -> int:
         """The series of all tenants."""
