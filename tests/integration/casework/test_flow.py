@@ -2,77 +2,15 @@
 
 import asyncio
 
-import msgspec
 import pytest
 
 from cerebro.casework.flow import Brain, Sweeper
-from cerebro.casework.store import CASES, FINDINGS, every
+from cerebro.casework.store import CASES, FINDINGS
 from cerebro.kernel.bus.position import load
-from cerebro.kernel.clock import SystemClock
-from cerebro.kernel.kit import Kernel
-from cerebro.kernel.records.migrate import migrate
-from cerebro.kernel.records.postgres import PostgresRecords
-from cerebro.kernel.settings import CaseworkSettings, Settings
 from cerebro.spine.cases import CaseState
-from cerebro.spine.entities import EntityKey
-from cerebro.spine.findings import Finding, Severity
 
 
-@pytest.fixture
-async def kernel(bus, postgres_url):
-    await migrate(postgres_url)
-    records = PostgresRecords(postgres_url)
-    settings = Settings(casework=CaseworkSettings(hold_s=0.2))
-    yield Kernel(settings, SystemClock(), bus, None, records)
-    await records.close()
-
-
-@pytest.fixture
-def publish(kernel, tenant):
-    async def publish(key, entity="host/web-7", cleared=False):
-        now_ms = kernel.clock.now_ms()
-        finding = Finding(
-            id=kernel.clock.new_id(), tenant=tenant, agent="support", kind="level_shift", signal=key,
-            entity=EntityKey.parse(entity), at_ms=now_ms - 5000, seen_ms=now_ms, severity=Severity.MAJOR, p_value=1e-7,
-            effect=5.0, title=f"{key} of {entity} rose", evidence=(), dedup_key=f"{entity}:{key}", cleared=cleared,
-        )  # fmt: skip
-        body = msgspec.json.encode(finding)
-        return await kernel.bus.publish(f"findings.{tenant}", body, dedup_key=finding.id)
-
-    return publish
-
-
-@pytest.fixture
-def kept(kernel, tenant):
-    async def kept(collection):
-        async with kernel.records.transaction() as transaction:
-            return [record.value async for record in every(transaction, collection, tenant)]
-
-    return kept
-
-
-async def until(found, timeout_s=15):
-    async with asyncio.timeout(timeout_s):
-        while not (answer := await found()):
-            await asyncio.sleep(0.02)
-        return answer
-
-
-@pytest.fixture
-async def running(kernel):
-    """Run tasks of the role until the test ends."""
-    stop, tasks = asyncio.Event(), []
-
-    def run(task):
-        tasks.append(asyncio.create_task(task.run(stop)))
-        return tasks[-1]
-
-    yield run
-    stop.set()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def test_findings_become_a_case_that_resolves_itself(kernel, running, publish, kept):
+async def test_findings_become_a_case_that_resolves_itself(kernel, running, publish, kept, until):
     running(Brain(kernel))
     running(Sweeper(kernel))
 
@@ -92,7 +30,7 @@ async def kept_case(kept, **fields):
 
 
 async def test_a_death_between_the_transaction_and_the_place_repeats_nothing(
-    kernel, running, publish, kept, monkeypatch
+    kernel, running, publish, kept, until, monkeypatch
 ):
     """The batch is in the database, the reader dies before its place says so; the next one reads it again."""
     died = asyncio.Event()
@@ -125,7 +63,7 @@ async def place_at(kernel, sequence):
     return found and found[0].after >= sequence
 
 
-async def test_two_brains_have_one_owner(kernel, running, publish, kept):
+async def test_two_brains_have_one_owner(kernel, running, publish, kept, until):
     """The brain that came last reads; the other finds that its place is gone, and stands by."""
     running(Brain(kernel))
     await asyncio.sleep(0.1)
@@ -139,7 +77,7 @@ async def test_two_brains_have_one_owner(kernel, running, publish, kept):
     assert case.finding_count == 20 == len(await kept(FINDINGS))
 
 
-async def test_what_is_no_finding_is_passed_over(kernel, running, publish, kept, tenant):
+async def test_what_is_no_finding_is_passed_over(kernel, running, publish, kept, until, tenant):
     running(Brain(kernel))
     for number, body in enumerate((b"", b"{", b'{"id": 1}', b"\xff\x00")):
         await kernel.bus.publish(f"findings.{tenant}", body, dedup_key=f"{tenant}{number}")
