@@ -1,6 +1,8 @@
 """The one way a function is compiled here."""
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -15,9 +17,19 @@ def native(function: F) -> F:
     """Compile the function with numba at its first call; the machine code is kept for the next start.
 
     It runs without the interpreter's lock, and a division by zero gives infinity or NaN as numpy's does.
-    The kept code is renewed when the file of the *function itself* changes, not when a file it calls into does.
     """
-    return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))
+    compiled: Any = njit(cache=True, nogil=True, error_model="numpy")(function)
+    # numba renews kept code only when the file of the function itself changes, not when one that it calls does.
+    compiled._cache._cache_file._source_stamp = _stamp(Path(function.__code__.co_filename).parent)
+    return cast(F, compiled)
+
+
+@cache
+def _stamp(folder: Path) -> tuple[float, int]:
+    """When any file changed that compiled code of this folder is made of: its own, and the algorithms."""
+    files = {*Path(__file__).parent.glob("*.py"), *folder.glob("*.py")}
+    states = [file.stat() for file in sorted(files)]
+    return max(state.st_mtime for state in states), sum(state.st_size for state in states)
 
 
 def _emit_prefetch(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:

@@ -19,12 +19,15 @@ def clipped(residual: float, bound: float) -> float:
 
 @native
 def step(count: float, memory: float) -> float:
-    """The weight of the newest value: a plain mean at first, exponential forgetting once `memory` values are in.
+    """The weight of the newest value: exponential forgetting once enough values are in, a growing window before.
+
+    While it grows, a value's weight falls with the cube of how much has come since, so that an uneasy start (a
+    program warming up) is soon forgotten.
 
     >>> step(1.0, 100.0), step(50.0, 100.0), step(5000.0, 100.0)
-    (1.0, 0.02, 0.01)
+    (1.0, 0.06, 0.01)
     """
-    return max(1.0 / max(count, 1.0), 1.0 / memory)
+    return min(max(3.0 / max(count, 1.0), 1.0 / memory), 1.0)
 
 
 @native
