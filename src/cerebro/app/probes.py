@@ -25,7 +25,7 @@ def router(kernel: Kernel) -> APIRouter:
     async def ready() -> JSONResponse:
         """Each engine by name; 503 while one does not answer."""
         states = await readiness(kernel)
-        fine = all(state == "ready" for state in states.values())
+        fine = all(state == "ok" for state in states.values())
         return JSONResponse({"status": "ready" if fine else "not ready", "engines": states}, 200 if fine else 503)
 
     @routes.get("/metrics")

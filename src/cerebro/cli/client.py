@@ -36,6 +36,10 @@ class Client:
         """The JSON answer of a POST."""
         return self._call("POST", path, json=dict(body or {}))
 
+    def send(self, path: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """A POST of bytes, such as telemetry."""
+        self._call("POST", path, content=body, headers=dict(headers))
+
     def patch(self, path: str, body: Mapping[str, object]) -> Any:
         """The JSON answer of a PATCH."""
         return self._call("PATCH", path, json=dict(body))
