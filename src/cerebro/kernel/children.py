@@ -416,7 +416,6 @@ def rotate(log_file: Path, bytes_max: int = LOG_BYTES_MAX) -> None:
         older = log_file.with_suffix(f".{number}.log")
         if older.exists():
             older.replace(log_file.with_suffix(f".{number + 1}.log"))
-    log_file.with_suffix(f".{LOG_FILES_MAX}.log").unlink(missing_ok=True)
     try:
         shutil.copyfile(log_file, log_file.with_suffix(".1.log"))
     except OSError as error:  # no room for the copy: the cut makes some

@@ -33,6 +33,20 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 VALUE_CHARS_MAX = 4096
 
 
+def _before_start() -> None:
+    """Until `start_logging`, in commands and tests: warnings, readable, on standard error."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            redact,
+            structlog.dev.ConsoleRenderer(colors=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_names: structlog.WriteLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
 def get_log(name: str) -> FilteringBoundLogger:
     """The log of a module; `name` becomes the field `module`. Call it at import: it binds late."""
     return cast(FilteringBoundLogger, structlog.get_logger(module=name))
@@ -114,3 +128,6 @@ def _is_secret(name: str) -> bool:
 def in_order(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     """The named fields first, so that a person can read down a column."""
     return {name: event[name] for name in ORDER if name in event} | {k: v for k, v in event.items() if k not in ORDER}
+
+
+_before_start()
