@@ -9,6 +9,9 @@ from cerebro.intake.decode.columns import EntityOf
 from cerebro.intake.decode.compiled import COMPILED
 from cerebro.intake.decode.records_upb import logs_upb
 
+if COMPILED:
+    from cerebro.intake.decode.records import logs_table
+
 
 def decode_otlp_logs(body: bytes, entity_of: EntityOf, *, compiled: bool = COMPILED) -> pa.Table:
     """The log records of an export request, in the order sent, as a table of LOG_SCHEMA.
@@ -22,4 +25,5 @@ def decode_otlp_logs(body: bytes, entity_of: EntityOf, *, compiled: bool = COMPI
         Invalid: Not an export request of logs.
         TooLarge: More than `columns.ROWS_MAX` records.
     """
-    return logs_upb(body, entity_of)
+    table = logs_table(body, entity_of) if compiled and COMPILED else None
+    return logs_upb(body, entity_of) if table is None else table

@@ -9,6 +9,9 @@ from cerebro.intake.decode.columns import EntityOf
 from cerebro.intake.decode.compiled import COMPILED
 from cerebro.intake.decode.records_upb import spans_upb
 
+if COMPILED:
+    from cerebro.intake.decode.records import spans_table
+
 
 def decode_otlp_traces(body: bytes, entity_of: EntityOf, *, compiled: bool = COMPILED) -> pa.Table:
     """The spans of an export request, in the order sent, as a table of SPAN_SCHEMA.
@@ -21,4 +24,5 @@ def decode_otlp_traces(body: bytes, entity_of: EntityOf, *, compiled: bool = COM
         Invalid: Not an export request of traces.
         TooLarge: More than `columns.ROWS_MAX` spans.
     """
-    return spans_upb(body, entity_of)
+    table = spans_table(body, entity_of) if compiled and COMPILED else None
+    return spans_upb(body, entity_of) if table is None else table

@@ -10,11 +10,15 @@ from cerebro.intake.decode.columns import ROWS_MAX, EntityOf
 from cerebro.intake.decode.identity import value_text
 from cerebro.intake.decode.rows import too_many_rows
 from cerebro.intake.decode.twins import Logs, Traces, parsed, plain, text
+from cerebro.spine.errors import TooLarge
 from cerebro.spine.telemetry import LOG_SCHEMA, SPAN_SCHEMA
 
 AT_NS_MAX = (1 << 63) - 1
 SEVERITY_MAX, KIND_MAX, STATUS_MAX = 24, 5, 2
 SERVICE = "service.name"
+
+UNFOLDED_BYTES_MAX = 512 << 20
+"""What resources and scopes may come to, told once in a body and once a row in the table."""
 
 Strings = list[tuple[str, str]]
 
@@ -26,10 +30,13 @@ def logs_upb(body: bytes, entity_of: EntityOf) -> pa.Table:
     """See `otlp_logs.decode_otlp_logs`."""
     request: Any = parsed(Logs, body)
     rows: list[tuple[object, ...]] = []
+    unfolded = 0
     for of_resource in request.resource_logs:
         facts = resource_facts(of_resource.resource.attributes, entity_of)
         for of_scope in of_resource.scope_logs:
             scope = text(of_scope.scope.name)
+            unfolded += len(of_scope.log_records) * _size(scope, facts)
+            check_unfolding(unfolded)
             rows.extend(_log(each, scope, facts) for each in of_scope.log_records)
             if len(rows) > ROWS_MAX:
                 raise too_many_rows()
@@ -40,14 +47,21 @@ def spans_upb(body: bytes, entity_of: EntityOf) -> pa.Table:
     """See `otlp_traces.decode_otlp_traces`."""
     request: Any = parsed(Traces, body)
     rows: list[tuple[object, ...]] = []
+    unfolded = 0
     for of_resource in request.resource_spans:
         facts = resource_facts(of_resource.resource.attributes, entity_of)
         for of_scope in of_resource.scope_spans:
             scope = text(of_scope.scope.name)
+            unfolded += len(of_scope.spans) * _size(scope, facts)
+            check_unfolding(unfolded)
             rows.extend(_span(each, scope, facts) for each in of_scope.spans)
             if len(rows) > ROWS_MAX:
                 raise too_many_rows()
     return _table(rows, SPAN_SCHEMA)
+
+
+def _size(scope: str, facts: Facts) -> int:
+    return len(scope) + sum(len(name) + len(value) + 16 for name, value in facts[0])
 
 
 def _log(record: Any, scope: str, facts: Facts) -> tuple[object, ...]:
@@ -99,6 +113,19 @@ def resource_facts(attributes: Iterable[Any], entity_of: EntityOf) -> Facts:
     facts = dict(resource)
     kind, name = entity_of(facts)
     return resource, facts.get(SERVICE, ""), kind, name
+
+
+def check_unfolding(size: int) -> None:
+    """Refuse a body of which the resources, repeated for every row, would fill the memory.
+
+    Raises:
+        TooLarge: They would.
+    """
+    if size > UNFOLDED_BYTES_MAX:
+        raise TooLarge(
+            "The resources, repeated for every record, are far larger than the body.",
+            "Send fewer or shorter resource attributes, or smaller batches.",
+        )
 
 
 def strings(attributes: Iterable[Any]) -> Strings:
