@@ -23,7 +23,9 @@ def small_disk() -> Iterator[Path]:
     """A file system of its own, in memory, that is full soon."""
     place = Path("/tmp") / f"cbr-disk-{os.getpid()}"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "tmpfs", place], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "tmpfs", place], capture_output=True, check=False
+    )
     if mounted.returncode:
         place.rmdir()
         pytest.skip("needs the right to mount a small file system")
@@ -47,7 +49,9 @@ def send(cerebro: Instance, key: str, number: int) -> httpx.Response:
     return httpx.post(f"{cerebro.url}/api/v1/write", content=body(number), headers=headers, timeout=30)
 
 
-def send_until(cerebro: Instance, key: str, numbers: Iterator[int], accepted: bool, acknowledged: set[int]) -> httpx.Response:
+def send_until(
+    cerebro: Instance, key: str, numbers: Iterator[int], accepted: bool, acknowledged: set[int]
+) -> httpx.Response:
     """Send until the door answers as expected, for at most half a minute; the last answer."""
     until_s = time.monotonic() + 30
     while True:
@@ -61,7 +65,9 @@ def send_until(cerebro: Instance, key: str, numbers: Iterator[int], accepted: bo
 
 
 def stored(cerebro: Instance) -> set[int]:
-    query = "SELECT toUInt64(value) FROM samples WHERE (hi, lo) IN (SELECT hi, lo FROM series WHERE metric = 'disk_number')"
+    query = (
+        "SELECT toUInt64(value) FROM samples WHERE (hi, lo) IN (SELECT hi, lo FROM series WHERE metric = 'disk_number')"
+    )
     headers = {"Authorization": f"Bearer {cerebro.key}"}
     answer = httpx.post(f"{cerebro.url}/api/v1/sql", json={"query": query}, headers=headers, timeout=30)
     answer.raise_for_status()

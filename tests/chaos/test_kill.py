@@ -200,7 +200,7 @@ def torture(order: list[str], seed: int) -> None:
             lost = acknowledged - found.keys()
             twice = {number: times for number, times in found.items() if times > 1}
             assert not lost, f"{kind}: {len(lost)} of {len(acknowledged)} acknowledged are lost, first {min(lost)}"
-            assert not twice, f"{kind}: {len(twice)} of {len(found)} are there more than once: {sorted(twice.items())[:5]}"
+            assert not twice, f"{kind}: {len(twice)} of {len(found)} stand more than once: {sorted(twice.items())[:5]}"
             assert len(acknowledged) > 100
 
 

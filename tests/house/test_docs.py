@@ -13,7 +13,11 @@ from cerebro.cli.reference import licence, pages
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-PURE = [m.name for m in pkgutil.walk_packages(cerebro.__path__, "cerebro.") if re.match(r"cerebro\.(spine|algorithms|cli\.out)", m.name)]
+PURE = [
+    module.name
+    for module in pkgutil.walk_packages(cerebro.__path__, "cerebro.")
+    if re.match(r"cerebro\.(spine|algorithms|cli\.out)", module.name)
+]
 COPYLEFT = re.compile(r"\b(A?GPL|SSPL|BUSL)", re.IGNORECASE)
 # Weak copyleft, used unchanged as libraries of their own.
 ACCEPTED = {"psycopg": "LGPL-3.0-only", "psycopg-binary": "LGPL-3.0-only", "psycopg-pool": "LGPL-3.0-only"}

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from cerebro.app.drivers import open_kernel
 from cerebro.app.front import gate_of
-from cerebro.app.roles import open_kernel
 from cerebro.kernel.bus.streams import ALL
 from cerebro.kernel.engines.postgres import postgres_url
 from cerebro.kernel.kit import Kernel

@@ -1,4 +1,4 @@
-"""The drivers are chosen, the roles are built, the process runs.
+"""The roles are built, the process runs.
 
 A role imports its own code only, so that each process weighs what it needs.
 """
@@ -6,16 +6,12 @@ A role imports its own code only, so that each process weighs what it needs.
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import cast
 
 from cerebro import __version__
-from cerebro.kernel.clock import SystemClock
-from cerebro.kernel.engines.nats import nats_url
-from cerebro.kernel.engines.postgres import postgres_url
-from cerebro.kernel.engines.store import clickhouse_url
+from cerebro.app.drivers import open_kernel
 from cerebro.kernel.kit import Agent, Kernel, Task
 from cerebro.kernel.lifecycle import run_process, run_tasks
 from cerebro.kernel.observe.log import start_logging
@@ -53,37 +49,13 @@ def agents() -> Mapping[str, Agent]:
     return {each.name: cast(Agent, each.load()) for each in entry_points(group="cerebro.agents")}
 
 
-@asynccontextmanager
-async def open_kernel(settings: Settings) -> AsyncIterator[Kernel]:
-    """Connect to the three engines, wherever they are; let go of them at the end."""
-    from cerebro.kernel.bus.nats import NatsBus
-    from cerebro.kernel.records.postgres import PostgresRecords
-    from cerebro.kernel.telemetry.clickhouse import ClickHouseTelemetry
-
-    clock = SystemClock()
-    embedded = not settings.engines.nats_url
-    bus = await NatsBus.connect(
-        nats_url(settings),
-        clock=clock,
-        replicas=settings.engines.nats_replicas,
-        disk=settings.data_dir if embedded else None,
-        disk_free_bytes_min=settings.engines.disk_free_bytes_min,
-    )
-    records = PostgresRecords(postgres_url(settings))
-    telemetry = ClickHouseTelemetry(clickhouse_url(settings))
-    try:
-        await records.open()
-        yield Kernel(settings, clock, bus, telemetry, records)
-    finally:
-        await telemetry.close()
-        await records.close()
-        await bus.close()
-
-
 async def _run(settings: Settings, roles: Sequence[str], stop: asyncio.Event) -> None:
+    from cerebro.intake.own import OwnObserver
+
     async with open_kernel(settings) as kernel:
         builders = _builders()
         tasks = [task for role in roles if role not in HTTP for task in builders[role](kernel)]
+        tasks.append(OwnObserver(kernel, ",".join(roles), socket.gethostname()))
         if doors := HTTP.intersection(roles):
             from cerebro.app.front import front
 
@@ -137,4 +109,6 @@ def _check(roles: Sequence[str]) -> None:
     if unknown := [role for role in roles if role not in known]:
         raise Invalid(f"There is no role {unknown[0]!r}.", f"Choose from: {', '.join(sorted(known))}.")
     if alone := [role for role in roles if role in ALONE and len(roles) > 1]:
-        raise Invalid(f"The role {alone[0]} shares its process with no other.", f"Run it alone: cerebro run {alone[0]}.")
+        raise Invalid(
+            f"The role {alone[0]} shares its process with no other.", f"Run it alone: cerebro run {alone[0]}."
+        )

@@ -49,8 +49,8 @@ def _write(figures: Sequence[Figure]) -> None:
     lines = [
         "# Performance",
         "",
-        "Each figure is measured by `cerebro bench NAME`; `cerebro bench all --write` writes this page. The last machine "
-        f"had {os.cpu_count()} cores ({platform.machine()}), the load generator beside Cerebro on the same cores.",
+        "Each figure is measured by `cerebro bench NAME`; `cerebro bench all --write` writes this page. The last "
+        f"machine had {os.cpu_count()} cores ({platform.machine()}), the load generator beside it on the same cores.",
         "",
         "| figure | measured | unit | floor | goal | reached |",
         "|---|---:|---|---:|---:|---|",

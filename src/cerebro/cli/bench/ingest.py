@@ -52,25 +52,53 @@ def _gzip(body: bytes) -> bytes:
 
 SNAPPY = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
 GZIP = {"Content-Encoding": "gzip", "Content-Type": "application/x-protobuf"}
-OF_METRIC = "(SELECT hi, lo FROM series WHERE metric LIKE '{}')"
+OF_METRIC = "SELECT count() FROM samples WHERE (hi, lo) IN (SELECT hi, lo FROM series WHERE metric LIKE '{}')"
 SIGNALS = (
     Signal(
-        "remote write, durable to queryable", "/api/v1/write", SNAPPY, lambda: bodies.remote_write(10_000), _snappy,
-        "SELECT count() FROM samples WHERE (hi, lo) IN " + OF_METRIC.format("http_server_requests_total"), 400, 200_000, 500_000,
+        "remote write, durable to queryable",
+        "/api/v1/write",
+        SNAPPY,
+        lambda: bodies.remote_write(10_000),
+        _snappy,
+        OF_METRIC.format("http_server_requests_total"),
+        400,
+        200_000,
+        500_000,
     ),
     Signal(
-        "OTLP metrics, durable to queryable", "/v1/metrics", GZIP, lambda: bodies.otlp_metrics(10_000), _gzip,
-        "SELECT count() FROM samples WHERE (hi, lo) IN " + OF_METRIC.format("shop.requests.%"), 300, 200_000, 500_000,
+        "OTLP metrics, durable to queryable",
+        "/v1/metrics",
+        GZIP,
+        lambda: bodies.otlp_metrics(10_000),
+        _gzip,
+        OF_METRIC.format("shop.requests.%"),
+        300,
+        200_000,
+        500_000,
     ),
     Signal(
-        "logs, durable to queryable", "/v1/logs", GZIP, lambda: bodies.otlp_logs(5_000), _gzip,
-        "SELECT count() FROM logs WHERE scope = 'shop.checkout'", 120, 20_000, 100_000,
+        "logs, durable to queryable",
+        "/v1/logs",
+        GZIP,
+        lambda: bodies.otlp_logs(5_000),
+        _gzip,
+        "SELECT count() FROM logs WHERE scope = 'shop.checkout'",
+        120,
+        20_000,
+        100_000,
     ),
     Signal(
-        "spans, durable to queryable", "/v1/traces", GZIP, lambda: bodies.otlp_traces(5_000), _gzip,
-        "SELECT count() FROM spans WHERE scope = 'shop.checkout'", 120, 20_000, 100_000,
+        "spans, durable to queryable",
+        "/v1/traces",
+        GZIP,
+        lambda: bodies.otlp_traces(5_000),
+        _gzip,
+        "SELECT count() FROM spans WHERE scope = 'shop.checkout'",
+        120,
+        20_000,
+        100_000,
     ),
-)  # fmt: skip
+)
 
 
 def run() -> Sequence[Figure]:
