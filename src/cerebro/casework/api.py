@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 
 from cerebro.casework import api_cases, api_estate, api_health, questions
-from cerebro.casework.answers import Answers, Json
+from cerebro.casework.answers import Answers, Json, question, quick_route
 from cerebro.casework.desk import Desk
 from cerebro.casework.store import KeptFinding
 from cerebro.kernel.access.guard import Principal
@@ -46,10 +46,7 @@ def router(kernel: Kernel, live: Live | None = None) -> APIRouter:
 
 
 def _reads(kernel: Kernel, answers: Answers) -> APIRouter:
-    routes, records = APIRouter(tags=["casework"]), kernel.records
-
-    def asked(request: Request) -> str:
-        return f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}"
+    routes, records = APIRouter(tags=["casework"], route_class=quick_route(answers)), kernel.records
 
     @routes.get("/cases", response_model=questions.CasePage)
     async def cases(
@@ -85,7 +82,7 @@ def _reads(kernel: Kernel, answers: Answers) -> APIRouter:
                 records, principal.tenant, where, text=text, order=order, cursor=cursor, limit=limit
             )
 
-        return await answers.get(principal.tenant, asked(request), make, ttl_s=FRESH_S)
+        return await answers.get(principal.tenant, question(request), make, ttl_s=FRESH_S)
 
     @routes.get("/findings", response_model=questions.FindingPage)
     async def findings(
@@ -112,15 +109,15 @@ def _reads(kernel: Kernel, answers: Answers) -> APIRouter:
                 records, principal.tenant, where, since_ms=since, cursor=cursor, limit=limit
             )
 
-        return await answers.get(principal.tenant, asked(request), make, ttl_s=FRESH_S)
+        return await answers.get(principal.tenant, question(request), make, ttl_s=FRESH_S)
 
     @routes.get("/findings/{finding_id}", response_model=KeptFinding)
-    async def finding(principal: Reader, finding_id: Annotated[str, Path(max_length=64)]) -> Json:
+    async def finding(request: Request, principal: Reader, finding_id: Annotated[str, Path(max_length=64)]) -> Json:
         """One finding with its evidence."""
 
         async def make() -> KeptFinding:
             return await questions.one_finding(records, principal.tenant, finding_id)
 
-        return await answers.get(principal.tenant, f"finding {finding_id}", make, ttl_s=FRESH_S)
+        return await answers.get(principal.tenant, question(request), make, ttl_s=FRESH_S)
 
     return routes

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
 
 from cerebro.casework import life, questions
-from cerebro.casework.answers import Answers, Json, answer
+from cerebro.casework.answers import Answers, Json, answer, question, quick_route
 from cerebro.casework.correlate import scene
 from cerebro.casework.desk import Also, Desk, Verb
 from cerebro.casework.silence import REASON_CHARS_MAX, Silence
@@ -71,17 +72,18 @@ class NewSilence(BaseModel):
 
 def router(kernel: Kernel, desk: Desk, answers: Answers) -> APIRouter:
     """The routes."""
-    routes, deeds = APIRouter(tags=["casework"]), Deeds(kernel, desk, answers)
+    routes = APIRouter(tags=["casework"], route_class=quick_route(answers))
+    deeds = Deeds(kernel, desk, answers)
     now_ms = kernel.clock.now_ms
 
     @routes.get("/cases/{case_id}", response_model=questions.WholeCase)
-    async def one(principal: Reader, case_id: Id) -> Json:
+    async def one(request: Request, principal: Reader, case_id: Id) -> Json:
         """One case with its timeline, and its newest findings with their evidence."""
 
         async def make() -> dict[str, Any]:
             return await questions.whole_case(kernel.records, principal.tenant, CaseId(case_id))
 
-        return await answers.get(principal.tenant, f"case {case_id}", make, ttl_s=FRESH_S)
+        return await answers.get(principal.tenant, question(request), make, ttl_s=FRESH_S)
 
     @routes.post("/cases/{case_id}/acknowledge", response_model=KeptCase)
     async def acknowledge(principal: Responder, case_id: Id, asked: Change | None = None) -> Json:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from cerebro.casework import estate, questions
-from cerebro.casework.answers import Answers, Json, answer
+from cerebro.casework.answers import Answers, Json, answer, question, quick_route
 from cerebro.casework.lines import CaseLine
 from cerebro.kernel.access.guard import Principal
 from cerebro.kernel.kit import Kernel
@@ -124,7 +124,7 @@ class Estate:
 
 def router(kernel: Kernel, answers: Answers) -> APIRouter:
     """The routes."""
-    routes, known = APIRouter(tags=["estate"]), Estate(kernel)
+    routes, known = APIRouter(tags=["estate"], route_class=quick_route(answers)), Estate(kernel)
     telemetry = kernel.telemetry
 
     @routes.get("/entities", response_model=EntityPage)
@@ -148,11 +148,14 @@ def router(kernel: Kernel, answers: Answers) -> APIRouter:
             ]
             return EntityPage(fits[:limit], "")
 
-        return await answers.get(principal.tenant, f"entities?{request.url.query}", make, ttl_s=ESTATE_S)
+        return await answers.get(principal.tenant, question(request), make, ttl_s=ESTATE_S)
 
     @routes.get("/entities/{kind}/{name:path}", response_model=WholeEntity)
     async def entity(
-        principal: Reader, kind: Annotated[str, Path(max_length=100)], name: Annotated[str, Path(max_length=300)]
+        request: Request,
+        principal: Reader,
+        kind: Annotated[str, Path(max_length=100)],
+        name: Annotated[str, Path(max_length=300)],
     ) -> Json:
         """One entity: its series with their last two hours, what it runs on, its live cases."""
         key = EntityKey(kind, name)
@@ -160,17 +163,17 @@ def router(kernel: Kernel, answers: Answers) -> APIRouter:
         async def make() -> dict[str, Any]:
             return await _whole(kernel, known, principal.tenant, key)
 
-        return await answers.get(principal.tenant, f"entity {key.text}", make, ttl_s=ESTATE_S)
+        return await answers.get(principal.tenant, question(request), make, ttl_s=ESTATE_S)
 
     @routes.get("/topology", response_model=Topology)
-    async def topology(principal: Reader) -> Json:
+    async def topology(request: Request, principal: Reader) -> Json:
         """Entities and the relations between them."""
 
         async def make() -> Topology:
             lines, seen = await known.lines(principal.tenant)
             return Topology(lines, estate.relations(principal.tenant, seen))
 
-        return await answers.get(principal.tenant, "topology", make, ttl_s=ESTATE_S)
+        return await answers.get(principal.tenant, question(request), make, ttl_s=ESTATE_S)
 
     @routes.get("/series", response_model=SeriesPage)
     async def series(
@@ -191,7 +194,7 @@ def router(kernel: Kernel, answers: Answers) -> APIRouter:
             )
             return SeriesPage(found, "")
 
-        return await answers.get(principal.tenant, f"series?{request.url.query}", make, ttl_s=ESTATE_S)
+        return await answers.get(principal.tenant, question(request), make, ttl_s=ESTATE_S)
 
     @routes.get("/series/points", response_model=estate.Points)
     async def points(
@@ -219,7 +222,7 @@ def router(kernel: Kernel, answers: Answers) -> APIRouter:
                 start_ms=start_ms, end_ms=end_ms, points_max=points_max or points,
             )  # fmt: skip
 
-        return await answers.get(principal.tenant, f"points?{request.url.query}", make, ttl_s=1.0)
+        return await answers.get(principal.tenant, question(request), make, ttl_s=1.0)
 
     @routes.post("/sql", response_model=Rows)
     async def sql(principal: Operator, asked: Sql) -> Json:

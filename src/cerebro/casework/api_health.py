@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends
+from starlette.requests import Request
 
 from cerebro.casework import health
-from cerebro.casework.answers import Answers, Json
+from cerebro.casework.answers import Answers, Json, question, quick_route
 from cerebro.casework.api_estate import Estate
 from cerebro.casework.store import CASES
 from cerebro.kernel.access.guard import Principal
@@ -73,16 +74,16 @@ class AgentPage:
 
 def router(kernel: Kernel, answers: Answers) -> APIRouter:
     """The routes."""
-    routes, first = APIRouter(tags=["health"]), FirstPage(kernel)
+    routes, first = APIRouter(tags=["health"], route_class=quick_route(answers)), FirstPage(kernel)
 
     @routes.get("/overview", response_model=Overview)
-    async def overview(principal: Reader) -> Json:
+    async def overview(request: Request, principal: Reader) -> Json:
         """Everything the first page shows."""
 
         async def make() -> Overview:
             return await first.of(principal.tenant)
 
-        return await answers.get(principal.tenant, "overview", make, ttl_s=OVERVIEW_S)
+        return await answers.get(principal.tenant, question(request), make, ttl_s=OVERVIEW_S)
 
     @routes.get("/engines", response_model=health.Engines)
     async def engines(_: Reader) -> Json:
