@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cerebro.kernel.settings import RetentionSettings
+from cerebro.kernel.engines.ground import answers_http
+from cerebro.kernel.engines.store import clickhouse_url
+from cerebro.kernel.settings import RetentionSettings, Settings, as_environment
 from cerebro.kernel.telemetry.clickhouse import ClickHouseTelemetry
 from cerebro.kernel.telemetry.migrate import migrate
 from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch, no_series
@@ -83,3 +85,46 @@ def eventually() -> Callable[..., object]:
             await asyncio.sleep(0.05)
 
     return wait
+
+
+class Store:
+    """A store of its own, to be killed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.start()
+
+    def start(self) -> None:
+        argv = [sys.executable, "-m", "cerebro.kernel.telemetry.gateway"]
+        self.process = subprocess.Popen(argv, env=as_environment(self.settings), stdin=subprocess.DEVNULL)
+        until_s = time.monotonic() + 20
+        while not answers_http(self.settings.engines.store_port, "/ping"):
+            assert time.monotonic() < until_s and self.process.poll() is None, "the store does not start"
+            time.sleep(0.05)
+
+    def kill_and_start(self, **engines: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        changed = self.settings.engines.model_copy(update=engines)
+        self.settings = self.settings.model_copy(update={"engines": changed})
+        self.start()
+
+    async def open(self) -> ClickHouseTelemetry:
+        driver = ClickHouseTelemetry(clickhouse_url(self.settings))
+        await migrate(driver, RetentionSettings(metrics_days=3650, logs_days=3650, traces_days=3650))
+        return driver
+
+
+@pytest.fixture
+def make_store(make_settings: Callable[..., Settings]) -> Iterator[Callable[..., Store]]:
+    """Start a store with its own directory and these settings of the engines."""
+    started = []
+
+    def make(**engines: object) -> Store:
+        started.append(Store(make_settings(engines)))
+        return started[-1]
+
+    yield make
+    for store in started:
+        store.process.kill()
+        store.process.wait()

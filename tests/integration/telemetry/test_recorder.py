@@ -1,15 +1,17 @@
 """The recorder writes every message once: with engines that die, with readers that die, with bad messages."""
 
 import asyncio
+from contextlib import suppress
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from cerebro.kernel.bus.position import places
 from cerebro.kernel.clock import SystemClock
 from cerebro.kernel.telemetry.blocks import METRICS
 from cerebro.kernel.telemetry.recorder import Recorder
-from cerebro.spine.errors import Unavailable
+from cerebro.spine.errors import LimitReached, Unavailable
 from cerebro.spine.telemetry import SampleBatch, no_series
 from cerebro.spine.wire import encode_samples
 
@@ -106,3 +108,67 @@ async def test_bad_messages_are_set_aside_and_stop_nobody(bus, telemetry, tenant
     await record_until(last, bus, telemetry, eventually)
 
     assert await counts(telemetry, tenant) == {"samples": 12, "series": 10, "in_5m": 10, "in_1h": 10}
+
+
+async def test_the_store_dies_while_it_inserts(make_store, tenant):
+    """kill -9 at odd moments leaves a part of the block in a part of the tables: the same token again completes it."""
+    store, count = make_store(), 200_000
+    telemetry = await store.open()
+    for number, pause_s in enumerate((0.06, 0.12, 0.18, 0.25)):
+        rows = samples(tenant, count, number)
+        task = asyncio.create_task(telemetry.insert("samples", rows, dedup_token=f"{number}"))
+        await asyncio.sleep(pause_s)
+        await asyncio.to_thread(store.kill_and_start)
+        with suppress(Unavailable):
+            await task
+        await telemetry.insert("samples", rows, dedup_token=f"{number}")
+
+        found = await counts(telemetry, tenant)
+        assert found == {"samples": count * (number + 1), "series": 0} | dict.fromkeys(
+            ("in_5m", "in_1h"), count * (number + 1)
+        )
+    await telemetry.close()
+
+
+def samples(tenant, count, seed):
+    chance = np.random.default_rng(seed)
+    at_ms = 1_795_000_000_000 + chance.integers(0, 3 * 86_400_000, count)  # four days: as many parts
+    ids = chance.integers(0, 50_000, count).astype(np.uint64)
+    at = pa.array(at_ms).cast(pa.timestamp("ms", "UTC"))
+    return pa.table(
+        {"tenant": [tenant] * count, "hi": ids % np.uint64(7), "lo": ids, "at": at, "value": chance.random(count)}
+    )
+
+
+async def test_the_recorder_waits_for_a_store_that_is_down(make_store, bus, tenant, make_batch, eventually):
+    """Down before it starts and in the middle: nothing is lost, nobody has to lend a hand."""
+    store = make_store()
+    telemetry = await store.open()
+    store.process.kill()
+    store.process.wait()
+    await publish(bus, tenant, [make_batch(300, seed=1)], "down")
+    stop = asyncio.Event()
+    task = asyncio.create_task(Recorder(METRICS, bus, telemetry, SystemClock(), "test").run(stop))
+    await asyncio.sleep(0.8)
+    await asyncio.to_thread(store.start)
+    last = await publish(bus, tenant, [make_batch(300, seed=2)], "again")
+    await eventually(lambda: recorded(bus, last))
+    stop.set()
+    await task
+
+    assert await counts(telemetry, tenant) == dict.fromkeys(("samples", "series", "in_5m", "in_1h"), 600)
+    await telemetry.close()
+
+
+async def test_a_full_disk_is_a_limit_and_passes(make_store, tenant):
+    """A store without the room it needs takes nothing in and says so; with room again it takes the same block."""
+    store = make_store()
+    telemetry = await store.open()
+    await asyncio.to_thread(store.kill_and_start, disk_free_bytes_min=1 << 55)
+    with pytest.raises(LimitReached, match="disk"):
+        await telemetry.insert("samples", samples(tenant, 10, 1), dedup_token="full")
+    await asyncio.to_thread(store.kill_and_start, disk_free_bytes_min=1 << 20)
+    await telemetry.insert("samples", samples(tenant, 10, 1), dedup_token="full")
+
+    assert (await counts(telemetry, tenant))["in_5m"] == 10
+    await telemetry.close()

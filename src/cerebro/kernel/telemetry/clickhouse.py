@@ -1,6 +1,7 @@
 """Telemetry in ClickHouse, embedded or a cluster: the same client and the same words, only the URL differs."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from cerebro.kernel.telemetry import confine
 from cerebro.kernel.telemetry.port import Window
 from cerebro.spine.errors import CerebroError, Forbidden, Invalid, LimitReached, Unauthenticated, Unavailable
 from cerebro.spine.identity import TenantId
+
+logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it logs what it also raises
 
 CONNECTIONS_MAX = 16
 CONNECT_TIMEOUT_S = 5
@@ -43,7 +46,8 @@ ARROW = {
     "output_format_arrow_compression_method": "none",
 }
 
-LIMITS = frozenset({158, 159, 160, 202, 241, 243, 252, 307, 394, 396})
+NOT_ENOUGH_SPACE = 243
+LIMITS = frozenset({158, 159, 160, 202, 241, 252, 307, 394, 396})
 ACCESS = frozenset({164, 291, 446, 452, 497})
 AUTHENTICATION = frozenset({192, 193, 194, 516})
 ABSENCE = frozenset({32, 95, 101, 198, 203, 209, 210, 225, 236, 242, 279, 319, 425, 439, 745, 999, 1000, 1001, 1002})
@@ -216,17 +220,16 @@ def failure(error: ClickHouseError, place: str) -> CerebroError:
     """The house's error for one of the client's."""
     code = error.code if isinstance(error, DatabaseError) else None
     said = _first_line(str(error))
-    if code is None:
+    if code == NOT_ENOUGH_SPACE or "No space left" in said:
+        return LimitReached("The disk of the store is full: nothing was stored.", "Make room, or shorten `retention`.")
+    if code is None or code in ABSENCE:
         return Unavailable(f"The store at {place} does not answer: {said}")
-    if code in LIMITS or "No space left" in said:
-        return LimitReached(f"A limit of the store is reached: {said}")
     if code in AUTHENTICATION:
         return Unauthenticated(f"The store at {place} does not know this user and password.")
     if code in ACCESS:
         return Forbidden(f"The store does not allow this: {said}")
-    if code in ABSENCE:
-        return Unavailable(f"The store at {place} cannot serve now: {said}")
-    return Invalid(f"The store refused the statement: {said}")
+    over = code in LIMITS
+    return LimitReached(f"A limit of the store is reached: {said}") if over else Invalid(f"The store refused: {said}")
 
 
 def _first_line(text: str) -> str:

@@ -8,6 +8,7 @@ which the loopback would not thank us for.
 """
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -36,6 +37,7 @@ RESULT_BYTES_MAX = 256 << 20
 CONNECTIONS_MAX = 128
 STATEMENTS_MAX = 8  # at once; the rest wait their turn
 INSERTS_MAX = 4  # a lane of their own, so that heavy questions never hold up the recorder
+DISK_SHARE = 4  # the bus stops first: what it holds is a tenth of its size once it is here
 IDLE_S_MAX = 600.0
 STOP_S_MAX = 8.0  # for statements under way when the process is told to end
 
@@ -91,7 +93,9 @@ class Engine:
 
     def __init__(self, path: Path, limits: EngineSettings) -> None:
         self._connect = _load_chdb()
-        self._address = f"{quote(str(path))}?{urlencode(_engine_options(limits))}"
+        self._path = path
+        self._free_bytes_min = limits.disk_free_bytes_min // DISK_SHARE
+        self._address = f"{quote(str(path))}?{urlencode(_engine_options(limits, self._free_bytes_min))}"
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             self._anchor = self._connect(self._address)  # the engine lives as long as one handle does
@@ -114,9 +118,17 @@ class Engine:
                 if statement.rows is None:
                     _need_one(handle, statement.sql)
                     return _answered(handle.query(statement.sql, statement.format, params=dict(statement.parameters)))
+                self._need_room()
                 return _inserted(handle, statement)
             except RuntimeError as error:
                 raise StatementFailed(str(error).removeprefix("Streaming insert append failed: ")) from error
+
+    def _need_room(self) -> None:
+        """The engine's own look at the disk is not taken for rows that come as a stream."""
+        if shutil.disk_usage(self._path).free < self._free_bytes_min:
+            raise StatementFailed(
+                f"Code: 243. DB::Exception: Less than {self._free_bytes_min} bytes of the disk are free. (NOT_ENOUGH_SPACE)"
+            )
 
     def close(self) -> None:
         """Stop the background work and let go of the path."""
@@ -356,7 +368,7 @@ def _load_chdb() -> Callable[[str], Any]:
     return _chdb.connect  # type: ignore[attr-defined,no-any-return]
 
 
-def _engine_options(limits: EngineSettings) -> dict[str, object]:
+def _engine_options(limits: EngineSettings, free_bytes_min: int) -> dict[str, object]:
     return {
         "max_server_memory_usage": limits.store_memory_bytes_max,
         **ENGINE,
@@ -364,6 +376,7 @@ def _engine_options(limits: EngineSettings) -> dict[str, object]:
         "max_memory_usage": limits.query_memory_bytes_max,
         "max_execution_time": limits.query_timeout_s,
         "max_result_bytes": RESULT_BYTES_MAX,
+        "min_free_disk_bytes_to_perform_insert": free_bytes_min,
     }
 
 
@@ -375,12 +388,14 @@ def _need_one(handle: Any, sql: str) -> None:
 
 def _preparations(statement: interface.Statement) -> list[str]:
     """Bring a handle to the state the statement asks for; `readonly` last, since nothing can be set after it."""
-    ordered = sorted(statement.settings.items(), key=lambda setting: setting[0] == "readonly")
-    loose = ", ".join(f"{name} = {_quoted(value)}" for name, value in ordered if name != "readonly")
-    last = [f"SET readonly = {_quoted(value)}" for name, value in ordered if name == "readonly"]
-    database = statement.database or DATABASE
-    use = f"USE `{database.replace('`', '')}`"
-    return [use, *([f"SET {loose}"] if loose else []), *last]
+    wanted = dict(statement.settings)
+    readonly = wanted.pop("readonly", None)
+    assignments = ", ".join(f"{name} = {_quoted(value)}" for name, value in wanted.items())
+    return [
+        f"USE `{(statement.database or DATABASE).replace('`', '')}`",
+        *([f"SET {assignments}"] if assignments else []),
+        *([f"SET readonly = {_quoted(readonly)}"] if readonly is not None else []),
+    ]
 
 
 def _quoted(value: str) -> str:
