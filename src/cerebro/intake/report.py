@@ -62,7 +62,6 @@ class Reporter:
             await pause(self._clock, stop, INTERVAL_S)
             for tenant in self._tenants.all():
                 await self._tell(tenant)
-        await self._tenants.close()
 
     async def _tell(self, tenant: Tenant) -> None:
         page = page_of(tenant, self._clock.now_ms())

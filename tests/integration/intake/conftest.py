@@ -79,7 +79,7 @@ class Doors:
         subject = f"telemetry.{tenant or self.tenant}.{signal}"
         found, after = [], self.start[signal]
         while batch := await self.kernel.bus.read(
-            signal, after=after, count_max=100, bytes_max=1 << 26, wait_s=0.2, subject=subject
+            signal, after=after, count_max=100, bytes_max=1 << 26, wait_s=0.03, subject=subject
         ):
             found += batch
             after = batch[-1].sequence
@@ -110,6 +110,7 @@ async def doors(bus, settings, tenant, intake_settings) -> AsyncIterator[Doors]:
     kernel = Kernel(mine, SystemClock(), bus, NoStore(), None)
     app, stop = IntakeApp(kernel, Keys()), asyncio.Event()
     serving = asyncio.create_task(HttpServer(app, http).run(stop))
+    running = [asyncio.create_task(task.run(stop)) for task in app.tasks()]
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
         for _ in range(200):
             try:
@@ -119,6 +120,5 @@ async def doors(bus, settings, tenant, intake_settings) -> AsyncIterator[Doors]:
                 await asyncio.sleep(0.01)
         start = {name: (await bus.state(name)).last_sequence for name in ("metrics", "logs", "traces", "events")}
         yield Doors(kernel, app, client, tenant, port, start)
-    await app.close()
     stop.set()
-    await serving
+    await asyncio.gather(serving, *running)
