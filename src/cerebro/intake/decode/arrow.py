@@ -48,8 +48,9 @@ def _gathered(text: Bytes, starts: Places, ends: Places, offsets: NDArray[np.int
         body = text.tobytes()
         parts = (body[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
         return np.frombuffer(b"".join(parts), np.uint8)
-    content = np.empty(int(offsets[-1]), np.uint8)
-    _gather(text, starts, ends, offsets, content)
+    source, content = text.view(), np.empty(int(offsets[-1]), np.uint8)
+    source.flags.writeable = False  # as some are anyway: one form to compile for
+    _gather(source, np.ascontiguousarray(starts), np.ascontiguousarray(ends), offsets, content)
     return content
 
 

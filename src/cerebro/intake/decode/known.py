@@ -40,7 +40,7 @@ class KnownSeries:
     def find(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The slot of each series, -1 for one not seen: `int64, (n,)`."""
         slots = np.empty(len(hi), np.int64)
-        _find(self._table, hi, lo, slots)
+        _find(self._table, np.ascontiguousarray(hi), np.ascontiguousarray(lo), slots)
         return slots
 
     def add(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -52,6 +52,7 @@ class KnownSeries:
             if room > len(self._table):
                 self._table = _moved(self._table, room)
             slots = np.empty(len(hi), np.int64)
+            hi, lo = np.ascontiguousarray(hi), np.ascontiguousarray(lo)
             self._count = int(_add(self._table, hi, lo, slots, self._count))
             return slots
 

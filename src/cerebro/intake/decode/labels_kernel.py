@@ -18,7 +18,7 @@ NAME_PREFIX = np.uint64(int.from_bytes(b"__name__", "big"))
 SEPARATOR = np.uint64(0xFF)
 
 
-@inlined
+@kernel
 def put(row, name, name_end, worth, worth_end, limit):
     """Write a label into a row and give its name's first eight bytes."""
     word = prefix(name, name_end, limit)
@@ -72,7 +72,7 @@ def is_metric_name(row):
     return load64(row + 32) == NAME_PREFIX and place_at(row, 1) - place_at(row, 0) == 8
 
 
-@inlined
+@kernel
 def write(place, row, limit):
     """Write a label in canonical form and give the place behind it."""
     place = copy(place, place_at(row, 0), place_at(row, 1), limit)

@@ -72,7 +72,7 @@ def check(at, end, shape):
     return at
 
 
-@inlined
+@kernel
 def any_value(at, end):
     """An AnyValue: its kind, two words, and the place behind it.
 
@@ -103,7 +103,7 @@ def any_value(at, end):
     return kind, first, second, at
 
 
-@inlined
+@kernel
 def key_value(at, end):
     """A KeyValue: start and end of its key, kind and words of its value, and the place behind it."""
     key, key_end, kind, first, second, values = at, at, NOTHING, at, at, 0
@@ -128,7 +128,7 @@ def key_value(at, end):
     return key, key_end, kind, first, second, at
 
 
-@inlined
+@kernel
 def write_integer(place, number):
     """Write a number in decimal digits, up to twenty bytes, and give the place behind it."""
     rest = np.uint64(number)
@@ -147,7 +147,7 @@ def write_integer(place, number):
     return place + digits
 
 
-@inlined
+@kernel
 def write_truth(place, truth):
     """Write `true` or `false` and give the place behind it."""
     word = np.uint64(TRUE) if truth else np.uint64(FALSE)

@@ -117,7 +117,7 @@ INFINITY_BITS = np.uint64(0x7FF0000000000000)
 PROBES_MAX = 64
 
 
-@inlined
+@kernel
 def bound_entry(table, mask, bits):
     """Where a bound's text stands in the table; 0 when nowhere, -1 when the table is too crowded to tell."""
     mixed = (bits ^ (bits >> np.uint64(29))) * np.uint64(0x9E3779B185EBCA87)
@@ -155,7 +155,7 @@ def is_identity(key, key_end, names, ends):
     return False
 
 
-@inlined
+@kernel
 def attribute(row, key, key_end, kind, first, second, texts, limit):
     """Write an attribute into a row, its value as text; the place for further texts."""
     if kind == TEXT:

@@ -60,7 +60,7 @@ def put_range(cell, start, end, base):
     store64(cell + 8, np.uint64(end - base))
 
 
-@inlined
+@kernel
 def write_value(kind, first, second, tail):
     """A value's text, where it lies or written at the tail: start, end, and the tail behind it."""
     if kind == TEXT:
@@ -73,7 +73,7 @@ def write_value(kind, first, second, tail):
     return tail, stop, stop
 
 
-@inlined
+@kernel
 def write_id(start, end, size, tail):
     """An id in hex at the tail, nothing when it is none; the tail behind it."""
     if end - start != size:
