@@ -196,11 +196,17 @@ class _Running:
         self._app = app
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Warm, wait, close."""
-        await self._app.warm()
-        log.debug("intake_warm")
-        await stop.wait()
-        await self._app.close()
+        """Warm, wait, close; an end while it warms does not wait for that."""
+        warming, stopping = asyncio.create_task(self._app.warm()), asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({warming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if warming.done():
+                warming.result()
+            await stopping
+        finally:
+            warming.cancel()
+            stopping.cancel()
+            await self._app.close()
 
 
 def _nothing_taken(parcel: Parcel, why: str) -> CerebroError:

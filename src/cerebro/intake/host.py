@@ -97,8 +97,7 @@ class HostObserver:
 
     def _post(self, look: Look, at_ms: int) -> None:
         """Queue the look and what it tells to have happened."""
-        tick = round(at_ms / (self._interval_s * 1000))
-        self._outbox.post(Letter(METRICS, f"host:{self._start}:{tick}", self._encoder(look, at_ms)))
+        self._outbox.post(Letter(METRICS, f"host:{self._start}:{at_ms}", self._encoder(look, at_ms)))
         for change in changes_of(look, at_ms, self.host):
             self._outbox.post(Letter(EVENTS, change.id, lambda change=change: (change.encode(), _nothing_more)))  # type: ignore[misc]
 
