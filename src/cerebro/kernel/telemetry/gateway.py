@@ -126,9 +126,8 @@ class Engine:
     def _need_room(self) -> None:
         """The engine's own look at the disk is not taken for rows that come as a stream."""
         if shutil.disk_usage(self._path).free < self._free_bytes_min:
-            raise StatementFailed(
-                f"Code: 243. DB::Exception: Less than {self._free_bytes_min} bytes of the disk are free. (NOT_ENOUGH_SPACE)"
-            )
+            short = f"Less than {self._free_bytes_min} bytes of the disk are free."
+            raise StatementFailed(f"Code: 243. DB::Exception: {short} (NOT_ENOUGH_SPACE)")
 
     def close(self) -> None:
         """Stop the background work and let go of the path."""
