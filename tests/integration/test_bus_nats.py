@@ -1,0 +1,150 @@
+"""The bus on a real server that is killed, hangs, and is asked for more than small change."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from cerebro.kernel.bus.nats import NatsBus
+from cerebro.kernel.bus.port import StreamSpec
+from cerebro.kernel.bus.retry import publish_until, retrying
+from cerebro.kernel.children import Supervisor
+from cerebro.kernel.clock import SystemClock
+from cerebro.kernel.engines.nats import ask_health, nats_url, prepare_nats
+from cerebro.kernel.secrets import load_secrets
+from cerebro.spine.errors import Unavailable
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+async def server(make_settings):
+    """A server of the test's own under a supervisor that ticks in the test's loop."""
+    settings = make_settings()
+    supervisor = Supervisor([prepare_nats(settings)], SystemClock())
+    supervisor.start(lambda _pause_s: False)
+
+    async def keep():
+        while True:
+            supervisor.tick()
+            await asyncio.sleep(0.02)
+
+    keeping = asyncio.create_task(keep())
+    yield settings, supervisor
+    keeping.cancel()
+    supervisor.stop(lambda _pause_s: None)
+
+
+async def test_kills_lose_nothing_and_repeat_nothing(server):
+    """Three kills -9 under load: every acknowledged message is there once, and a reader sees each once, in order."""
+    settings, supervisor = server
+    clock = SystemClock()
+    writer, reader = [await NatsBus.connect(nats_url(settings)) for _ in range(2)]
+    await writer.declare(StreamSpec("m", ("m.*",), GIB, 3600))
+    done, seen = asyncio.Event(), []
+
+    async def publish(worker):
+        acknowledged = []
+        for number in range(40):
+            body = f"{worker}-{number}".encode()
+            acknowledged.append((await publish_until(writer, clock, "m.a", body, dedup_key=body.decode()), body))
+            await asyncio.sleep(0.02)
+        return acknowledged
+
+    async def read():
+        after = 0
+        while not (done.is_set() and len(seen) >= 320):
+            place = after
+            messages = await retrying(
+                lambda place=place: reader.read("m", after=place, count_max=50, bytes_max=GIB, wait_s=0.5), clock
+            )
+            seen.extend((m.sequence, m.body) for m in messages)
+            after = seen[-1][0] if seen else 0
+
+    reading = asyncio.create_task(read())
+    working = [asyncio.create_task(publish(worker)) for worker in range(8)]
+    for _ in range(3):
+        await asyncio.sleep(0.3)
+        if pid := supervisor.statuses()[0].pid:
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.4)
+    acknowledged = [each for found in await asyncio.gather(*working) for each in found]
+    done.set()
+    async with asyncio.timeout(10):
+        await reading
+
+    assert len(acknowledged) == 320
+    assert seen == sorted(acknowledged)
+    assert supervisor.statuses()[0].restarts >= 2
+    await writer.close()
+    await reader.close()
+
+
+async def test_a_lost_server_is_told_at_once(server):
+    """Whoever waits for an answer does not wait for the timeout."""
+    settings, supervisor = server
+    clock = SystemClock()
+    bus = await NatsBus.connect(nats_url(settings), publish_timeout_s=30)
+    await bus.declare(StreamSpec("m", ("m.*",), GIB, 3600))
+    os.kill(supervisor.statuses()[0].pid, signal.SIGSTOP)
+    waiting = asyncio.create_task(bus.publish("m.a", b"x", dedup_key="k"))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    began_s = clock.monotonic_s()
+    os.kill(supervisor.statuses()[0].pid, signal.SIGKILL)
+    with pytest.raises(Unavailable):
+        await waiting
+    assert clock.monotonic_s() - began_s < 2
+    assert await publish_until(bus, clock, "m.a", b"x", dedup_key="k") == 1
+    await bus.close()
+
+
+async def test_a_server_that_hangs_is_unavailable_in_time(server):
+    """No answer within the timeout; the same key is safe afterwards."""
+    settings, supervisor = server
+    bus = await NatsBus.connect(nats_url(settings), publish_timeout_s=0.3)
+    await bus.declare(StreamSpec("m", ("m.*",), GIB, 3600))
+    pid = supervisor.statuses()[0].pid
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(Unavailable, match=r"0\.3 s"):
+        await bus.publish("m.a", b"x", dedup_key="k")
+    os.kill(pid, signal.SIGCONT)
+    assert await publish_until(bus, SystemClock(), "m.a", b"x", dedup_key="k") == 1
+    assert (await bus.state("m")).last_sequence == 1
+    await bus.close()
+
+
+async def test_bulk_is_read_as_fast_as_it_comes(bus, tenant):
+    """300 messages of 300 KB: published many in flight, read in far less than a second."""
+    clock = SystemClock()
+    await bus.declare(StreamSpec(tenant, (f"{tenant}.*",), GIB, 3600))
+    body = os.urandom(300_000)
+    gate = asyncio.Semaphore(32)
+
+    async def publish(number):
+        async with gate:
+            await bus.publish(f"{tenant}.a", body, dedup_key=str(number))
+
+    await asyncio.gather(*(publish(number) for number in range(300)))
+    began_s, after, count = clock.monotonic_s(), 0, 0
+    while count < 300:
+        messages = await bus.read(tenant, after=after, count_max=500, bytes_max=16 << 20, wait_s=5)
+        after, count = messages[-1].sequence, count + len(messages)
+    assert clock.monotonic_s() - began_s < 3
+    await bus.trim(tenant, upto=after)
+
+
+async def test_a_wrong_password_and_a_missing_server_are_said(nats_server):
+    """Both with what to look at."""
+    for url in (nats_server.replace("cerebro:", "cerebro:x"), "nats://127.0.0.1:1"):
+        with pytest.raises(Unavailable, match="cerebro status"):
+            await NatsBus.connect(url)
+
+
+def test_the_supervisor_can_ask_how_the_server_is(nats_server, settings):
+    """Without a client library; a wrong port says nothing."""
+    password = load_secrets(settings.data_dir).nats_password
+    assert ask_health(settings.engines.nats_port, password)["status"] == "ok"
+    assert ask_health(1, password) is None
+    assert ask_health(settings.engines.nats_port, "wrong") is None
