@@ -23,6 +23,24 @@ from cerebro.spine.wire import Kind, decode_samples, decode_table
 SNAPPY = {"content-type": "application/x-protobuf", "content-encoding": "snappy"}
 
 
+def folded(*series):
+    """A body of remote write of `(labels, [(at_ms, value), …])`."""
+    request = remote_pb2.WriteRequest()
+    for labels, samples in series:
+        each = request.timeseries.add()
+        for name, value in labels.items():
+            each.labels.add(name=name.encode(), value=value.encode())
+        for at_ms, value in samples:
+            each.samples.add(timestamp=at_ms, value=value)
+    return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
+
+
+@pytest.fixture
+def write_body():
+    """A maker of bodies of remote write."""
+    return folded
+
+
 class Keys:
     """`Bearer t` is the key of tenant `t`; `Bearer reader` may not send."""
 
@@ -62,14 +80,7 @@ class Doors:
         return await self.post("/api/v1/write", self.folded(*series), tenant=tenant, **SNAPPY)
 
     def folded(self, *series):
-        request = remote_pb2.WriteRequest()
-        for labels, samples in series:
-            each = request.timeseries.add()
-            for name, value in labels.items():
-                each.labels.add(name=name.encode(), value=value.encode())
-            for at_ms, value in samples:
-                each.samples.add(timestamp=at_ms, value=value)
-        return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
+        return folded(*series)
 
     @property
     def now_ms(self):
