@@ -39,7 +39,7 @@ def body(number: int) -> bytes:
     request = WriteRequest()
     series = request.timeseries.add()
     for name, value in (("__name__", "disk_number"), ("job", "disk")):
-        series.labels.add(name=name, value=value)
+        series.labels.add(name=name.encode(), value=value.encode())
     series.samples.add(value=number, timestamp=time.time_ns() // 1_000_000)
     return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
 

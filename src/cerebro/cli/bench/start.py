@@ -11,6 +11,7 @@ import psutil
 from cerebro.cli.bench.figure import Figure
 from cerebro.cli.bench.instance import Instance, free_ports, instance
 from cerebro.cli.client import Client
+from cerebro.kernel.directory import owner_of
 from cerebro.kernel.settings import Settings, child_environment
 from cerebro.spine.errors import CerebroError, Unavailable
 
@@ -37,7 +38,7 @@ def run() -> Sequence[Figure]:
 
 def weight_mib(data_dir: Path) -> float:
     """The proportional set size of everything that runs on this data directory."""
-    supervisor = psutil.Process(int((data_dir / "supervisor.pid").read_text().split()[0]))
+    supervisor = psutil.Process(owner_of(data_dir))
     return sum(each.memory_full_info().pss for each in (supervisor, *supervisor.children(recursive=True))) / (1 << 20)
 
 
