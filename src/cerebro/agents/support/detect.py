@@ -33,7 +33,7 @@ from cerebro.agents.support.model import (
 from cerebro.algorithms.counters import rate
 from cerebro.algorithms.native import native, prefetch
 from cerebro.algorithms.robust import clipped, spread, step
-from cerebro.algorithms.scale import backward, forward
+from cerebro.algorithms.scale import VALUE_MAX, backward, forward
 from cerebro.algorithms.season import HOUR_MS, factor, hour_number, learn_hour
 from cerebro.algorithms.tails import (
     COUNT,
@@ -70,8 +70,8 @@ EPISODES_USUAL = 3.0  # this many of late, and they are the series' nature
 PEAK_BOUND = 3.0  # mean log-excesses that a rarer episode teaches
 GAP = 3.0  # intervals without a sample that count as a gap
 GAP_NOTED = 1.5
-EPISODE_KEEP = 0.5 ** (1 / 168)
-TOP_KEEP = 0.5 ** (1 / 336)
+EPISODE_KEEP = 0.5 ** (1 / 672)  # an hour: half in four weeks
+TOP_KEEP = 0.5 ** (1 / 96)  # an hour: half in four days
 AHEAD = 8  # samples; 4 … 16 differ little
 HOT_LINES = 4
 LATE, REFUSED, RESET, JUDGED = range(4)
@@ -147,6 +147,7 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
         number = _read(s, reading, elapsed_s, counts)
         if not isfinite(number):
             continue
+        number = clipped(number, VALUE_MAX)
         y = forward(number, s.scale, s.offset)
         s.count += 1
         if s.count == 1:
@@ -229,7 +230,7 @@ def _arrive(s: Any, t: int) -> float:
 def _read(s: Any, reading: float, elapsed_s: float, counts: Any) -> float:
     """The number to judge; NaN when this reading gives none."""
     if s.reading != _RATE:
-        return reading if isfinite(reading) else float(np.sign(reading)) * 1e30
+        return reading if isfinite(reading) else float(np.sign(reading)) * VALUE_MAX
     if not isfinite(reading):
         counts[REFUSED] += 1
         return np.nan

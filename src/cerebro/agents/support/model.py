@@ -88,7 +88,7 @@ SERIES = np.dtype(
         ("reset_count", "u4"),
         ("gap_count", "f4"),  # longer waits than usual, and the sum of their log-excesses
         ("gap_total", "f4"),
-        ("episode_count", "f4"),  # findings of late, halved every week
+        ("episode_count", "f4"),  # findings of late, halved in four weeks
         ("peak_score", "f4"),  # of the episode
         ("peak_value", "f4"),
         ("new_level", "f4"),  # where the episode has taken the series

@@ -1,0 +1,123 @@
+"""Laws of the detector: restarts, the cut of batches and foreign series change nothing; no input breaks it."""
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cerebro.agents.support.model import SeriesName
+from cerebro.agents.support.observe import Rules, learn_names, new_watch, observe
+from cerebro.agents.support.snapshot import decode, encode, freeze
+from cerebro.spine.telemetry import SampleBatch, no_series
+
+START_MS = 1_704_067_200_000
+RULES = Rules(noise_budget=20.0, warmup_count=12, series_max=100)
+NAMES = [
+    SeriesName(number, number, metric, (), kind, unit, "host", f"h{number % 3}")
+    for number, (metric, kind, unit) in enumerate(
+        [
+            ("system.cpu.busy", "gauge", "1"), ("http_requests_total", "counter", ""), ("queue.depth", "gauge", "{item}"),
+            ("system.memory.usage", "gauge", "By"), ("errors", "delta", "{error}"), ("temperature", "gauge", ""),
+        ]
+    )
+]  # fmt: skip
+HI = np.array([name.hi for name in NAMES], np.uint64)
+
+
+def story(seed, tick_count=500):
+    """A few hundred ticks of all series with shifts, a reset, a silent host, late and repeated samples, NaN."""
+    rng = np.random.default_rng(seed)
+    n = len(NAMES)
+    values = np.abs(rng.normal(0.1, 0.01, (tick_count, n)))
+    values[:, 1] = np.cumsum(rng.poisson(40.0, tick_count))
+    values[:, 2:] *= 100.0
+    for _ in range(4):
+        at, which = rng.integers(100, tick_count - 60), rng.integers(0, n)
+        values[at : at + 30, which] *= rng.choice([8.0, 40.0])
+    values[rng.random((tick_count, n)) < 0.01] = math.nan
+    sent = rng.random((tick_count, n)) < 0.97
+    silent = int(rng.integers(150, 300))
+    sent[silent : silent + 40, np.arange(n) % 3 == 1] = False
+    batches = []
+    for tick in range(tick_count):
+        which = np.flatnonzero(sent[tick])
+        rng.shuffle(which)
+        late = rng.choice([0, 0, 0, 0, 7000], len(which))
+        at_ms = START_MS + tick * 5000 - late
+        batches.append(SampleBatch(HI[which], HI[which], at_ms.astype(np.int64), values[tick, which], no_series()))
+    return batches
+
+
+def tell(batches, restarts=frozenset()):
+    """The findings as bytes, with the state thrown away and taken from its snapshot after some batches."""
+    watch = new_watch("t1", RULES)
+    learn_names(watch, NAMES, RULES)
+    told = []
+    for at, batch in enumerate(batches):
+        if at in restarts:
+            watch, _ = decode(encode(freeze(watch, at)))
+        told += observe(watch, batch, RULES, START_MS + at * 5000 + 60_000)
+    return [msgspec.json.encode(finding) for finding in told], watch
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10_000), restarts=st.frozensets(st.integers(0, 499), max_size=6))
+def test_a_restart_is_as_if_there_had_been_none(seed, restarts):
+    """The findings after any restarts are, byte by byte, those without; so is the state."""
+    batches = story(seed)
+
+    plain, before = tell(batches)
+    restarted, after = tell(batches, restarts)
+
+    assert restarted == plain
+    assert (before.series.rows[: len(NAMES)] == after.series.rows[: len(NAMES)]).all()
+    assert before.budget == after.budget
+
+
+def test_the_stories_hold_something_to_tell():
+    assert sum(len(tell(story(seed))[0]) for seed in range(3)) >= 6
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_the_order_of_series_in_a_batch_does_not_matter(seed):
+    batches = story(seed, 200)
+    rng = np.random.default_rng(seed)
+    shuffled = []
+    for batch in batches:
+        order = rng.permutation(len(batch))
+        shuffled.append(SampleBatch(batch.hi[order], batch.lo[order], batch.at_ms[order], batch.value[order], batch.series))
+
+    _, one = tell(batches)
+    _, other = tell(shuffled)
+
+    assert (one.series.rows[: len(NAMES)] == other.series.rows[: len(NAMES)]).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=120),
+    steps_ms=st.lists(st.integers(-100_000, 4_000_000_000), min_size=120, max_size=120),
+    which=st.integers(0, len(NAMES) - 1),
+)
+def test_no_values_and_no_times_break_the_state(values, steps_ms, which):
+    watch = new_watch("t1", RULES)
+    learn_names(watch, NAMES, RULES)
+    at_ms = np.cumsum(np.array(steps_ms[: len(values)], np.int64)) + START_MS
+    hi = np.full(len(values), which, np.uint64)
+
+    observe(watch, SampleBatch(hi, hi, at_ms, np.array(values), no_series()), RULES, int(at_ms.max()))
+
+    row = watch.series.rows[which]
+    for field in row.dtype.names:
+        if row.dtype[field].base.kind == "f":
+            assert np.isfinite(row[field]).all(), field
+    assert row["spread"] >= 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_same_story_is_told_the_same_way(seed):
+    assert tell(story(seed))[0] == tell(story(seed))[0]

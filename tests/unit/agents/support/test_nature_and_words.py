@@ -1,0 +1,64 @@
+"""How series are read and spoken of."""
+
+import pytest
+
+from cerebro.agents.support.model import Reading
+from cerebro.agents.support.nature import (
+    BYTES, COUNTS, FAULTS, PERCENT, SECONDS, SHARE, UNKNOWN, kind_of, nature_of, reading_of,
+)  # fmt: skip
+from cerebro.agents.support.words import amount, subject_of
+
+
+@pytest.mark.parametrize(
+    ("metric", "type", "unit", "reading", "kind"),
+    [
+        ("system.cpu.busy", "gauge", "1", Reading.VALUE, SHARE),
+        ("system.network.io", "counter", "By", Reading.RATE, BYTES),
+        ("system.network.errors", "counter", "{error}", Reading.RATE, FAULTS),
+        ("system.linux.psi.time", "counter", "s", Reading.RATE, SHARE),
+        ("process_resident_memory_bytes", "unknown", "", Reading.VALUE, BYTES),
+        ("http_requests_total", "unknown", "", Reading.RATE, COUNTS),
+        ("http_request_duration_seconds", "gauge", "", Reading.VALUE, SECONDS),
+        ("latency_seconds_bucket", "histogram", "", Reading.RATE, COUNTS),
+        ("node_load1", "gauge", "", Reading.VALUE, UNKNOWN),
+        ("disk_used_percent", "gauge", "", Reading.VALUE, PERCENT),
+        ("up", "gauge", "", Reading.ANSWER, UNKNOWN),
+        ("queue.depth", "delta", "{item}", Reading.VALUE, COUNTS),
+    ],
+)
+def test_the_nature_of_a_series_is_in_its_name_type_and_unit(name_of, metric, type, unit, reading, kind):
+    name = name_of(metric=metric, type=type, unit=unit)
+
+    assert reading_of(name) is reading
+    assert kind_of(name, reading) == kind
+
+
+def test_what_people_are_paged_for_has_more_of_the_budget(name_of):
+    host = nature_of(name_of()).weight
+    core = nature_of(name_of(labels=(("cpu.logical_number", "3"),))).weight
+    process = nature_of(name_of(metric="process.cpu.utilization", kind="process")).weight
+
+    assert host == 20.0
+    assert core == process == 0.3
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "type", "unit", "said"),
+    [
+        (0.9712, "system.cpu.busy", "gauge", "1", "97.1 %"),
+        (3.5 * 2**20, "system.network.io", "counter", "By", "3.5 MiB/s"),
+        (0.0321, "http.server.duration", "gauge", "s", "32.1 ms"),
+        (2.5, "http.server.duration", "gauge", "s", "2.5 s"),
+        (1250.0, "system.process.created", "counter", "{process}", "1.2 k process/s"),
+        (12.0, "node_load1", "gauge", "", "12"),
+        (float("nan"), "node_load1", "gauge", "", "no number"),
+    ],
+)
+def test_amounts_are_said_with_their_unit(name_of, value, metric, type, unit, said):
+    assert amount(value, name_of(metric=metric, type=type, unit=unit)) == said
+
+
+def test_the_subject_names_what_tells_it_apart_and_not_the_host(name_of):
+    labels = (("disk.io.direction", "read"), ("host.name", "web-7"), ("system.device", "sda"))
+
+    assert subject_of(name_of(metric="system.disk.io", labels=labels)) == "disk traffic (read, sda)"
