@@ -230,6 +230,22 @@ def test_logs_are_kept_small(tmp_path):
     assert (tmp_path / "x.1.log").read_bytes() == b"4" * 2000
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("FATAL:  no room", "FATAL:  no room"),
+        ('{"message": "process_ended", "error": "The port is taken."}', "The port is taken."),
+        ('{"message": "process_crashed", "exception": "Traceback\\n  File x\\nKeyError: 1"}', "KeyError: 1"),
+        ('{"message": "stopped"}', "stopped"),
+        ("", "it said nothing."),
+    ],
+)
+def test_what_a_log_said_last_is_one_line(tmp_path, line, said):
+    """An engine's words as they are, the heart of ours."""
+    (tmp_path / "x.log").write_text(f"earlier\n{line}\n" if line else "")
+    assert log_tail(tmp_path / "x.log") == f"{said} (more in {tmp_path / 'x.log'})"
+
+
 def test_a_taken_port_names_its_owner():
     """And the setting to change."""
     with socket.socket() as taken:

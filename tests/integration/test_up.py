@@ -1,7 +1,9 @@
 """`up` around the real PostgreSQL and NATS: one owner, orderly ends, recovery after every kind of kill."""
 
 import json
+import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,13 +16,16 @@ import pytest
 from cerebro.kernel.bus.nats import NatsBus
 from cerebro.kernel.bus.port import StreamSpec
 from cerebro.kernel.bus.retry import retrying
-from cerebro.kernel.children import is_running
+from cerebro.kernel.children import Supervisor, is_running
 from cerebro.kernel.clock import SystemClock
-from cerebro.kernel.engines.nats import nats_url
-from cerebro.kernel.engines.postgres import postgres_url, prepare_postgres
+from cerebro.kernel.engines.ground import unprivileged, unreachable_step
+from cerebro.kernel.engines.nats import nats_url, prepare_nats
+from cerebro.kernel.engines.postgres import postgres_url, prepare_postgres, reachable_programs
 from cerebro.kernel.settings import as_environment
 from cerebro.kernel.supervise import down, status
 from cerebro.spine.errors import Invalid
+
+NOBODY = 65534
 
 # The plan without our own roles: they have tests of their own.
 UP = """
@@ -200,6 +205,48 @@ def test_a_directory_that_the_database_cannot_reach_is_one_line(place, tmp_path)
     tmp_path.chmod(0o700)
     with pytest.raises(Invalid, match=r"cannot pass through .*chmod o\+x"):
         prepare_postgres(place.model_copy(update={"data_dir": tmp_path / "data"}))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="for root alone")
+def test_programs_that_the_database_user_cannot_reach_are_copied(place, tmp_path):
+    """A virtual environment in root's own home is the usual one."""
+    tmp_path.chmod(0o700)
+    install = reachable_programs(place, None).parent
+    hidden = tmp_path / install.parent.name / install.name
+    shutil.copytree(install, hidden)
+    libraries = install.parents[1] / f"{install.parent.name}.libs"
+    shutil.copytree(libraries, tmp_path / libraries.name)
+    engines = place.engines.model_copy(update={"postgres_programs": hidden / "bin"})
+    hiding = place.model_copy(update={"engines": engines})
+
+    assert unreachable_step(hidden)
+    copied = reachable_programs(hiding, unprivileged())
+    assert copied.is_relative_to(place.data_dir)
+    supervisor = Supervisor([prepare_postgres(hiding)], SystemClock())
+    supervisor.start(lambda pause_s: bool(time.sleep(pause_s)))
+    assert ask(hiding, "select 1") == (1,)
+    supervisor.stop(time.sleep)
+
+
+def _run_as_nobody(settings):
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    supervisor = Supervisor([prepare_postgres(settings), prepare_nats(settings)], SystemClock())
+    supervisor.start(lambda pause_s: bool(time.sleep(pause_s)))
+    answer = ask(settings, "select current_user::text")
+    uids = [psutil.Process(status.pid).uids().real for status in supervisor.statuses()]
+    supervisor.stop(time.sleep)
+    return answer, uids
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")
+def test_an_ordinary_user_runs_the_engines_as_themselves(place):
+    """No account is changed to, none is needed."""
+    for each in (place.data_dir, place.runtime_dir):
+        os.chown(each, NOBODY, NOBODY)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(_run_as_nobody, [place]) == (("cerebro",), [NOBODY, NOBODY])
 
 
 def test_the_database_keeps_what_matters_and_lets_nobody_in(place):

@@ -5,6 +5,7 @@ Everything here runs in one thread, the main one: Linux sends a child its death 
 """
 
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -28,7 +29,7 @@ STABLE_S = 30.0  # after this long without a fall the back-off begins afresh
 FIRST_START_FALLS_MAX = 3  # a child that falls this often before everything is up will not come up
 LIVENESS_INTERVAL_S, LIVENESS_MISSES_MAX = 4.0, 8  # half a minute: being slow is no reason to be killed
 LOG_BYTES_MAX, LOG_FILES_MAX, LOG_INTERVAL_S = 16 << 20, 3, 10.0
-LOG_TAIL_BYTES = 4096
+LOG_TAIL_BYTES = 65_536
 
 log = get_log(__name__)
 
@@ -423,11 +424,23 @@ def rotate(log_file: Path, bytes_max: int = LOG_BYTES_MAX) -> None:
     os.truncate(log_file, 0)
 
 
-def log_tail(log_file: Path, lines_max: int = 3) -> str:
-    """The last lines of a log, in one."""
+def log_tail(log_file: Path) -> str:
+    """What a log said last, in one line."""
     if not log_file.exists():
         return "it has no log."
     with log_file.open("rb") as stream:
         stream.seek(max(0, log_file.stat().st_size - LOG_TAIL_BYTES))
         lines = stream.read().decode(errors="replace").strip().splitlines()
-    return " / ".join(lines[-lines_max:]) + f" (more in {log_file})"
+    return f"{_sentence(lines[-1]) if lines else 'it said nothing.'} (more in {log_file})"
+
+
+def _sentence(line: str) -> str:
+    """The heart of a log line: of one of ours, its error or the last line of its traceback."""
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return line  # the tail may begin within a line, or it is an engine's
+    if not isinstance(fields, dict):
+        return line
+    said = fields.get("error") or str(fields.get("exception", "")).strip().rsplit("\n", 1)[-1]
+    return str(said or fields.get("message", line))

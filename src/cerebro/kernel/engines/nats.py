@@ -26,6 +26,7 @@ from cerebro.spine.errors import Unavailable
 USER = "cerebro"
 HEALTH_USER = "health"
 PAYLOAD_BYTES_MAX = 8 << 20
+MEMORY_SOFT_MAX = "384MiB"  # Go collects harder above it, so that a burst is given back
 SILENCES_MAX = 6  # asked every few seconds
 ROOM_BYTES_MIN = 32 << 20
 STORE_BYTES_MAX = 64 << 30  # above the sum of all streams' `bytes_max`, which the server counts as reserved
@@ -57,7 +58,7 @@ def prepare_nats(settings: Settings) -> Child:
     return Child(
         name="nats",
         argv=(str(server_program(settings)), "--config", str(file)),
-        environment=BASE_ENVIRONMENT,
+        environment=BASE_ENVIRONMENT | {"GOMEMLIMIT": MEMORY_SOFT_MAX},
         log_file=settings.data_dir / "logs" / "nats.log",
         ready=lambda _pid: _says_hello(port),
         alive=_Health(port, password, home),
