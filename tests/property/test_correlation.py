@@ -66,14 +66,12 @@ class Book:
 
     def picture(self):
         """What must be the same: which troubles hang together, and how each of these stories stands."""
-        return sorted(
-            (
-                case.severity, case.entities, case.active_keys, case.signals, case.cleared_ms, case.began_ms,
-                case.last_ms, case.title,
-            )
-            for case in self.cases.values()
-            if case.state in LIVE
-        )  # fmt: skip
+        stories = [
+            (c.severity, c.entities, c.active_keys, c.signals, c.cleared_ms, c.began_ms, c.last_ms, c.title)
+            for c in self.cases.values()
+            if c.state in LIVE
+        ]
+        return sorted(stories, key=repr)
 
 
 def told(sequence):

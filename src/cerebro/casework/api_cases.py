@@ -56,7 +56,7 @@ class Assignment(Change):
 class Quiet(Change):
     """For how long, and why."""
 
-    length_s: float = Field(gt=0, description="Seconds.")
+    length_s: float = Field(gt=0, le=1e9, description="Seconds, at most `casework.silence_s_max`.")
     reason: str = Field("", max_length=REASON_CHARS_MAX)
 
 
@@ -66,7 +66,7 @@ class NewSilence(BaseModel):
     model_config = ConfigDict(extra="forbid")
     entity: str = Field("", max_length=300, description="`kind/name`; a host with all that runs on it.")
     signal: str = Field("", max_length=300, description="The signal of findings, such as system.cpu.utilization.")
-    length_s: float = Field(gt=0, description="Seconds, at most `casework.silence_s_max`.")
+    length_s: float = Field(gt=0, le=1e9, description="Seconds, at most `casework.silence_s_max`.")
     reason: str = Field("", max_length=REASON_CHARS_MAX)
 
 

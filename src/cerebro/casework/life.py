@@ -16,6 +16,7 @@ from cerebro.spine.identity import CaseId
 
 CEREBRO = "cerebro"
 FINDINGS_MAX = 500  # named by a case; the findings beyond carry the case's id, and are counted
+SIGNALS_MAX = 500  # followed by a case, the worst ones; it resolves when these are quiet
 SIGNAL_ENTRIES_MAX = 300  # lines that findings may add to a timeline; people and changes of state always may
 TIMELINE_MAX = 2000
 TEXT_CHARS_MAX = 4000
@@ -104,7 +105,10 @@ def merged(case: Case, other: Case, now_ms: int) -> tuple[Case, Case]:
     )
     if case.state is CaseState.OPEN and other.acknowledged_by:
         after = moved(after, CaseState.INVESTIGATING)
-    after = _with_signals(after, _latest([*case.signals, *other.signals]))
+    signals: Iterable[Signal] = case.signals
+    for signal in other.signals:
+        signals = _told(signals, signal)
+    after = _with_signals(after, signals)
     lines = sorted(case.timeline + other.timeline, key=lambda entry: entry.at_ms)[: TIMELINE_MAX - 1]
     after = replace(after, timeline=tuple(lines))
     after = _noted(
@@ -221,45 +225,64 @@ def _with_finding(case: Case, finding: Finding) -> Case:
         began_ms=min(case.began_ms, finding.at_ms),
         last_ms=max(case.last_ms, finding.seen_ms),
     )
-    return _with_signals(case, _latest([*case.signals, told]))
+    return _with_signals(case, _told(case.signals, told))
 
 
 def _with_signals(case: Case, signals: Iterable[Signal]) -> Case:
     """The case, with what follows from its signals brought up to them."""
-    signals = tuple(sorted(signals, key=lambda signal: signal.key))
+    signals = tuple(sorted(_worst(signals), key=lambda signal: signal.key))
     active = tuple(signal for signal in signals if not signal.cleared)
-    telling = sorted(active or signals, key=lambda signal: (-signal.severity, signal.at_ms, signal.key))
+    telling = active or signals
+    lead = min(telling, key=lambda signal: (-signal.severity, signal.at_ms, signal.key))
     others = f" (and {len(telling) - 1} more)" if len(telling) > 1 else ""
-    by_onset = sorted(signals, key=lambda signal: (signal.at_ms, signal.entity))
     return replace(
         case,
         signals=signals,
         active_keys=tuple(signal.key for signal in active),
-        severity=Severity(telling[0].severity),
-        title=telling[0].title + others,
-        entities=_distinct(signal.entity for signal in by_onset),
+        severity=Severity(lead.severity),
+        title=lead.title + others,
+        entities=_by_onset(signals),
         cleared_ms=0 if active else max(signal.cleared_ms for signal in signals),
     )
 
 
-def _latest(signals: Iterable[Signal]) -> list[Signal]:
-    """One signal a key: the last raise, the last clearing, the earliest onset."""
-    by_key: dict[str, Signal] = {}
+def _told(signals: Iterable[Signal], told: Signal) -> list[Signal]:
+    """The signals with what was told of one of them."""
+    others, known = [], None
     for signal in signals:
-        other = by_key.get(signal.key, signal)
-        last = max(signal, other, key=lambda s: (s.raised_ms, s.finding))
-        cleared_ms = max(signal.cleared_ms, other.cleared_ms)
-        by_key[signal.key] = replace(
-            last,
-            at_ms=min(signal.at_ms, other.at_ms),
-            cleared_ms=cleared_ms,
-            cleared=0 < cleared_ms >= last.raised_ms,
-        )
-    return list(by_key.values())
+        if signal.key == told.key:
+            known = signal
+        else:
+            others.append(signal)
+    return [*others, _both(known, told) if known else told]
 
 
-def _distinct(entities: Iterable[EntityKey]) -> tuple[EntityKey, ...]:
-    return tuple(dict.fromkeys(entities))
+def _both(one: Signal, other: Signal) -> Signal:
+    """What two tell of one trouble: the last raise, the last clearing, the earliest onset."""
+    last = max(one, other, key=lambda signal: (signal.raised_ms, signal.finding))
+    cleared_ms = max(one.cleared_ms, other.cleared_ms)
+    return replace(
+        last,
+        at_ms=min(one.at_ms, other.at_ms),
+        cleared_ms=cleared_ms,
+        cleared=0 < cleared_ms >= last.raised_ms,
+    )
+
+
+def _worst(signals: Iterable[Signal]) -> list[Signal]:
+    """As many as a case follows: those that are still off before those that are over, the worst first."""
+    every = list(signals)
+    if len(every) <= SIGNALS_MAX:
+        return every
+    return sorted(every, key=lambda s: (s.cleared, -s.severity, s.at_ms, s.key))[:SIGNALS_MAX]
+
+
+def _by_onset(signals: Iterable[Signal]) -> tuple[EntityKey, ...]:
+    """The entities concerned, the one where it began first."""
+    began: dict[EntityKey, int] = {}
+    for signal in signals:
+        began[signal.entity] = min(signal.at_ms, began.get(signal.entity, signal.at_ms))
+    return tuple(sorted(began, key=lambda entity: (began[entity], entity)))
 
 
 def _noted(case: Case, at_ms: int, actor: str, kind: str, text: str, *, reference: str = "") -> Case:

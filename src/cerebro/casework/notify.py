@@ -99,7 +99,7 @@ def sign(secret: str, body: str, at_s: int) -> str:
     A receiver computes the same, compares in constant time, and refuses an old `t`.
 
     >>> sign("key", "{}", 1700000000)[:24]
-    't=1700000000,v1=49c69c36'
+    't=1700000000,v1=9d713ed4'
     """
     digest = hmac.new(secret.encode(), f"{at_s}.{body}".encode(), hashlib.sha256).hexdigest()
     return f"t={at_s},v1={digest}"
