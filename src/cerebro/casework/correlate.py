@@ -55,11 +55,12 @@ def scene(entity: EntityKey) -> str:
 
 
 def correlate(finding: Finding, cases: Iterable[Case], limits: Limits) -> Joining:
-    """The cases, among those of the finding's scene, that it belongs to.
+    """The cases that the finding belongs to: of its scene, and near in time.
 
     Live cases win over resolved ones; of these the one that resolved last is reopened.
     """
-    cases = tuple(cases)
+    here = scene(finding.entity)
+    cases = tuple(case for case in cases if scene(case.entities[0]) == here)  # all entities of a case share its scene
     live = [case for case in cases if case.state in LIVE]
     if joined := _linked(finding, live, limits.join_ms):
         return Joining(tuple(joined), _reason(finding, joined[0]))
