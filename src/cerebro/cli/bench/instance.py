@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 from cerebro.kernel.settings import child_environment
 from cerebro.spine.errors import Unavailable
@@ -52,7 +53,7 @@ class Instance:
     def make_key(self, *scopes: str) -> str:
         """A new API key with these scopes."""
         words = [word for scope in scopes for word in ("--scope", scope)]
-        return self.cerebro("key", "add", f"bench-{'-'.join(scopes)}", *words).strip()
+        return self.cerebro("key", "add", f"bench-{'-'.join(scopes)}-{token_hex(3)}", *words).strip()
 
 
 @contextmanager

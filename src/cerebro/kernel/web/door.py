@@ -4,6 +4,7 @@ A route that asks for nothing must stand in `PUBLIC`; `doors_of` lists them all,
 can try each with no, a wrong and too low a credential, and none can be forgotten.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -42,6 +43,7 @@ PROBLEM_SCHEMA = {
     },
 }
 PROTOCOL = "cerebro.v1"  # of the WebSocket; a browser sends its token as a second one, `bearer.<token>`
+CONVERTER = re.compile(r":\w+(?=})")  # `{name:path}` is `{name}` in OpenAPI
 TOKEN_MARK = "bearer."  # noqa: S105  a prefix
 
 
@@ -134,7 +136,7 @@ def document_doors(app: FastAPI) -> None:
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI description: what each route needs, and that it answers problems."""
     described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    needed = {(door.method.lower(), door.path): door.permission for door in doors_of(app)}
+    needed = {(door.method.lower(), CONVERTER.sub("", door.path)): door.permission for door in doors_of(app)}
     components = described.setdefault("components", {})
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "An access token or an API key."}
