@@ -18,8 +18,9 @@ T = 1_700_000_000_000
 def finding(key="cpu", *, seen_ms=T, severity=2, cleared=False, entity="host/a", number=None, title=""):
     return Finding(
         id=number or f"{key}{seen_ms}{cleared}", tenant="t", agent="support", kind="spike",
-        entity=EntityKey.parse(entity), at_ms=seen_ms - 1000, seen_ms=seen_ms, severity=Severity(severity), p_value=1e-6, effect=4.0,
-        signal=key, title=title or f"{key} rose", evidence=(), dedup_key=key, cleared=cleared,
+        entity=EntityKey.parse(entity), at_ms=seen_ms - 1000, seen_ms=seen_ms,
+        severity=Severity(severity), p_value=1e-6, effect=4.0, signal=key,
+        title=title or f"{key} rose", evidence=(), dedup_key=key, cleared=cleared,
     )  # fmt: skip
 
 
