@@ -69,7 +69,7 @@ def start_tracing(service: str, exporter: SpanExporter, share: float = SHARE) ->
     others = ParentBased(TraceIdRatioBased(share))
     provider = TracerProvider(
         sampler=NotOurselves(others),
-        resource=Resource.create({"service.name": f"cerebro-{service}"}),
+        resource=Resource.create({"service.name": "cerebro", "service.instance.id": service}),
         span_limits=LIMITS,
         shutdown_on_exit=False,
     )
