@@ -9,6 +9,7 @@ import pytest
 
 from cerebro.kernel.bus.position import places
 from cerebro.kernel.clock import SystemClock
+from cerebro.kernel.telemetry import recorder
 from cerebro.kernel.telemetry.blocks import METRICS
 from cerebro.kernel.telemetry.recorder import Recorder
 from cerebro.spine.errors import LimitReached, Unavailable
@@ -172,3 +173,22 @@ async def test_a_full_disk_is_a_limit_and_passes(make_store, tenant):
 
     assert (await counts(telemetry, tenant))["in_5m"] == 10
     await telemetry.close()
+
+
+async def test_two_recorders_write_each_message_once(bus, telemetry, tenant, make_batch, eventually, monkeypatch):
+    """The later one takes the place; the earlier stands by, and takes over when the later is gone with work undone."""
+    monkeypatch.setattr(recorder, "STAND_BY_S", 1.0)
+    stops = [asyncio.Event(), asyncio.Event()]
+    tasks = []
+    for number, stop in enumerate(stops):
+        tasks.append(asyncio.create_task(Recorder(METRICS, bus, telemetry, SystemClock(), f"test {number}").run(stop)))
+        last = await publish(bus, tenant, [make_batch(200, seed=number)], f"two{number}")
+        await eventually(lambda: recorded(bus, last))  # noqa: B023  awaited at once
+    stops[1].set()
+    await tasks[1]
+    last = await publish(bus, tenant, [make_batch(200, seed=2)], "two2")
+    await eventually(lambda: recorded(bus, last))
+    stops[0].set()
+    await tasks[0]
+
+    assert await counts(telemetry, tenant) == dict.fromkeys(("samples", "series", "in_5m", "in_1h"), 600)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from cerebro.kernel.bus.port import Bus, Message
-from cerebro.kernel.bus.position import Place, trim_to_slowest
+from cerebro.kernel.bus.position import Place, key_of, load, trim_to_slowest
 from cerebro.kernel.clock import Clock
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.telemetry import metrics
@@ -30,6 +30,7 @@ READ_COUNT_MAX = 256
 LATENCY_S = 0.5  # for a range to fill once its first message is there
 WAIT_S = 1.0
 TRIM_S = 2.0
+STAND_BY_S = 15.0
 PAUSE_FIRST_S, PAUSE_MAX_S = 0.2, 5.0
 
 T = TypeVar("T")
@@ -89,21 +90,37 @@ class Recorder:
         self._row_bytes = 32.0  # of a row on the bus, as measured on the last range
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Record until `stop` is set; then finish the insert under way.
-
-        Raises:
-            Conflict: Another recorder has taken the place.
-        """
+        """Record until `stop` is set; then finish the insert under way. Whoever claims the place last writes."""
         self._stop = stop
         try:
             self._lineage = await self._insist(self._read_lineage)
-            place = await self._insist(lambda: Place.claim(self._bus, self._signal.stream, READER, self._owner))
-            await self._repeat(place)
-            await self._record(place)
+            while not stop.is_set():
+                try:
+                    await self._record(await self._insist(self._claim))
+                except Conflict as error:
+                    log.warning("place_lost", stream=self._signal.stream, detail=error.detail)
+                    await self._stand_by()
         except Stopped:
             log.debug("recorder_stopped_waiting", stream=self._signal.stream)
 
+    async def _claim(self) -> Place:
+        return await Place.claim(self._bus, self._signal.stream, READER, self._owner)
+
+    async def _stand_by(self) -> None:
+        """Wait until the recorder that took the place has stood still for `STAND_BY_S` with work before it."""
+        seen, still_s = 0, 0.0
+        while still_s < STAND_BY_S:
+            await self._clock.sleep(WAIT_S)
+            if self._stop.is_set():
+                raise Stopped
+            found = await self._insist(lambda: load(self._bus, key_of(self._signal.stream, READER)))
+            state = await self._insist(lambda: self._bus.state(self._signal.stream))
+            idle = found is not None and found[0].after >= state.last_sequence
+            moved = found is not None and found[1] != seen
+            seen, still_s = (found[1] if found else 0), (0.0 if idle or moved else still_s + WAIT_S)
+
     async def _record(self, place: Place) -> None:
+        await self._repeat(place)
         coming = asyncio.create_task(self._gather(place.after))
         try:
             while (found := await coming) is not None:
@@ -111,6 +128,7 @@ class Recorder:
                 await self._store(place, found)
         finally:
             coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
 
     async def _repeat(self, place: Place) -> None:
         """Do the open intent again, if there is one: exactly its messages, under its token."""
