@@ -26,6 +26,7 @@ OVERVIEW_S = 3.0
 ENGINES_S = 2.0
 AGENTS_S = 10.0
 BUDGET_BUCKET = "support"
+ROLES = {"support": "detector"}  # the role that an agent runs as, where it is not its own name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,12 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class AgentLine:
-    """An agent, what it is for, and whether it keeps up."""
+    """An agent, what it is for, and whether it reads."""
 
     name: str
     purpose: str
-    healthy: bool
-    lag_s: float | None
+    healthy: bool  # it has taken its place in every stream that it reads
+    behind: int | None  # messages it has not yet done with for good, which it says when it saves its state
     lag_s_max: float
     reads: Sequence[str]
     emits: Sequence[str]
@@ -99,7 +100,8 @@ def router(kernel: Kernel, answers: Answers) -> APIRouter:
         """The agents that are installed here."""
 
         async def make() -> AgentPage:
-            return AgentPage([_agent_line(manifest) for manifest in health.manifests()], "")
+            lines = await health.stream_lines(kernel)
+            return AgentPage([_agent_line(manifest, lines) for manifest in health.manifests()], "")
 
         return await answers.get(SELF_TENANT, "agents", make, ttl_s=AGENTS_S)
 
@@ -149,16 +151,19 @@ class FirstPage:
         minutes = await self._arrivals.minutes(tenant)
         whole = minutes[:-1][-3:]
         rate = sum(count for _, count in whole) / (60 * len(whole)) if whole else 0.0
-        lag = {line.name: line.lag for line in (await health.engines(self._kernel)).streams}
+        lag = {line.name: line.lag for line in await health.stream_lines(self._kernel)}
         return Ingest(round(rate, 2), minutes, lag)
 
 
-def _agent_line(manifest: AgentManifest) -> AgentLine:
+def _agent_line(manifest: AgentManifest, lines: Sequence[health.StreamLine]) -> AgentLine:
+    read = [line for line in lines if any(subject.endswith(f".{line.name}") for subject in manifest.reads)]
+    role = ROLES.get(manifest.name, manifest.name)
+    behind = [line.readers[role] for line in read if role in line.readers]
     return AgentLine(
         name=manifest.name,
         purpose=manifest.purpose,
-        healthy=True,
-        lag_s=None,
+        healthy=len(behind) == len(read),
+        behind=max(behind, default=None),
         lag_s_max=manifest.lag_s_max,
         reads=sorted(manifest.reads),
         emits=sorted(manifest.emits),

@@ -90,7 +90,7 @@ async def readiness(kernel: Kernel) -> Mapping[str, str]:
 async def engines(kernel: Kernel) -> Engines:
     """Every engine asked at the same time, each with at most `PROBE_S_MAX`."""
     states = await asyncio.gather(*(probe(name, ask) for name, ask in _probes(kernel).items()))
-    lines = await _stream_lines(kernel) if next(state.ok for state in states if state.name == "nats") else []
+    lines = await stream_lines(kernel) if next(state.ok for state in states if state.name == "nats") else []
     usage = await asyncio.to_thread(shutil.disk_usage, _existing(kernel.settings.data_dir))
     sizes = {"nats": sum(line.byte_count for line in lines) if lines else None}
     items = [_sized(state, sizes) for state in states]
@@ -128,7 +128,8 @@ def _probes(kernel: Kernel) -> dict[str, Callable[[], Awaitable[tuple[str, int |
     return {"postgres": postgres, "nats": nats, "store": store}
 
 
-async def _stream_lines(kernel: Kernel) -> list[StreamLine]:
+async def stream_lines(kernel: Kernel) -> list[StreamLine]:
+    """Every stream of the bus that answers."""
     found = []
     for spec in streams.ALL:
         try:
