@@ -19,7 +19,8 @@ NAMES = [
     SeriesName(number, number, metric, (), kind, unit, "host", f"h{number % 3}")
     for number, (metric, kind, unit) in enumerate(
         [
-            ("system.cpu.busy", "gauge", "1"), ("http_requests_total", "counter", ""), ("queue.depth", "gauge", "{item}"),
+            ("system.cpu.busy", "gauge", "1"), ("http_requests_total", "counter", ""),
+            ("queue.depth", "gauge", "{item}"),
             ("system.memory.usage", "gauge", "By"), ("errors", "delta", "{error}"), ("temperature", "gauge", ""),
         ]
     )
@@ -89,7 +90,9 @@ def test_the_order_of_series_in_a_batch_does_not_matter(seed):
     shuffled = []
     for batch in batches:
         order = rng.permutation(len(batch))
-        shuffled.append(SampleBatch(batch.hi[order], batch.lo[order], batch.at_ms[order], batch.value[order], batch.series))
+        shuffled.append(
+            SampleBatch(batch.hi[order], batch.lo[order], batch.at_ms[order], batch.value[order], batch.series)
+        )
 
     _, one = tell(batches)
     _, other = tell(shuffled)

@@ -30,7 +30,7 @@ def weekly_gaps(
 
     >>> young, old = np.array([100.0]), np.array([100_000.0])
     >>> [float(weekly_gaps(np.array([60.0]), np.array([5.0]), n, n * 0, n * 0)[0].round(4)) for n in (young, old)]
-    [0.2028, 0.0002]
+    [0.2, 0.0002]
     """
     excess = np.log(np.maximum(wait_s / interval_s, NOTED) / NOTED)
     count, total = PRIOR_COUNT + gap_count, PRIOR_COUNT * PRIOR_EXCESS + gap_total

@@ -3,8 +3,19 @@
 import numpy as np
 import pytest
 
-from cerebro.algorithms.tails import COUNT, RATE, TAIL_FIELDS, THRESHOLD, TOTAL, add_peak, begin, chance_beyond, learn, paces
-from cerebro.algorithms.tails import rate_beyond
+from cerebro.algorithms.tails import (
+    COUNT,
+    RATE,
+    TAIL_FIELDS,
+    THRESHOLD,
+    TOTAL,
+    add_peak,
+    begin,
+    chance_beyond,
+    learn,
+    paces,
+    rate_beyond,
+)
 
 
 @pytest.mark.parametrize("count", [2, 5, 40])

@@ -16,7 +16,7 @@ from cerebro.kernel.bus.position import Place
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.settings import SupportSettings
-from cerebro.spine.errors import Invalid, Unavailable
+from cerebro.spine.errors import Conflict, Invalid, Unavailable
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import DEFAULT_TENANT, TenantId
 from cerebro.spine.telemetry import SampleBatch, SeriesType, no_series
@@ -72,6 +72,7 @@ class Detector:
             for message in messages:
                 await self.take(message)
             await self._keep_house(place, bool(messages))
+        await self._note()
         await self._save(place)
 
     async def restore(self, after: int) -> None:
@@ -115,6 +116,7 @@ class Detector:
         for finding in findings:
             body = msgspec.json.encode(finding)
             await self._kernel.bus.publish(f"findings.{finding.tenant}", body, dedup_key=finding.id)
+            self._noted_s = -1.0  # a budget that has admitted something is noted at once
             metrics.FINDINGS.labels("cleared" if finding.cleared else finding.kind).inc()
             log.info(
                 "finding_published", tenant=finding.tenant, finding_id=finding.id, kind=finding.kind,
@@ -132,7 +134,7 @@ class Detector:
         if now_s - self._named_s >= NAMES_S:
             self._named_s = now_s
             await self._look_up_names()
-        if now_s - self._noted_s >= BUDGET_S:
+        if now_s - self._noted_s >= BUDGET_S or self._noted_s < 0:
             self._noted_s = now_s
             await self._note()
         if now_s - self._saved_s >= self._pause_s:
@@ -181,7 +183,17 @@ class Detector:
         tenants = list(self._watches)
         frozen = [freeze(self._watches[tenant], self._sequence) for tenant in tenants]
         bodies = await asyncio.to_thread(store.encode_all, frozen)
-        self._revision = await store.save_snapshot(self._kernel.bus, bodies, tenants, self._sequence, self._revision)
+        try:
+            self._revision = await store.save_snapshot(
+                self._kernel.bus, bodies, tenants, self._sequence, self._revision
+            )
+        except Conflict:
+            await place.commit(place.after)  # raises, when the other one owns the place; else it was on its way out
+            found = await store.load_manifest(self._kernel.bus)
+            self._revision = found[1] if found else 0
+            self._revision = await store.save_snapshot(
+                self._kernel.bus, bodies, tenants, self._sequence, self._revision
+            )
         await place.commit(self._sequence)
         self._saved_s = self._kernel.clock.monotonic_s()
         taken_s = self._saved_s - begun_s

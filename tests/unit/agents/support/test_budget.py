@@ -1,4 +1,4 @@
-"""The promise: on quiet telemetry of every sort, no more false findings than the budget, and faults are found all the same.
+"""The promise: on quiet telemetry of every sort, no more false findings than the budget; and faults are found.
 
 Each stream below is quiet by construction, so every finding is false. The bound is what a Poisson count with the
 promised mean would exceed once in ten thousand times, so a failing test means a broken promise and not bad luck.
@@ -100,7 +100,7 @@ SORTS = [
 
 
 def live(k, tick_count, per_sort, *, interval_s=60.0, seed=1, faults=None, sorts=SORTS):
-    """Run all sorts under budget `k`; answers the ticks and series of the findings. `faults(values, tick)` changes values."""
+    """Run all sorts under budget `k`; the ticks and series of the findings. `faults(values, tick)` changes values."""
     rng = np.random.default_rng(seed)
     names = [
         SeriesName(sort * 1000 + copy, sort, metric, (), kind, unit, "host", f"h{copy}")
@@ -115,7 +115,10 @@ def live(k, tick_count, per_sort, *, interval_s=60.0, seed=1, faults=None, sorts
     for first in range(0, tick_count, CHUNK):
         ticks = range(first, min(first + CHUNK, tick_count))
         values = np.array(
-            [np.concatenate([sort[0](rng, per_sort, t, state) for sort, state in zip(sorts, states, strict=True)]) for t in ticks]
+            [
+                np.concatenate([sort[0](rng, per_sort, t, state) for sort, state in zip(sorts, states, strict=True)])
+                for t in ticks
+            ]
         ).astype(float)
         if faults:
             faults(values, first)
@@ -199,7 +202,7 @@ def test_faults_are_found_within_samples(name, sort, size, length, within):
 
 
 def test_what_is_usual_by_day_is_strange_by_night():
-    """The noon's traffic in the middle of the night is found, though every day has seen as much and gone by unnoticed."""
+    """The noon's traffic at night is found, though every day has seen as much and gone by unnoticed."""
     start = 9 * 1440 + 1080  # the sine's trough: 50 ± 2.5; its crest is 150
 
     def busy(values, first):

@@ -4,7 +4,16 @@ import pytest
 
 from cerebro.agents.support.model import Reading
 from cerebro.agents.support.nature import (
-    BYTES, COUNTS, FAULTS, PERCENT, SECONDS, SHARE, UNKNOWN, kind_of, nature_of, reading_of,
+    BYTES,
+    COUNTS,
+    FAULTS,
+    PERCENT,
+    SECONDS,
+    SHARE,
+    UNKNOWN,
+    kind_of,
+    nature_of,
+    reading_of,
 )  # fmt: skip
 from cerebro.agents.support.words import amount, subject_of
 

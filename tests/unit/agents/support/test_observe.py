@@ -88,7 +88,9 @@ def test_errors_that_appear_are_major(watch, play, name_of):
     rates = chance.poisson(2.0, 4 * HOUR).astype(float)
     rates[-20:] += 3000.0
 
-    found = play(watch, [name_of(metric="http.errors", type="counter", unit="{error}", kind="service")], np.cumsum(rates))
+    found = play(
+        watch, [name_of(metric="http.errors", type="counter", unit="{error}", kind="service")], np.cumsum(rates)
+    )
 
     assert found[0].severity is Severity.MAJOR
     assert "/s" in found[0].title
@@ -189,7 +191,9 @@ def test_late_and_repeated_samples_change_nothing(watch, play, name_of, rules):
     hi, lo = np.array([name.hi] * 3, np.uint64), np.array([name.lo] * 3, np.uint64)
     at_ms = np.array([int(row["last_ms"]), int(row["last_ms"]) - 1, 5], np.int64)
 
-    found = observe(watch, SampleBatch(hi, lo, at_ms, np.array([9.0, 9.0, 9.0]), no_series()), rules, int(row["last_ms"]))
+    found = observe(
+        watch, SampleBatch(hi, lo, at_ms, np.array([9.0, 9.0, 9.0]), no_series()), rules, int(row["last_ms"])
+    )
 
     assert found == []
     assert watch.tally.late == 3
@@ -198,7 +202,9 @@ def test_late_and_repeated_samples_change_nothing(watch, play, name_of, rules):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 1e300, -1e300, 5e-324])
-@pytest.mark.parametrize(("metric", "type", "unit"), [("a", "gauge", ""), ("b_total", "counter", ""), ("c", "gauge", "By")])
+@pytest.mark.parametrize(
+    ("metric", "type", "unit"), [("a", "gauge", ""), ("b_total", "counter", ""), ("c", "gauge", "By")]
+)
 def test_no_number_spoils_the_state(watch, play, name_of, bad, metric, type, unit):
     """Whatever comes, the state stays finite and goes on working."""
     values = 10.0 + np.random.default_rng(6).standard_normal(400)

@@ -1,5 +1,7 @@
 """State as bytes and back, also from another version of the row."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,9 @@ def test_everything_comes_back(used):
 
 def test_a_row_of_another_version_is_matched_by_name(used, monkeypatch):
     """A field it lacked begins anew; one that is gone is dropped; the rest is kept."""
-    older = np.dtype([("gone", "f8"), *[(n, SERIES[n]) for n in SERIES.names if n not in ("drift", "weight")]], align=True)
+    older = np.dtype(
+        [("gone", "f8"), *[(n, SERIES[n]) for n in SERIES.names if n not in ("drift", "weight")]], align=True
+    )
     frozen = freeze(used, 1)
     rows = np.zeros(2, older)
     for field in set(older.names) - {"gone"}:
@@ -43,10 +47,8 @@ def test_a_row_of_another_version_is_matched_by_name(used, monkeypatch):
     fields = snapshot._fields()
     monkeypatch.undo()
     contents = frozen.contents
-    swapped = snapshot.Frozen(
-        type(contents)(**{f: getattr(contents, f) for f in contents.__slots__} | {"fields": fields, "row_bytes": older.itemsize}),
-        rows, frozen.points,
-    )  # fmt: skip
+    told = replace(contents, fields=fields, row_bytes=older.itemsize)
+    swapped = snapshot.Frozen(told, rows, frozen.points)
 
     again, _ = decode(encode(swapped))
 
