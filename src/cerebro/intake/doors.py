@@ -21,13 +21,13 @@ from cerebro.intake.decode.otlp_logs import decode_otlp_logs
 from cerebro.intake.decode.otlp_metrics import decode_otlp_metrics
 from cerebro.intake.decode.otlp_traces import decode_otlp_traces
 from cerebro.intake.decode.remote_write import decode_remote_write
+from cerebro.intake.decode.warm import warm
 from cerebro.intake.entity import entity_of
 from cerebro.intake.refusals import Refusal
 from cerebro.intake.report import Reporter
 from cerebro.intake.request import PATHS, REMOTE_WRITE, Request, Scope, request_of
 from cerebro.intake.take import Parcel
 from cerebro.intake.tenants import Tenant, Tenants
-from cerebro.intake.warm import warm_up
 from cerebro.kernel.access.guard import Guard
 from cerebro.kernel.access.limits import RateLimit, TooManyRequests
 from cerebro.kernel.kit import Kernel, Task
@@ -100,9 +100,7 @@ class IntakeApp:
 
     async def warm(self) -> None:
         """Compile what decodes, in a thread; until then no body is decoded where it arrives."""
-        now_ms = self._kernel.clock.now_ms()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, warm_up, self._kernel.settings.intake, now_ms)
+        await asyncio.get_running_loop().run_in_executor(self._threads, warm)
         self._is_warm = True
 
     async def close(self) -> None:

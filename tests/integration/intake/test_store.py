@@ -71,7 +71,7 @@ async def place(bus, settings, store_url, tenant):
 
 async def stored(place, count):
     for _ in range(200):
-        sql = "SELECT count() AS n FROM samples WHERE tenant = {tenant:String}"
+        sql = "SELECT count() AS n FROM samples_1h WHERE tenant = {tenant:String}"  # filled after `samples`
         if (await place.kernel.telemetry.query(sql, {"tenant": place.tenant})).column("n")[0].as_py() >= count:
             return
         await asyncio.sleep(0.05)
