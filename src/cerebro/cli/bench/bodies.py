@@ -61,7 +61,7 @@ def remote_write(series_count: int, label_count: int = 8, seed: int = 1) -> Temp
 
 
 def otlp_metrics(point_count: int, histogram_count: int = 0, seed: int = 1) -> Template:
-    """An export request of gauges and sums of 100 points each, beside histograms of 12 buckets; 1,000 points a resource.
+    """Gauges and sums of 100 points each, beside histograms of 12 buckets; 1,000 points a resource.
 
     Its rows are points of gauges and sums, then histograms; only the former have values to replace.
     """

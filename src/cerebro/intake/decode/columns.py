@@ -20,6 +20,9 @@ STALE_BITS = np.uint64(0x7FF0000000000002)
 ROWS_MAX = 2_000_000
 """Samples, log records or spans in one body; a larger one is refused as too large."""
 
+GROUPS_MAX = 100_000
+"""Resources, or scopes of one resource, in one body; each costs more than a row."""
+
 EntityOf: TypeAlias = Callable[[Mapping[str, str]], tuple[str, str]]
 """From labels (or a resource's attributes) to the kind and name of the entity they speak of; pure."""
 

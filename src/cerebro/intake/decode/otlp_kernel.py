@@ -7,7 +7,7 @@ Source of the shapes: https://github.com/open-telemetry/opentelemetry-proto, 1.x
 
 import numpy as np
 
-from cerebro.intake.decode.compiled import inlined, kernel
+from cerebro.intake.decode.compiled import kernel
 from cerebro.intake.decode.wire import (
     BYTES,
     FIXED64,

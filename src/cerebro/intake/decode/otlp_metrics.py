@@ -48,7 +48,7 @@ def decode_otlp_metrics(body: bytes, known: KnownSeries, *, compiled: bool = COM
         TooLarge: More than `columns.ROWS_MAX` samples, or a body that unfolds to far more than it is.
     """
     decoded = _decode_compiled(body, known) if compiled and COMPILED else None
-    return decoded or decode_upb(body, known)
+    return decode_upb(body, known) if decoded is None else decoded
 
 
 class _Bounds:

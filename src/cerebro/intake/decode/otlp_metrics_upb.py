@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from cerebro.intake.decode.columns import BUCKETS_MAX, Decoded, Reason
 from cerebro.intake.decode.identity import RESOURCE_LABELS, number_text, value_text
 from cerebro.intake.decode.known import KnownSeries
-from cerebro.intake.decode.rows import STALE, Labels, Rows, label_fault
+from cerebro.intake.decode.rows import STALE, Labels, Rows, few, label_fault
 from cerebro.intake.decode.twins import Metrics, parsed, plain
 from cerebro.spine.telemetry import SeriesType
 
@@ -33,7 +33,9 @@ def decode_upb(body: bytes, known: KnownSeries) -> Decoded:
     """See `otlp_metrics.decode_otlp_metrics`."""
     request: Any = parsed(Metrics, body)
     rows = Rows(known)
+    few(request.resource_metrics)
     for of_resource in request.resource_metrics:
+        few(of_resource.scope_metrics)
         resource = [pair for pair in attributes(of_resource.resource.attributes) if pair[0] in _IDENTITY]
         for of_scope in of_resource.scope_metrics:
             for metric in of_scope.metrics:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cerebro.intake.decode import records_kernel as kernel
 from cerebro.intake.decode import wire
 from cerebro.intake.decode.arrow import dictionaries, python_texts, strings_of, text_column
-from cerebro.intake.decode.columns import ROWS_MAX, EntityOf
+from cerebro.intake.decode.columns import GROUPS_MAX, ROWS_MAX, EntityOf
 from cerebro.intake.decode.identity import number_text, value_text
 from cerebro.intake.decode.records_upb import SERVICE, check_unfolding, events_json, links_json
 from cerebro.intake.decode.twins import AnyValue, Event, Link, parsed, plain
@@ -101,8 +101,8 @@ def _walk(body: bytes, message: str, *, is_span: bool) -> Found | None:
             np.empty((rows, kernel.NUMBERS), np.int64),
             np.empty((rows, kernel.CELLS, 2), np.int64),
             *(np.empty((pairs, 4), np.int64) for _ in range(2)),
-            np.empty(rows, np.int64),
-            np.empty((rows, 2), np.int64),
+            np.empty(min(rows, GROUPS_MAX), np.int64),
+            np.empty((min(rows, GROUPS_MAX), 2), np.int64),
             np.empty((pairs, 4), np.int64),
         ]
         *counts, code, place = kernel.walk(source, len(body), is_span, *columns)

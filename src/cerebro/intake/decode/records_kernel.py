@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from cerebro.intake.decode.columns import ROWS_MAX
+from cerebro.intake.decode.columns import GROUPS_MAX, ROWS_MAX
 from cerebro.intake.decode.compiled import inlined, kernel
 from cerebro.intake.decode.otlp_kernel import (
     DOUBLE,
@@ -168,7 +168,7 @@ def walk(source, size, is_span, numbers, cells, pairs, resource_pairs, resource_
                 place = fault_at(WIRE_TYPE, start)
                 break
         if place >= 0 and resources == len(resource_ends):
-            place = fault_at(FULL, of_resource)
+            place = fault_at(TOO_MANY if resources >= GROUPS_MAX else FULL, of_resource)
         if place < 0:
             at = place
             break
@@ -206,7 +206,7 @@ def walk(source, size, is_span, numbers, cells, pairs, resource_pairs, resource_
             if place >= 0 and found > 1:
                 place = fault_at(RARE, of_scope)
             if place >= 0 and scope_count == len(scopes):
-                place = fault_at(FULL, of_scope)
+                place = fault_at(TOO_MANY if scope_count >= GROUPS_MAX else FULL, of_scope)
             if place < 0:
                 scope_at = place
                 break

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from cerebro.intake.decode.columns import ROWS_MAX, EntityOf
 from cerebro.intake.decode.identity import value_text
-from cerebro.intake.decode.rows import too_many_rows
+from cerebro.intake.decode.rows import few, too_many_rows
 from cerebro.intake.decode.twins import Logs, Traces, parsed, plain, text
 from cerebro.spine.errors import TooLarge
 from cerebro.spine.telemetry import LOG_SCHEMA, SPAN_SCHEMA
@@ -31,7 +31,9 @@ def logs_upb(body: bytes, entity_of: EntityOf) -> pa.Table:
     request: Any = parsed(Logs, body)
     rows: list[tuple[object, ...]] = []
     unfolded = 0
+    few(request.resource_logs)
     for of_resource in request.resource_logs:
+        few(of_resource.scope_logs)
         facts = resource_facts(of_resource.resource.attributes, entity_of)
         for of_scope in of_resource.scope_logs:
             scope = text(of_scope.scope.name)
@@ -48,7 +50,9 @@ def spans_upb(body: bytes, entity_of: EntityOf) -> pa.Table:
     request: Any = parsed(Traces, body)
     rows: list[tuple[object, ...]] = []
     unfolded = 0
+    few(request.resource_spans)
     for of_resource in request.resource_spans:
+        few(of_resource.scope_spans)
         facts = resource_facts(of_resource.resource.attributes, entity_of)
         for of_scope in of_resource.scope_spans:
             scope = text(of_scope.scope.name)

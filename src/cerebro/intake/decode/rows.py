@@ -2,11 +2,13 @@
 
 from array import array
 from collections import Counter
+from collections.abc import Sized
 
 import numpy as np
 import xxhash
 
 from cerebro.intake.decode.columns import (
+    GROUPS_MAX,
     LABELS_BYTES_MAX,
     LABELS_MAX,
     ROWS_MAX,
@@ -108,9 +110,21 @@ class Rows:
         )
 
 
+def few(groups: Sized) -> None:
+    """Refuse a list of resources or scopes that is longer than `GROUPS_MAX`.
+
+    Raises:
+        TooLarge: It is.
+    """
+    if len(groups) > GROUPS_MAX:
+        raise too_many_rows()
+
+
 def too_many_rows() -> TooLarge:
-    """The refusal of a body with more rows than `ROWS_MAX`."""
-    return TooLarge(f"The body holds more than {ROWS_MAX} rows.", "Send smaller batches.")
+    """The refusal of a body with more rows than `ROWS_MAX`, or far too many groups of them."""
+    return TooLarge(
+        f"The body holds more than {ROWS_MAX} rows or {GROUPS_MAX} groups of them.", "Send smaller batches."
+    )
 
 
 def label_fault(labels: Labels) -> Reason | None:

@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from cerebro.intake.decode.columns import ROWS_MAX
+from cerebro.intake.decode.columns import GROUPS_MAX, ROWS_MAX
 from cerebro.intake.decode.compiled import inlined, kernel
 from cerebro.spine.errors import CerebroError, Invalid, TooLarge
 
@@ -64,7 +64,9 @@ def error_of(message: str, code: int, place: int) -> CerebroError:
     """The error that a fault in a body of that message stands for."""
     fault = Fault(code)
     if fault in (Fault.TOO_MANY, Fault.FULL):
-        return TooLarge(f"The {message} holds more than {ROWS_MAX} rows.", "Send smaller batches.")
+        return TooLarge(
+            f"The {message} holds more than {ROWS_MAX} rows or {GROUPS_MAX} groups of them.", "Send smaller batches."
+        )
     if fault is Fault.TOO_MUCH:
         return TooLarge(
             f"The {message} unfolds to far more than its own size.", "Send fewer buckets, or smaller batches."
