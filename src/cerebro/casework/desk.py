@@ -30,7 +30,7 @@ from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record, Search, Transaction
 from cerebro.spine.cases import Case
-from cerebro.spine.errors import Conflict, LimitReached, NotFound
+from cerebro.spine.errors import Conflict, LimitReached, NotFound, Unavailable
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import SELF_TENANT, CaseId, TenantId
 
@@ -247,8 +247,12 @@ class Desk:
         await transaction.save(TENANTS, SELF_TENANT, tenant, Known(tenant), version=0)
 
     async def _atomically(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        """The work in one transaction, again when it crossed another one."""
-        for _ in range(ATTEMPTS_MAX - 1):
+        """The work in one transaction, again when it crossed another one.
+
+        Raises:
+            Unavailable: It crossed others `ATTEMPTS_MAX` times.
+        """
+        for _ in range(ATTEMPTS_MAX):
             try:
                 async with self._kernel.records.transaction() as transaction:
                     return await work(transaction)
@@ -256,8 +260,7 @@ class Desk:
                 raise
             except Conflict as error:
                 log.debug("transaction_crossed", detail=error.detail)
-        async with self._kernel.records.transaction() as transaction:
-            return await work(transaction)
+        raise Unavailable("Other changes kept crossing this one.", "Try again in a moment.")
 
     async def _tell_cases(self, tenant: TenantId, changed: Sequence[Case]) -> None:
         for case in changed:

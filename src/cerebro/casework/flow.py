@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -109,8 +110,6 @@ class Brain:
     async def _admit(self, tenant: TenantId, findings: Sequence[Finding]) -> None:
         try:
             await self._desk.admit(tenant, findings)
-        except Conflict as error:
-            raise Unavailable("Other transactions kept crossing this batch of findings.") from error
         except Invalid as error:
             if len(findings) == 1:
                 metrics.FINDINGS.labels("refused").inc()
@@ -186,11 +185,12 @@ class Messenger:
             await transaction.save(NOTICES, SELF_TENANT, key, notice, version=record.version)
         error = await self._send(notice)
         after = notify.ended(notice, self._clock.now_ms(), error, self._clock.chance.random())
-        async with self._kernel.records.transaction() as transaction:
-            if error:
-                await transaction.save(NOTICES, SELF_TENANT, key, after, version=record.version + 1)
-            else:
-                await transaction.delete(NOTICES, SELF_TENANT, key)
+        with suppress(Conflict):  # the lease was over, and someone else has taken it up
+            async with self._kernel.records.transaction() as transaction:
+                if error:
+                    await transaction.save(NOTICES, SELF_TENANT, key, after, version=record.version + 1)
+                else:
+                    await transaction.delete(NOTICES, SELF_TENANT, key)
         metrics.NOTICES.labels("failed" if error else "sent").inc()
         if after.state == "dead":
             log.error("notice_given_up", notice_id=key, case_id=notice.case, change=notice.change, reason=error)

@@ -20,7 +20,7 @@ from cerebro.kernel.clock import Clock
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.web import live_metrics as metrics
 from cerebro.kernel.web.door import authorization_of, protocol_of
-from cerebro.spine.errors import CerebroError, Forbidden, Unauthenticated
+from cerebro.spine.errors import CerebroError, Forbidden, Unauthenticated, Unavailable
 from cerebro.spine.identity import TenantId
 
 log = get_log(__name__)
@@ -91,6 +91,7 @@ class Live:
             await asyncio.wait({hearing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if hearing.done():
                 hearing.result()
+                raise Unavailable("The bus has ended the line of live broadcasts.")
         finally:
             hearing.cancel()
             stopping.cancel()
