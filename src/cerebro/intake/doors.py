@@ -78,7 +78,7 @@ class IntakeApp:
         self._rates = RateLimit(kernel.settings.access.intake_requests_per_s, kernel.clock)
         self._threads = ThreadPoolExecutor(THREADS, "intake")
         self._room = Room(HELD_BYTES_MAX)
-        self._is_warm = False
+        self.warmed = asyncio.Event()  # set once what decodes is compiled
         metrics.SERIES_KNOWN.set_function(self._tenants.series_count)
 
     def handles(self, path: str) -> bool:
@@ -101,7 +101,7 @@ class IntakeApp:
     async def warm(self) -> None:
         """Compile what decodes, in a thread; until then no body is decoded where it arrives."""
         await asyncio.get_running_loop().run_in_executor(self._threads, warm)
-        self._is_warm = True
+        self.warmed.set()
 
     async def close(self) -> None:
         """Let go of the threads."""
@@ -141,7 +141,7 @@ class IntakeApp:
     async def _take(self, arrival: Arrival) -> Answer:
         """Decode, store, tell."""
         request, now_ms = arrival.request, self._kernel.clock.now_ms()
-        if self._is_warm and len(arrival.body) <= INLINE_BYTES_MAX:
+        if self.warmed.is_set() and len(arrival.body) <= INLINE_BYTES_MAX:
             parcel = self._parcel(arrival, now_ms)
         else:
             parcel = await asyncio.get_running_loop().run_in_executor(self._threads, self._parcel, arrival, now_ms)
@@ -158,8 +158,10 @@ class IntakeApp:
         """Publish the rows as one message, after those that only name series: naming twice is naming once."""
         subject = f"telemetry.{arrival.tenant.name}.{arrival.request.signal.value}"
         *names, rows = parcel.messages or (b"",)
-        for place, message in enumerate(names):
-            await self._kernel.bus.publish(subject, message, dedup_key=f"{arrival.dedup_key}:{place}")
+        for message in names:  # keyed by what they hold: at a retry they may be cut in other places
+            await self._kernel.bus.publish(
+                subject, message, dedup_key=f"{subject}:{xxhash.xxh3_128_hexdigest(message)}"
+            )
         if rows:
             await self._kernel.bus.publish(subject, rows, dedup_key=arrival.dedup_key)
             parcel.stored()

@@ -129,8 +129,7 @@ async def doors(bus, settings, tenant, intake_settings) -> AsyncIterator[Doors]:
                 break
             except httpx.ConnectError:
                 await asyncio.sleep(0.01)
-        while not app._is_warm:  # the first run on a machine compiles, which takes longer than a sender waits
-            await asyncio.sleep(0.01)
+        await app.warmed.wait()  # the first run on a machine compiles, which takes longer than a sender waits
         start = {name: (await bus.state(name)).last_sequence for name in ("metrics", "logs", "traces", "events")}
         yield Doors(kernel, app, client, tenant, port, start)
     stop.set()

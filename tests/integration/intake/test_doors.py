@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from cerebro.kernel.access.limits import RateLimit
 from cerebro.kernel.settings import IntakeSettings
+from cerebro.spine.errors import LimitReached, TooLarge, Unavailable
 from cerebro.spine.telemetry import PARTITION_COUNT
 
 WRITE = "/api/v1/write"
@@ -373,6 +374,40 @@ async def test_too_many_requests_of_one_key_are_slowed(doors):
 
     assert [answer.status_code for answer in answers].count(429) >= 2
     assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"), [(LimitReached("Full."), 503), (Unavailable("Down."), 503), (TooLarge("Big."), 413)]
+)
+async def test_what_the_bus_does_not_store_is_not_acknowledged(doors, monkeypatch, failure, status):
+    async def refuse(subject, body, *, dedup_key):
+        raise failure
+
+    labels, now = {"__name__": "m", "job": "a"}, doors.now_ms
+    with monkeypatch.context() as patch:
+        patch.setattr(doors.kernel.bus, "publish", refuse)
+        answers = [
+            await doors.write((labels, [(now, 1.0)])),
+            await doors.post("/v1/metrics", gauge(now, 1.0).SerializeToString(), **PROTO),
+        ]
+    again = await doors.write((labels, [(now, 1.0)]))
+
+    assert [answer.status_code for answer in answers] == [status, status]
+    assert all(("retry-after" in answer.headers) == (status == 503) for answer in answers)
+    assert again.status_code == 204
+    [batch] = await doors.batches()
+    assert batch.series.num_rows == 1  # named again, since nobody had the name
+
+
+async def test_a_websocket_at_a_door_is_turned_away(doors):
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+
+    await doors.app({"type": "websocket", "path": WRITE, "headers": []}, None, send)
+
+    assert sent == ["websocket.close"]
 
 
 async def test_the_form_of_a_refusal_is_json_where_json_was_sent(doors):
