@@ -12,7 +12,7 @@ from cerebro.casework.answers import Answers, Json, answer, question, quick_rout
 from cerebro.casework.correlate import scene
 from cerebro.casework.desk import Also, Desk, Verb
 from cerebro.casework.silence import REASON_CHARS_MAX, Silence
-from cerebro.casework.store import CASES, SILENCES, KeptCase
+from cerebro.casework.store import CASES, SILENCES
 from cerebro.kernel.access.guard import Principal
 from cerebro.kernel.audit import Audit
 from cerebro.kernel.kit import Kernel
@@ -85,7 +85,7 @@ def router(kernel: Kernel, desk: Desk, answers: Answers) -> APIRouter:
 
         return await answers.get(principal.tenant, question(request), make, ttl_s=FRESH_S)
 
-    @routes.post("/cases/{case_id}/acknowledge", response_model=KeptCase)
+    @routes.post("/cases/{case_id}/acknowledge", response_model=questions.WholeCase)
     async def acknowledge(principal: Responder, case_id: Id, asked: Change | None = None) -> Json:
         """Say that you look at it."""
         return await deeds.do(
@@ -96,7 +96,7 @@ def router(kernel: Kernel, desk: Desk, answers: Answers) -> APIRouter:
             lambda case: life.acknowledged(case, principal.name, now_ms()),
         )
 
-    @routes.post("/cases/{case_id}/assign", response_model=KeptCase)
+    @routes.post("/cases/{case_id}/assign", response_model=questions.WholeCase)
     async def assign(principal: Responder, case_id: Id, asked: Assignment) -> Json:
         """Make it someone's, or nobody's."""
         assignee = asked.assignee.strip()
@@ -106,7 +106,7 @@ def router(kernel: Kernel, desk: Desk, answers: Answers) -> APIRouter:
 
         return await deeds.do(principal, case_id, asked, "case_assigned", verb, detail={"assignee": assignee})
 
-    @routes.post("/cases/{case_id}/comment", response_model=KeptCase)
+    @routes.post("/cases/{case_id}/comment", response_model=questions.WholeCase)
     async def comment(principal: Responder, case_id: Id, asked: Comment) -> Json:
         """Add to its timeline."""
         return await deeds.do(
@@ -114,7 +114,7 @@ def router(kernel: Kernel, desk: Desk, answers: Answers) -> APIRouter:
             lambda case: life.commented(case, asked.text, principal.name, now_ms()),
         )  # fmt: skip
 
-    @routes.post("/cases/{case_id}/close", response_model=KeptCase)
+    @routes.post("/cases/{case_id}/close", response_model=questions.WholeCase)
     async def close(principal: Responder, case_id: Id, asked: Said | None = None) -> Json:
         """End it for good; what comes later opens another."""
         text = asked.text if asked else ""
@@ -122,7 +122,7 @@ def router(kernel: Kernel, desk: Desk, answers: Answers) -> APIRouter:
             principal, case_id, asked, "case_closed", lambda case: life.closed(case, text, principal.name, now_ms())
         )
 
-    @routes.post("/cases/{case_id}/reopen", response_model=KeptCase)
+    @routes.post("/cases/{case_id}/reopen", response_model=questions.WholeCase)
     async def reopen(principal: Responder, case_id: Id, asked: Said | None = None) -> Json:
         """Look into a resolved case again."""
         text = asked.text if asked else ""
@@ -130,7 +130,7 @@ def router(kernel: Kernel, desk: Desk, answers: Answers) -> APIRouter:
             principal, case_id, asked, "case_reopened", lambda case: life.reopened(case, text, principal.name, now_ms())
         )
 
-    @routes.post("/cases/{case_id}/silence", response_model=KeptCase)
+    @routes.post("/cases/{case_id}/silence", response_model=questions.WholeCase)
     async def silence(principal: Responder, case_id: Id, asked: Quiet) -> Json:
         """Silence where the case's trouble shows, for a stated time; the case itself goes on."""
         return await deeds.silence(principal, case_id, asked)
@@ -191,7 +191,7 @@ class Deeds:
         version = asked.version if asked else None
         record = await self._desk.change(tenant, CaseId(case_id), verb, version=version, also=audited)
         self._answers.forget(tenant)
-        return answer(questions.whole(record, (), ()))
+        return answer(questions.whole(record, (), ()))  # its findings have not changed: whoever shows them has them
 
     async def silence(self, principal: Principal, case_id: str, asked: Quiet) -> Json:
         """Silence the scene of the case, in the transaction that notes it in the case's timeline."""

@@ -1,8 +1,8 @@
 """What the API asks the store of record, as values that can be encoded as they are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, make_dataclass
+from typing import Any, get_type_hints
 
 from cerebro.casework.lines import CaseLine, FindingLine, case_line, finding_line
 from cerebro.casework.silence import Silence, about
@@ -46,12 +46,18 @@ class SilencePage:
     cursor: str
 
 
-@dataclass(frozen=True, slots=True)
-class WholeCase(KeptCase):
-    """A case with everything its page shows; `findings` are whole, the newest first, at most `FINDINGS_SHOWN`."""
-
-    version: int = 0  # name it in a change that is to be refused when someone else was faster
-    silences: Sequence[Silence] = ()  # running, about one of its entities
+# A case with everything its page shows. `findings` are whole, the newest first, at most `FINDINGS_SHOWN`; `version`
+# is to be named in a change that shall be refused when someone else was faster; `silences` run on its entities.
+WholeCase = make_dataclass(
+    "WholeCase",
+    [
+        *((name, kind) for name, kind in get_type_hints(KeptCase).items() if name != "findings"),
+        ("findings", tuple[KeptFinding, ...]),
+        ("version", int),
+        ("silences", tuple[Silence, ...]),
+    ],
+    frozen=True,
+)
 
 
 async def list_cases(
