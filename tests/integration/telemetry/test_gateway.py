@@ -214,3 +214,18 @@ async def test_big_answers_and_big_rows(telemetry, tenant):
     )
 
     assert found.num_rows == count and found["value"].to_numpy()[-1] == count - 1
+
+
+def test_idle_connections_make_room(store_url):
+    """Clients that keep more connections than there are places shut nobody out."""
+    at = urlsplit(store_url)
+    kept = []
+    for _ in range(160):
+        connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+        connection.request("GET", "/ping")
+        assert connection.getresponse().read() == b"Ok.\n"
+        kept.append(connection)
+    for connection in kept:
+        connection.close()
+
+    assert ask(store_url, "GET", "/ping")[0] == 200

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+from clickhouse_connect.driver.httputil import get_pool_manager
 
 from cerebro.kernel.telemetry import confine
 from cerebro.kernel.telemetry.port import Window
@@ -109,7 +110,7 @@ class ClickHouseTelemetry:
     def __init__(self, url: str, connections_max: int = CONNECTIONS_MAX) -> None:
         self._address = Address.parse(url)
         self._threads = ThreadPoolExecutor(connections_max, thread_name_prefix="clickhouse")
-        self._connections_max = connections_max
+        self._pool = get_pool_manager(maxsize=connections_max, block=True)
         self._client: Client | None = None
         self._opening = asyncio.Lock()
         self._closed = False
@@ -168,9 +169,8 @@ class ClickHouseTelemetry:
     async def close(self) -> None:
         """Let go of the connections. Safe to call twice."""
         self._closed = True
-        client, self._client = self._client, None
-        if client is not None:
-            await asyncio.get_running_loop().run_in_executor(self._threads, client.close)
+        self._client = None
+        self._pool.clear()  # the client closes no pool but its own
         self._threads.shutdown(wait=False)
 
     async def _ask(self, sql: str, parameters: Mapping[str, object] | None, settings: Mapping[str, object]) -> pa.Table:
@@ -212,7 +212,7 @@ class ClickHouseTelemetry:
             autogenerate_session_id=False,
             autogenerate_query_id=False,
             query_retries=0,
-            pool_mgr=clickhouse_connect.driver.httputil.get_pool_manager(maxsize=self._connections_max, block=True),
+            pool_mgr=self._pool,
         )
 
 

@@ -38,6 +38,7 @@ CONNECTIONS_MAX = 128
 STATEMENTS_MAX = 8  # at once; the rest wait their turn
 INSERTS_MAX = 4  # a lane of their own, so that heavy questions never hold up the recorder
 DISK_SHARE = 4  # the bus stops first: what it holds is a tenth of its size once it is here
+ROOM_S_MAX = 2.0  # for a place to become free before a connection is refused
 IDLE_S_MAX = 600.0
 STOP_S_MAX = 8.0  # for statements under way when the process is told to end
 
@@ -147,6 +148,7 @@ class Gateway(HTTPServer):
         self._lanes = {True: threading.BoundedSemaphore(INSERTS_MAX), False: threading.BoundedSemaphore(STATEMENTS_MAX)}
         self._connections = threading.BoundedSemaphore(CONNECTIONS_MAX)
         self._threads = ThreadPoolExecutor(CONNECTIONS_MAX, thread_name_prefix="connection")
+        self._idle: dict[socket.socket, None] = {}  # open and waiting for a request, the longest waiting first
         self._open: set[socket.socket] = set()
         self._busy = threading.Condition()
         self._busy_count = 0
@@ -170,9 +172,23 @@ class Gateway(HTTPServer):
                 self._busy.notify_all()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Give the connection a thread; when all are taken, the next ones wait in the socket's queue."""
-        self._connections.acquire()
+        """Give the connection a thread; when all are taken, hang up on the one that has been idle the longest."""
+        if not self._connections.acquire(blocking=False):
+            for idle in tuple(self._idle)[:1]:
+                _hang_up(idle)
+            if not self._connections.acquire(timeout=ROOM_S_MAX):
+                log.warning("connection_refused", connections_max=CONNECTIONS_MAX)
+                self.shutdown_request(request)
+                return
         self._threads.submit(self._serve_connection, request, client_address)
+
+    def wait_for_request(self, connection: socket.socket) -> None:
+        """The connection has nothing to do now."""
+        self._idle[connection] = None
+
+    def begin_request(self, connection: socket.socket) -> None:
+        """The connection is not to be hung up on."""
+        self._idle.pop(connection, None)
 
     def _serve_connection(self, request: socket.socket, client_address: tuple[str, int]) -> None:
         self._open.add(request)
@@ -182,6 +198,7 @@ class Gateway(HTTPServer):
             log.debug("connection_lost", peer_port=client_address[1])
         finally:
             self._open.discard(request)
+            self._idle.pop(request, None)
             self.shutdown_request(request)
             self._connections.release()
 
@@ -190,8 +207,7 @@ class Gateway(HTTPServer):
         with self._busy:
             finished = self._busy.wait_for(lambda: self._busy_count == 0, STOP_S_MAX)
         for connection in tuple(self._open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+            _hang_up(connection)
         return finished
 
 
@@ -207,6 +223,16 @@ class Connection(BaseHTTPRequestHandler):
     wbufsize = -1
     rbufsize = 1 << 16
     plain: ClassVar[Mapping[str, bytes]] = {"/ping": b"Ok.\n", "/replicas_status": b"Ok.\n"}
+
+    def handle_one_request(self) -> None:
+        """Wait for a request and answer it."""
+        self.server.wait_for_request(self.connection)
+        super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        """The request's first line is here: read the rest of its head."""
+        self.server.begin_request(self.connection)
+        return super().parse_request()
 
     def do_GET(self) -> None:
         """Liveness, or a statement in the URL."""
@@ -310,6 +336,11 @@ class Connection(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: a line for each request would be a line for each insert."""
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def serve(settings: Settings) -> None:
