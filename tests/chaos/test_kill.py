@@ -19,11 +19,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from cerebro.cli.bench.instance import instance
 from cerebro.intake.decode.proto.remote_pb2 import WriteRequest
 from cerebro.kernel.directory import owner_of
-from cerebro.kernel.supervise import BACK, FRONT
 
 BACK_S_MAX = 15.0
 IN_FLIGHT_S = 0.3  # an answer this soon after a kill may have been on its way before it
-CHILDREN = (FRONT, BACK, "store", "nats", "postgres")
+CHILDREN = ("front", "back", "store", "nats", "postgres")
 ROWS = 50
 
 

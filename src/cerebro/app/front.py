@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 
 from cerebro import __version__
 from cerebro.app.probes import router as probes
+from cerebro.intake.doors import IntakeApp
 from cerebro.kernel.access.gate import Gate
 from cerebro.kernel.kit import Agent, Kernel, Task
 from cerebro.kernel.secrets import load_secrets
@@ -22,11 +23,16 @@ def front(kernel: Kernel, roles: Collection[str], agents: Mapping[str, Agent]) -
     """The tasks of the roles `collector` and `console`: a listener with the doors that they open."""
     gate = gate_of(kernel)
     live = Live(kernel.bus, kernel.clock)
-    app = api(kernel, gate, live, agents) if "console" in roles else bare(kernel, gate)
-    whole: Asgi = _with_intake(app, kernel, gate) if "collector" in roles else cast(Asgi, app)
+    tasks: list[Task] = []
+    whole = cast(Asgi, api(kernel, gate, live, agents) if "console" in roles else bare(kernel, gate))
+    if "console" in roles:
+        tasks.append(live)
+    if "collector" in roles:
+        intake = IntakeApp(kernel, gate.guard)
+        tasks += intake.tasks()
+        whole = _doors_first(intake, whole)
     http = kernel.settings.http
-    server = HttpServer(Front(whole, kernel.clock, tls=http.tls_certificate is not None), http)
-    return (live, server) if "console" in roles else (server,)
+    return [*tasks, HttpServer(Front(whole, kernel.clock, tls=http.tls_certificate is not None), http)]
 
 
 def gate_of(kernel: Kernel) -> Gate:
@@ -60,12 +66,8 @@ def api(kernel: Kernel, gate: Gate, live: Live, agents: Mapping[str, Agent]) -> 
     return app
 
 
-def _with_intake(inner: FastAPI, kernel: Kernel, gate: Gate) -> Asgi:
+def _doors_first(intake: IntakeApp, inner: Asgi) -> Asgi:
     """Bodies of telemetry take the short way."""
-    from cerebro.intake.doors import IntakeApp
-
-    intake = IntakeApp(kernel, gate.guard)
-    inner.state.intake = intake
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         hot = scope["type"] == "http" and intake.handles(scope["path"])

@@ -50,18 +50,27 @@ def agents() -> Mapping[str, Agent]:
 
 
 async def _run(settings: Settings, roles: Sequence[str], stop: asyncio.Event) -> None:
-    from cerebro.intake.own import OwnObserver
-
     async with open_kernel(settings) as kernel:
         builders = _builders()
         tasks = [task for role in roles if role not in HTTP for task in builders[role](kernel)]
-        tasks.append(OwnObserver(kernel, ",".join(roles), socket.gethostname()))
+        tasks += _own(kernel, ",".join(roles))
         if doors := HTTP.intersection(roles):
             from cerebro.app.front import front
 
             tasks += front(kernel, doors, agents())
         say_started(",".join(roles), __version__, kernel.clock.now_ms())
         await run_tasks(tasks, stop, kernel.clock, started=lambda: mark_ready(settings, roles))
+
+
+def _own(kernel: Kernel, roles: str) -> Sequence[Task]:
+    """What every process tells of itself, to the tenant `_cerebro`."""
+    from cerebro.intake.own import OwnObserver
+    from cerebro.kernel.observe.spans import OwnTraces
+
+    async def publish(subject: str, body: bytes, dedup_key: str) -> None:
+        await kernel.bus.publish(subject, body, dedup_key=dedup_key)
+
+    return (OwnObserver(kernel, roles, socket.gethostname()), OwnTraces(publish, roles))
 
 
 def _builders() -> Mapping[str, Callable[[Kernel], Sequence[Task]]]:

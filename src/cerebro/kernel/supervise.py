@@ -121,8 +121,15 @@ def plan(settings: Settings, progress: Progress = lambda _line: None) -> list[Ch
     return [
         *children,
         role("migrate", settings, stage=MIGRATE_STAGE, once=True, ready_s=120.0),
-        role(FRONT, settings, stage=ROLE_STAGE, ready=opens, alive=opens),
-        role(BACK, settings, stage=ROLE_STAGE, ready=lambda pid: _is_marked(marks, BACK, pid), ready_s=120.0),
+        role(FRONT, settings, name="front", stage=ROLE_STAGE, ready=opens, alive=opens),
+        role(
+            BACK,
+            settings,
+            name="back",
+            stage=ROLE_STAGE,
+            ready=lambda pid: _is_marked(marks, BACK, pid),
+            ready_s=120.0,
+        ),
     ]
 
 

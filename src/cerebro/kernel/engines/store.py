@@ -33,12 +33,13 @@ def prepare_store(settings: Settings) -> Child:
     return role("store", settings, ready=pings, alive=pings, stop_s=20.0)
 
 
-def role(roles: str, settings: Settings, **how: object) -> Child:
-    """One process of Cerebro itself running these roles (names with commas)."""
+def role(roles: str, settings: Settings, *, name: str = "", **how: object) -> Child:
+    """One process of Cerebro itself running these roles (names with commas), under a name of its own or theirs."""
+    name = name or roles
     return Child(
-        name=roles,
+        name=name,
         argv=(sys.executable, "-m", "cerebro.cli.main", "run", roles),
         environment=as_environment(settings),
-        log_file=settings.data_dir / "logs" / f"{roles.replace(',', '-')}.log",
+        log_file=settings.data_dir / "logs" / f"{name}.log",
         **how,  # type: ignore[arg-type]
     )

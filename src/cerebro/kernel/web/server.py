@@ -79,5 +79,5 @@ class HttpServer:
         stopping.cancel()
         if serving.done():
             serving.result()
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
         await serving
