@@ -78,7 +78,8 @@ class Detector:
     async def restore(self, after: int) -> None:
         """Take up the last snapshot; without one begin after the place."""
         found = await store.load_manifest(self._kernel.bus)
-        self._sequence = after
+        self._watches, self._counted = {}, {}
+        self._sequence, self._revision = after, 0
         if found is None:
             return
         manifest, self._revision = found

@@ -29,7 +29,7 @@ GOLDEN = re.compile(
     r"|system\.filesystem\.(inode\.)?utilization|system\.disk\.utilization"
     r"|(^|[._])(latency|duration|queue|lag|saturation|backlog)|requests?[._](total|count|rate)|^up$"
 )
-DETAIL_LABELS = frozenset({"cpu", "cpu.logical_number", "core", "le", "quantile", "pid", "process.pid", "interface"})
+DETAIL_LABELS = frozenset({"cpu", "cpu.logical_number", "core", "le", "quantile", "pid", "process.pid"})
 DETAIL_KINDS = frozenset({"process", "container", "pod"})
 CUMULATIVE = frozenset({SeriesType.COUNTER, SeriesType.HISTOGRAM})
 WEIGHT_GOLDEN, WEIGHT_FAULT, WEIGHT_DETAIL = 20.0, 5.0, 0.3
@@ -47,6 +47,10 @@ JUDGING: Mapping[int, tuple[int, float, float, float, float, float, float]] = {
     COUNTS: (LOG, 1.0, 0.03, 0.0, 0.7, 3.0, 0.33),
     UNKNOWN: (LINEAR, 1.0, 0.0, 0.01, 0.15, 0.0, 0.2),
 }
+UNIT_SIZES: Mapping[str, float] = {
+    "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "KiBy": 2.0**10, "MiBy": 2.0**20, "GiBy": 2.0**30, "kBy": 1e3, "MBy": 1e6,
+    "GBy": 1e9,
+}  # fmt: skip
 
 
 def nature_of(name: SeriesName) -> Nature:
@@ -54,6 +58,8 @@ def nature_of(name: SeriesName) -> Nature:
     reading = reading_of(name)
     kind = kind_of(name, reading)
     scale, offset, floor, share, prior, change, change_share = JUDGING[kind]
+    size = UNIT_SIZES.get(name.unit, 1.0)
+    offset, change = offset / size, change / size
     family = kind * 2 + (reading is Reading.RATE)
     return Nature(family, reading, scale, offset, floor, share, prior, change, change_share, weight_of(name, kind))
 
@@ -76,7 +82,7 @@ def kind_of(name: SeriesName, reading: Reading) -> int:  # noqa: PLR0911  a tabl
         return FAULTS
     if unit == "%" or stem.endswith(("_percent", ".percent")):
         return PERCENT
-    if unit in ("By", "KiBy", "MBy") or stem.endswith(("_bytes", ".bytes")):
+    if unit.endswith("By") or stem.endswith(("_bytes", ".bytes")):
         return BYTES
     if reading is Reading.RATE and unit == "s" and ("cpu" in metric or "psi" in metric or metric.endswith("time")):
         return SHARE  # seconds spent a second: the share of one core, disk or wait

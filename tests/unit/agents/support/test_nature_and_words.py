@@ -42,6 +42,15 @@ def test_the_nature_of_a_series_is_in_its_name_type_and_unit(name_of, metric, ty
     assert kind_of(name, reading) == kind
 
 
+def test_a_unit_moves_the_bounds_with_it(name_of):
+    """Ten milliseconds matter, written as 10 ms or as 0.01 s."""
+    seconds, millis = (nature_of(name_of(metric="wait", type="gauge", unit=unit)) for unit in ("s", "ms"))
+
+    assert millis.change_min == pytest.approx(1000 * seconds.change_min)
+    assert millis.offset == pytest.approx(1000 * seconds.offset)
+    assert nature_of(name_of(metric="used", unit="GiBy")).offset == pytest.approx(4096 / 2**30)
+
+
 def test_what_people_are_paged_for_has_more_of_the_budget(name_of):
     host = nature_of(name_of()).weight
     core = nature_of(name_of(labels=(("cpu.logical_number", "3"),))).weight
