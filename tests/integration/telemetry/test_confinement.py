@@ -10,17 +10,26 @@ SECRET = "the-others-secret"
 START_MS = 1_795_000_000_000
 
 
+filled: set[str] = set()
+
+
 @pytest.fixture
-async def two_tenants(telemetry, tenant):
-    """Ten rows of ours, a hundred of another tenant with a secret in its logs."""
-    for name, count, body in ((tenant, 10, "ours"), ("other", 100, SECRET)):
-        at = pa.array(START_MS + np.arange(count)).cast(pa.timestamp("ms", "UTC"))
-        ids = pa.array(np.arange(count), pa.uint64())
-        rows = pa.table({"tenant": [name] * count, "hi": ids, "lo": ids, "at": at, "value": np.ones(count)})
-        await telemetry.insert("samples", rows, dedup_token=f"confine-{name}")
-        logs = pa.table({"tenant": [name] * count, "at": at.cast(pa.timestamp("ns", "UTC")), "body": [body] * count})
-        await telemetry.insert("logs", logs, dedup_token=f"confine-{name}")
-    return tenant
+async def two_tenants(telemetry, store_url):
+    """Ten rows of ours, a hundred of another tenant with a secret in its logs: written once for each store."""
+    for name, count, body in (("ours", 10, "ours"), ("other", 100, SECRET)):
+        if f"{store_url}/{name}" not in filled:
+            filled.add(f"{store_url}/{name}")
+            await fill(telemetry, name, count, body)
+    return "ours"
+
+
+async def fill(telemetry, name, count, body):
+    at = pa.array(START_MS + np.arange(count)).cast(pa.timestamp("ms", "UTC"))
+    ids = pa.array(np.arange(count), pa.uint64())
+    rows = pa.table({"tenant": [name] * count, "hi": ids, "lo": ids, "at": at, "value": np.ones(count)})
+    await telemetry.insert("samples", rows, dedup_token=f"confine-{name}")
+    logs = pa.table({"tenant": [name] * count, "at": at.cast(pa.timestamp("ns", "UTC")), "body": [body] * count})
+    await telemetry.insert("logs", logs, dedup_token=f"confine-{name}")
 
 
 OURS = [

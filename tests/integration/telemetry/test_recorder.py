@@ -113,9 +113,9 @@ async def test_bad_messages_are_set_aside_and_stop_nobody(bus, telemetry, tenant
 
 async def test_the_store_dies_while_it_inserts(make_store, tenant):
     """kill -9 at odd moments leaves a part of the block in a part of the tables: the same token again completes it."""
-    store, count = make_store(), 200_000
+    store, count = make_store(), 100_000
     telemetry = await store.open()
-    for number, pause_s in enumerate((0.06, 0.12, 0.18, 0.25)):
+    for number, pause_s in enumerate((0.05, 0.1, 0.15)):
         rows = samples(tenant, count, number)
         task = asyncio.create_task(telemetry.insert("samples", rows, dedup_token=f"{number}"))
         await asyncio.sleep(pause_s)

@@ -447,9 +447,14 @@ def _answered(result: Any) -> Answer:
 def _inserted(handle: Any, statement: interface.Statement) -> Answer:
     assert statement.rows is not None
     stream = handle.send_insert(statement.sql, statement.format)
-    if statement.rows:
-        handle.insert_append(stream, statement.rows)
-    result = handle.insert_done(stream)
+    try:
+        if statement.rows:
+            handle.insert_append(stream, statement.rows)
+        result = handle.insert_done(stream)
+    except RuntimeError:
+        with suppress(RuntimeError):  # it may have ended by itself
+            handle.insert_cancel(stream)
+        raise
     counts = {
         "written_rows": result.rows_written(),
         "written_bytes": result.bytes_written(),
