@@ -12,6 +12,7 @@ from typing import cast
 
 from cerebro import __version__
 from cerebro.app.drivers import open_kernel
+from cerebro.kernel.engines.postgres import postgres_url
 from cerebro.kernel.kit import Agent, Kernel, Task
 from cerebro.kernel.lifecycle import run_process, run_tasks
 from cerebro.kernel.observe.log import start_logging
@@ -19,6 +20,7 @@ from cerebro.kernel.observe.metrics import say_started
 from cerebro.kernel.settings import Settings
 from cerebro.kernel.supervise import mark_ready
 from cerebro.spine.errors import Invalid
+from cerebro.spine.identity import DEFAULT_TENANT
 
 ALONE = ("store", "migrate")  # roles that share their process with no other
 HTTP = frozenset({"collector", "console"})  # roles that answer on the one listener
@@ -96,9 +98,22 @@ def _brain(kernel: Kernel) -> Sequence[Task]:
 
 
 def _worker(kernel: Kernel) -> Sequence[Task]:
-    from cerebro.kernel.jobs import worker
+    from cerebro.app.front import gate_of
+    from cerebro.kernel.jobs import Job, Jobs
 
-    return worker(kernel)
+    gate = gate_of(kernel)
+
+    async def end_refresh_tokens() -> None:
+        await gate.refreshes.sweep(DEFAULT_TENANT)
+
+    async def write_audit_checkpoint() -> None:
+        await gate.audit.checkpoint(DEFAULT_TENANT)
+
+    known = (
+        Job("end_refresh_tokens", end_refresh_tokens, schedule="*/15 * * * *"),
+        Job("write_audit_checkpoint", write_audit_checkpoint, schedule="0 * * * *"),
+    )
+    return (Jobs(postgres_url(kernel.settings), known),)
 
 
 def _observer(kernel: Kernel) -> Sequence[Task]:

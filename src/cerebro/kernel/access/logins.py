@@ -17,6 +17,7 @@ from cerebro.spine.identity import TenantId
 
 log = get_log(__name__)
 LOGIN_CHARS_MAX = 64
+PASSWORD_CHARS_MAX = LENGTH_MAX + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +61,26 @@ class Logins:
             Unauthenticated: No such user, another password, or the user is disabled.
             TooManyRequests: Too many failed before.
         """
+        user = await self.prove(tenant, login, password, address=address)
+        return await self._let_in(tenant, user, password, address)
+
+    async def prove(self, tenant: TenantId, login: str, password: str, *, address: str) -> User:
+        """The user whose login and password these are.
+
+        Raises:
+            Unauthenticated: As `login` does.
+            TooManyRequests: As `login` does.
+        """
         login = login.strip().lower()[: LOGIN_CHARS_MAX + 1]
         self._attempts.check(f"{tenant}/{login}", address)
         user, is_tenant = await self._look_up(tenant, login)
-        right = len(password) <= LENGTH_MAX and await self._passwords.matches(
-            password, user.password_hash if user else None
-        )
+        right = await self._passwords.matches(password[:PASSWORD_CHARS_MAX], user.password_hash if user else None)
         if user is None or not right or user.disabled:
             self._attempts.failed(f"{tenant}/{login}", address)
             await self._record_failure(tenant, login, address, is_tenant, "disabled" if user and right else "wrong")
             raise Unauthenticated("The login or the password is wrong.", "An admin can set a new password.")
         self._attempts.succeeded(f"{tenant}/{login}", address)
-        return await self._let_in(tenant, user, password, address)
+        return user
 
     async def refresh(self, text: str) -> Pass:
         """The next pass for a refresh token.
