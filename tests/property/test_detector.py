@@ -64,7 +64,7 @@ def tell(batches, restarts=frozenset()):
     return [msgspec.json.encode(finding) for finding in told], watch
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10_000), restarts=st.frozensets(st.integers(0, 499), max_size=6))
 def test_a_restart_is_as_if_there_had_been_none(seed, restarts):
     """The findings after any restarts are, byte by byte, those without; so is the state."""
@@ -82,7 +82,7 @@ def test_the_stories_hold_something_to_tell():
     assert sum(len(tell(story(seed))[0]) for seed in range(3)) >= 6
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_the_order_of_series_in_a_batch_does_not_matter(seed):
     batches = story(seed, 200)
@@ -100,7 +100,7 @@ def test_the_order_of_series_in_a_batch_does_not_matter(seed):
     assert (one.series.rows[: len(NAMES)] == other.series.rows[: len(NAMES)]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     values=st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=120),
     steps_ms=st.lists(st.integers(-100_000, 4_000_000_000), min_size=120, max_size=120),

@@ -21,7 +21,7 @@ class Test(IntEnum):
 
 
 TEST_COUNT = len(Test)
-SHARES = np.array([0.2, 0.4, 0.2])  # of a series' part of the budget; the last fifth is for silence
+SHARES = np.array([0.15, 0.5, 0.15])  # of a series' part of the budget; the last fifth is for silence
 SILENCE_SHARE = 0.2
 THRESHOLDS_MIN = np.array([2.0, 1.0, 0.5])  # scores under these are never kept as peaks
 KINDS = ("spike", "level_shift", "drift")
