@@ -1,6 +1,7 @@
 """Local users: made, changed and removed by admins, of whom one always stays."""
 
 from dataclasses import replace
+from typing import Any
 
 from cerebro.kernel.access.model import USERS, User, check_login, check_tenant
 from cerebro.kernel.access.passwords import Passwords, check_password
@@ -73,57 +74,46 @@ class Users:
             return await transaction.find(USERS, tenant, Search({}, "key", after, limit))
 
     async def change(
-        self, tenant: TenantId, login: str, *, actor: str, role: str | None = None, disabled: bool | None = None
+        self,
+        tenant: TenantId,
+        login: str,
+        *,
+        actor: str,
+        role: str | None = None,
+        disabled: bool | None = None,
+        password: str | None = None,
     ) -> User:
-        """Give a user another role, shut him out or let him in again. His tokens end when he is shut out.
+        """Change what is given of a user. Shut out or with another password, every token he has ends.
 
         Raises:
             NotFound: The tenant has no such user.
+            Invalid: The role is none, or the password would be guessed.
             Forbidden: Nobody would be left who may do this.
         """
+        wanted: dict[str, Any] = {}
+        if role is not None:
+            wanted["role"] = read_role(role)
+        if disabled is not None:
+            wanted["disabled"] = disabled
+        if password is not None:
+            check_password(password, login)
+            wanted |= {"password_hash": await self._passwords.hash(password), "changed_ms": self._clock.now_ms()}
         async with self._records.transaction() as transaction:
             admins = await _lock_admins(transaction, tenant)
             found = await _found(transaction, tenant, login)
-            old = found.value
-            new = replace(
-                old,
-                role=old.role if role is None else read_role(role),
-                disabled=old.disabled if disabled is None else disabled,
-            )
-            if new == old:
-                return old
-            if new.role is not Role.ADMIN or new.disabled:
-                _refuse_last(admins, old.login)
-            if new.disabled and not old.disabled:
-                new = replace(new, generation=self._next_generation(old))
-                await self._refreshes.end_all(transaction, tenant, old.login)
-            await transaction.save(USERS, tenant, found.key, new, version=found.version)
-            detail = {"role": new.role, "disabled": new.disabled}
-            await self._audit.append(
-                tenant, actor, "user_changed", f"user/{old.login}", detail, transaction=transaction
-            )
-        return new
-
-    async def set_password(self, tenant: TenantId, login: str, password: str, *, actor: str) -> User:
-        """Give a user another password; every token he has ends.
-
-        Raises:
-            NotFound: The tenant has no such user.
-            Invalid: The password is one that would be guessed.
-        """
-        check_password(password, login)
-        known = await self._passwords.hash(password)
-        async with self._records.transaction() as transaction:
-            found = await _found(transaction, tenant, login)
-            user = replace(
-                found.value,
-                password_hash=known,
-                generation=self._next_generation(found.value),
-                changed_ms=self._clock.now_ms(),
-            )
+            user = replace(found.value, **wanted)
+            if user == found.value:
+                return user
+            if user.role is not Role.ADMIN or user.disabled:
+                _refuse_last(admins, user.login)
+            if password is not None or (user.disabled and not found.value.disabled):
+                user = replace(user, generation=max(self._clock.now_ms(), user.generation + 1))
+                await self._refreshes.end_all(transaction, tenant, user.login)
             await transaction.save(USERS, tenant, found.key, user, version=found.version)
-            await self._refreshes.end_all(transaction, tenant, user.login)
-            await self._audit.append(tenant, actor, "password_changed", f"user/{user.login}", transaction=transaction)
+            detail = {"role": user.role, "disabled": user.disabled, "password": password is not None}
+            await self._audit.append(
+                tenant, actor, "user_changed", f"user/{user.login}", detail, transaction=transaction
+            )
         return user
 
     async def remove(self, tenant: TenantId, login: str, *, actor: str) -> None:
@@ -142,9 +132,6 @@ class Users:
             await self._audit.append(
                 tenant, actor, "user_removed", f"user/{found.value.login}", transaction=transaction
             )
-
-    def _next_generation(self, user: User) -> int:
-        return max(self._clock.now_ms(), user.generation + 1)
 
 
 def read_role(role: str) -> Role:

@@ -82,6 +82,16 @@ class KeyAsked(Asked):
     expires_ms: int = Field(0, ge=0, le=1 << 52)
 
 
+class AuditAsked(Asked):
+    """Which changes."""
+
+    actor: str = Field("", max_length=100)
+    action: str = Field("", max_length=100)
+    object: str = Field("", max_length=300)
+    cursor: str = Field("", max_length=1024)
+    limit: int = Field(100, ge=1, le=1000)
+
+
 def router(gate: Gate) -> APIRouter:
     """The routes under `/api/v1`."""
     routes = APIRouter(prefix="/api/v1", tags=["access"])
@@ -150,7 +160,9 @@ def _add_own(routes: APIRouter, gate: Gate) -> None:
             raise Forbidden("A key has no password.", "Log in with a password.")
         address = request.client.host if request.client else ""
         await gate.logins.prove(principal.tenant, principal.name, asked.password, address=address)
-        user = await gate.users.set_password(principal.tenant, principal.name, asked.new_password, actor=principal.name)
+        user = await gate.users.change(
+            principal.tenant, principal.name, actor=principal.name, password=asked.new_password
+        )
         return _give(await gate.logins.reissue(principal.tenant, user), request, response, gate)
 
 
@@ -174,12 +186,15 @@ def _add_users(routes: APIRouter, gate: Gate) -> None:
     @routes.patch("/users/{login}")
     async def change_user(principal: Admin, login: str, asked: UserChangeAsked) -> dict[str, Any]:
         """Another role or password, or out, or in again. The last admin stays one."""
-        user = await gate.users.change(
-            principal.tenant, login, actor=principal.name, role=asked.role, disabled=asked.disabled
+        changed = await gate.users.change(
+            principal.tenant,
+            login,
+            actor=principal.name,
+            role=asked.role,
+            disabled=asked.disabled,
+            password=asked.password,
         )
-        if asked.password is not None:
-            user = await gate.users.set_password(principal.tenant, login, asked.password, actor=principal.name)
-        return _user(user)
+        return _user(changed)
 
     @routes.delete("/users/{login}", status_code=204)
     async def remove_user(principal: Admin, login: str) -> None:
@@ -213,18 +228,12 @@ def _add_keys(routes: APIRouter, gate: Gate) -> None:
 
 def _add_audit(routes: APIRouter, gate: Gate) -> None:
     @routes.get("/audit")
-    async def list_audit(
-        principal: Admin,
-        actor: Annotated[str, Query(max_length=100)] = "",
-        action: Annotated[str, Query(max_length=100)] = "",
-        object: Annotated[str, Query(max_length=300)] = "",
-        cursor: Cursor = "",
-        limit: Limit = 100,
-    ) -> dict[str, Any]:
+    async def list_audit(principal: Admin, asked: Annotated[AuditAsked, Query()]) -> dict[str, Any]:
         """Every change, newest first; who, what and to what can be asked for."""
-        asked = {"actor": actor, "action": action, "object": object}
-        where = {name: value for name, value in asked.items() if value}
-        return _listed(await gate.audit.page(principal.tenant, Search(where, "-seq", cursor, limit)), _entry)
+        named = {"actor": asked.actor, "action": asked.action, "object": asked.object}
+        where = {name: value for name, value in named.items() if value}
+        search = Search(where, "-seq", asked.cursor, asked.limit)
+        return _listed(await gate.audit.page(principal.tenant, search), _entry)
 
     @routes.get("/audit/verify")
     async def verify_audit(principal: Admin) -> dict[str, Any]:
