@@ -3,12 +3,21 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from cerebro.kernel.clock import SystemClock
+from cerebro.kernel.clock import SystemClock, VirtualClock
 from cerebro.kernel.engines.nats import nats_url
 from cerebro.kernel.engines.postgres import postgres_url
 from cerebro.kernel.engines.store import clickhouse_url
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.settings import Settings
+
+
+def simulated_kernel(settings: Settings, clock: VirtualClock) -> Kernel:
+    """Drivers in memory on a clock that someone moves: the whole platform on one event loop, repeatable from its seed."""
+    from cerebro.kernel.bus.memory import MemoryBus
+    from cerebro.kernel.records.memory import MemoryRecords
+    from cerebro.kernel.telemetry.memory import MemoryTelemetry
+
+    return Kernel(settings, clock, MemoryBus(clock), MemoryTelemetry(), MemoryRecords())
 
 
 @asynccontextmanager

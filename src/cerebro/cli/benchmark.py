@@ -5,14 +5,12 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 
 from cerebro.cli.bench.figure import Figure
 from cerebro.cli.out import complain, say, table
 from cerebro.spine.errors import Invalid
 
-NAMES = ("decode", "detector", "store", "start", "ingest", "freshness", "api")
 PAGE = Path("docs/reference/performance.md")
 
 
@@ -22,17 +20,24 @@ def run(name: str, *, as_lines: bool, write: bool) -> int:
     Raises:
         Invalid: There is no benchmark of that name.
     """
-    if name not in (*NAMES, "all"):
-        raise Invalid(f"There is no benchmark {name!r}.", f"Choose one of: all, {', '.join(NAMES)}.")
+    known = _benches()
+    if name not in (*known, "all"):
+        raise Invalid(f"There is no benchmark {name!r}.", f"Choose one of: all, {', '.join(known)}.")
     figures: list[Figure] = []
-    for each in NAMES if name == "all" else (name,):
+    for each in known if name == "all" else (name,):
         complain(f"measuring {each} …")
-        measure: Callable[[], Sequence[Figure]] = import_module(f"cerebro.cli.bench.{each}").run
-        figures += measure()
+        figures += known[each]()
     _show(figures, as_lines=as_lines)
     if write:
         _write(figures)
     return int(any(figure.verdict == "missed" for figure in figures))
+
+
+def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
+    from cerebro.cli.bench import api, decode, detector, freshness, ingest, start, store
+
+    modules = (decode, detector, store, start, ingest, freshness, api)
+    return {module.__name__.rpartition(".")[2]: module.run for module in modules}
 
 
 def _show(figures: Sequence[Figure], *, as_lines: bool) -> None:

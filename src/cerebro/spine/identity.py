@@ -23,7 +23,7 @@ def new_id(at_ms: int, chance: Random) -> str:
     Source: RFC 9562, section 5.7.
 
     >>> new_id(0x017F22E279B0, Random(1))[:18]
-    '017f22e2-79b0-7224'
+    '017f22e2-79b0-7226'
     """
     rand_a, rand_b = chance.getrandbits(12), chance.getrandbits(62)
     number = (at_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b
