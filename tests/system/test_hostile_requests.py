@@ -37,7 +37,7 @@ def test_generated_requests_get_an_answer_of_the_contract(whole):
             def attempt(case: Case) -> None:
                 answer = case.call(headers=headers)
                 if fault := fault_of(answer):
-                    faults.append((operation.label, fault, answer.text[:200]))
+                    faults.append((case.method, case.path, fault, answer.text[:200]))
 
             with suppress(Unsatisfiable):  # nothing broken can be made for a route that takes nothing
                 attempt()

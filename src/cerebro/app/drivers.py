@@ -12,7 +12,7 @@ from cerebro.kernel.settings import Settings
 
 
 def simulated_kernel(settings: Settings, clock: VirtualClock) -> Kernel:
-    """Drivers in memory on a clock that someone moves: the whole platform on one event loop, repeatable from its seed."""
+    """Drivers in memory on a clock that someone moves: the whole platform on one event loop, from a seed."""
     from cerebro.kernel.bus.memory import MemoryBus
     from cerebro.kernel.records.memory import MemoryRecords
     from cerebro.kernel.telemetry.memory import MemoryTelemetry
