@@ -4,6 +4,7 @@ import { preference, store, useStore } from "./store.js";
 
 const ROOT = "/api/v1";
 const TIMEOUT_MS = 30_000;
+const OWN_PAGE = { "x-cerebro-console": "1" }; // another site cannot send it, so its cookie is worth nothing there
 
 // { state: "unknown" | "out" | "in", me }
 export const session = store({ state: "unknown", me: null });
@@ -54,17 +55,17 @@ async function read(response) {
 function take(grant) {
   token = grant.access_token;
   here.set("yes");
-  expiresMs = Date.now() + Math.max(30, (grant.expires_s ?? grant.expires_in ?? 900) - 30) * 1000;
+  expiresMs = Math.max(Date.now() + 10_000, grant.expires_ms - 30_000);
 }
 
 export async function login(name, password) {
-  take(await read(await send("POST", `${ROOT}/login`, { body: { login: name, password } })));
+  take(await read(await send("POST", `${ROOT}/login`, { body: { login: name, password }, headers: OWN_PAGE })));
   session.set({ state: "in", me: await get("/me") });
 }
 
 export async function logout() {
   try {
-    await read(await send("POST", `${ROOT}/logout`, { headers: { authorization: `Bearer ${token}` } }));
+    await read(await send("POST", `${ROOT}/logout`, { headers: { ...OWN_PAGE, authorization: `Bearer ${token}` } }));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
   }
@@ -84,7 +85,7 @@ function leave() {
 function refresh() {
   refreshing ??= (async () => {
     try {
-      const response = await send("POST", `${ROOT}/token/refresh`);
+      const response = await send("POST", `${ROOT}/token/refresh`, { headers: OWN_PAGE });
       if (response.status === 401 || response.status === 403) return "refused";
       if (!response.ok) return "unreachable";
       take(await response.json());
