@@ -122,10 +122,9 @@ def readiness(settings: Settings) -> Iterator[Problem]:
         yield Problem(f"{door(settings)} does not serve: {error.detail}", error.mend or "See logs/front.log.")
         return
     for engine in engines:
-        if engine["state"] != "ready":
-            yield Problem(
-                f"The engine {engine['name']} is {engine['state']}: {engine.get('detail', '')}", "See its log."
-            )
+        if not engine["ok"]:
+            log = settings.data_dir / "logs" / f"{engine['name']}.log"
+            yield Problem(f"The engine {engine['name']} does not answer: {engine['detail']}", f"See {log}.")
 
 
 CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
