@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from cerebro.kernel.access.limits import LoginAttempts
 from cerebro.kernel.access.metrics import LOGINS
-from cerebro.kernel.access.model import TENANT, USERS, User
+from cerebro.kernel.access.model import LOGIN, TENANT, USERS, User
 from cerebro.kernel.access.passwords import LENGTH_MAX, Passwords
 from cerebro.kernel.access.refresh import RefreshTokens
 from cerebro.kernel.access.tokens import Tokens
@@ -103,7 +103,7 @@ class Logins:
             return await self._pass(transaction, tenant, user)
 
     async def _look_up(self, tenant: TenantId, login: str) -> tuple[User | None, bool]:
-        if not TENANT.fullmatch(tenant):
+        if not (TENANT.fullmatch(tenant) and LOGIN.fullmatch(login)):
             return None, False
         async with self._records.transaction() as transaction:
             found = await transaction.load(USERS, tenant, login, lock=False)
