@@ -219,7 +219,7 @@ def _arrive(s: Any, t: int) -> float:
             return elapsed_s
     else:
         s.odd_intervals = 0
-        s.interval_s += 0.05 * (elapsed_s - s.interval_s)
+        s.interval_s += max(0.05, 1.0 / (s.count + 1.0)) * (elapsed_s - s.interval_s)
     if ratio > GAP_NOTED:
         s.gap_count += 1.0
         s.gap_total += log(ratio / GAP_NOTED)
