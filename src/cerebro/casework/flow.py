@@ -12,7 +12,7 @@ from cerebro.casework.desk import Desk
 from cerebro.casework.executors.webhook import Webhook
 from cerebro.casework.store import NOTICES, Notice, known_tenants
 from cerebro.kernel.bus.port import Message
-from cerebro.kernel.bus.position import Entry, Place, key_of, load
+from cerebro.kernel.bus.position import Entry, Place, key_of, load, trim_to_slowest
 from cerebro.kernel.clock import Clock
 from cerebro.kernel.kit import Kernel, Task
 from cerebro.kernel.observe.log import get_log
@@ -32,6 +32,7 @@ STANDBY_S = 10.0
 SWEEP_S = 5.0
 ROUND_S = 1.0  # between two looks for notices that are due
 ROUND_MAX = 50
+TRIM_S = 60.0  # between two trims of the stream
 
 NUL = b"\\u0000"  # as JSON has it
 
@@ -62,6 +63,7 @@ class Brain:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._desk = Desk(kernel)
+        self._trimmed_s = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set; while another brain owns the place, stand by."""
@@ -81,6 +83,14 @@ class Brain:
             if messages:
                 await self.take(messages)
                 await place.commit(messages[-1].sequence)
+                await self._trim()
+
+    async def _trim(self) -> None:
+        """Let go of what is in the store of record, now and then."""
+        now_s = self._kernel.clock.monotonic_s()
+        if now_s - self._trimmed_s > TRIM_S:
+            self._trimmed_s = now_s
+            await trim_to_slowest(self._kernel.bus, STREAM, main=READER)
 
     async def _stand_by(self, stop: asyncio.Event) -> None:
         """Return when findings wait and the owner of the place has not moved for `STANDBY_S`."""
