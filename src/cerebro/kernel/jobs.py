@@ -76,7 +76,11 @@ class Jobs:
     def __post_init__(self) -> None:
         connector = PsycopgConnector(conninfo=self.url, min_size=1, max_size=POOL_MAX, timeout=PATIENCE_S)
         self._app = App(connector=connector)
-        for job in (*self.known, Job("forget_done_jobs", self._forget_done, schedule="17 3 * * *")):
+        own = (
+            Job("rescue_stalled_jobs", self.rescue, schedule="* * * * *"),
+            Job("forget_done_jobs", self._forget_done, schedule="17 3 * * *"),
+        )
+        for job in (*self.known, *own):
             _register(self._app, job)
 
     async def put(self, name: str, *, key: str = "", after_s: int = 0, **arguments: Any) -> None:
@@ -113,6 +117,17 @@ class Jobs:
             raise Unavailable("The database of jobs does not answer.") from error
         finally:
             await self.close()
+
+    async def rescue(self) -> None:
+        """Put back the jobs of workers that were killed; one that keeps killing its worker is a dead letter."""
+        jobs = (await self._opened()).job_manager
+        for job in await jobs.get_stalled_jobs():
+            is_hopeless = job.attempts + 1 >= ATTEMPTS_MAX
+            log.warning("job_stalled", job=job.task_name, id=job.id, attempts=job.attempts + 1, given_up=is_hopeless)
+            if is_hopeless:
+                await jobs.finish_job(job, Status.FAILED, delete_job=False)
+            else:
+                await jobs.retry_job(job)
 
     async def close(self) -> None:
         """Let go of the connections. Safe to call twice."""

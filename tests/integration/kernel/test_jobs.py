@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from cerebro.kernel import jobs
@@ -73,3 +74,31 @@ async def test_a_failing_job_is_tried_again_and_ends_as_a_dead_letter(database, 
 
     assert len(tries) == 2
     assert letters[0].arguments == {"number": 3}
+
+
+@pytest.mark.parametrize(("attempts", "rescued"), [(0, True), (jobs.ATTEMPTS_MAX - 1, False)])
+async def test_the_job_of_a_worker_that_was_killed_is_done_by_another(database, attempts, rescued):
+    """Unless it has killed one worker after another."""
+    done: list[int] = []
+
+    async def note(number: int) -> None:
+        done.append(number)
+
+    name = f"test_stalled_{attempts}"
+    queue = Jobs(database, [Job(name, note)])
+    await queue.put(name, number=5)
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await connection.execute(
+            "WITH killed AS (INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour')"
+            " RETURNING id) UPDATE procrastinate_jobs SET status = 'doing', attempts = %s, worker_id = killed.id"
+            " FROM killed WHERE task_name = %s",
+            (attempts, name),
+        )
+    await queue.rescue()
+    letters = [letter.name for letter in await queue.dead_letters()]
+    if rescued:
+        await work_off(queue, lambda: done)
+    await queue.close()
+
+    assert done == [5] * rescued
+    assert (name in letters) == (not rescued)
