@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -149,11 +148,6 @@ def _password_of(credential: str) -> str:
             "scheme", "The password of a Basic credential is not an API key.", "Make one: cerebro key add NAME."
         )
     return password
-
-
-def fingerprint(authorization: str) -> str:
-    """A name for a credential that gives nothing of it away."""
-    return hashlib.sha256(authorization.encode(errors="replace")).hexdigest()[:16]
 
 
 def _refused(reason: str, detail: str, mend: str) -> Unauthenticated:
