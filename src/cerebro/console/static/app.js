@@ -28,7 +28,7 @@ import { Series } from "./pages/series.js";
 import { Silences } from "./pages/silences.js";
 import { Sql } from "./pages/sql.js";
 import { Topology } from "./pages/topology.js";
-import { Users } from "./pages/users.js";
+import { PasswordDialog, Users } from "./pages/users.js";
 
 const PAGES = [
   { path: "/", page: Overview, name: "overview", keys: "g o", group: "watch" },
@@ -47,7 +47,7 @@ const PAGES = [
   { path: "/connect", page: Connect, name: "connect", keys: "g d", group: "keep" },
   { path: "/agents/:path*", page: AgentPage, under: "agents" },
   { path: "/users", page: Users, name: "users", keys: "g u", group: "admin", needs: "admin" },
-  { path: "/keys", page: Keys, name: "keys", keys: "g k", group: "admin", needs: "admin" },
+  { path: "/keys", page: Keys, name: "keys", keys: "g k", group: "admin", needs: "operate" },
   { path: "/audit", page: Audit, name: "audit", keys: "g a", group: "admin", needs: "admin" },
 ];
 const GROUPS = ["watch", "explore", "keep", "admin"];
@@ -100,7 +100,7 @@ function Navigation({ open, onNavigate }) {
   const current = find(path).entry;
   const overview = useApi("/overview", { every: 30, kinds: "case" });
   const agents = useApi("/agents", { every: 300 });
-  const openCount = overview.data?.cases?.live ?? 0;
+  const openCount = Object.values(overview.data?.open_cases ?? {}).reduce((sum, count) => sum + count, 0);
   const shown = PAGES.filter((page) => page.name && (!page.needs || may(page.needs)));
   const agentPages = items(agents.data).flatMap((agent) => (agent.pages ?? []).map((page) => ({ ...page, agent: agent.name })));
   return html`<nav class=${`side${open ? " open" : ""}`} aria-label=${t("nav.label")} onClick=${(event) => event.target.closest("a") && onNavigate()}>
@@ -130,7 +130,7 @@ function LinkState() {
   return html`<span class="link-state" role="status" title=${t(`link.${state}.title`)}><i class=${`dot ${state}`}></i><span class="link-text">${t(`link.${state}`)}</span></span>`;
 }
 
-function Menu() {
+function Menu({ onPassword }) {
   const [open, setOpen] = useState(false);
   const { me } = useStore(session);
   useEffect(() => {
@@ -150,9 +150,10 @@ function Menu() {
     }}><${Icon} name="user" /></button>
     ${open
       ? html`<div class="menu" role="menu">
-          <div class="who"><p class="strong">${me?.name}</p><p class="faint">${me?.role ? t("menu.role", { role: me.role }) : ""} ${me?.tenant ? t("menu.tenant", { tenant: me.tenant }) : ""}</p></div>
+          <div class="who"><p class="strong">${me?.name}</p><p class="faint">${me?.tenant ? t("menu.tenant", { tenant: me.tenant }) : ""}</p></div>
           <button role="menuitem" onClick=${turnTheme}><${Icon} name="sun" /><span class="grow">${t("menu.theme")}</span><kbd>\\</kbd></button>
           <button role="menuitem" onClick=${turnLanguage}><${Icon} name="language" /><span class="grow">${Object.entries(LANGUAGES).find(([code]) => code !== language.get())[1]}</span></button>
+          ${me?.kind === "user" ? html`<button role="menuitem" onClick=${onPassword}><${Icon} name="keys" /><span class="grow">${t("menu.password")}</span></button>` : null}
           <button role="menuitem" onClick=${logout}><${Icon} name="exit" /><span class="grow">${t("menu.logout")}</span></button>
         </div>`
       : null}
@@ -201,7 +202,7 @@ function Frame() {
       <${LinkState} />
       <button class="button bare square" aria-label=${t("menu.theme")} title=${t("menu.theme")} onClick=${turnTheme}><${Icon} name="sun" /></button>
       <button class="button bare square desk" aria-label=${t("keys.help")} title=${t("keys.help")} onClick=${() => setOver("help")}><kbd>?</kbd></button>
-      <${Menu} />
+      <${Menu} onPassword=${() => setOver("password")} />
     </header>
     <main id="main" tabindex="-1">
       ${state === "lost" ? html`<div class="lost page" role="status"><${Icon} name="warning" /><span>${t("link.lost.text")}</span><span class="grow"></span><button class="button small" onClick=${connect}>${t("do.retry")}</button></div>` : null}
@@ -214,7 +215,8 @@ function Frame() {
       })}
       <button aria-expanded=${String(menu)} onClick=${() => setMenu(!menu)}><${Icon} name=${menu ? "close" : "more"} />${t("nav.more")}</button>
     </nav>
-    ${over === "palette" ? html`<${Palette} pages=${pages} deeds=${[[t("menu.theme"), turnTheme], [t("menu.language"), turnLanguage], [t("keys.help"), () => setOver("help")], [t("menu.logout"), logout]]} onClose=${() => setOver((now) => (now === "palette" ? "" : now))} />` : null}
+    ${over === "palette" ? html`<${Palette} pages=${pages} deeds=${[[t("menu.theme"), turnTheme], [t("menu.language"), turnLanguage], [t("keys.help"), () => setOver("help")], [t("menu.password"), () => setOver("password")], [t("menu.logout"), logout]]} onClose=${() => setOver((now) => (now === "palette" ? "" : now))} />` : null}
+    ${over === "password" ? html`<${PasswordDialog} onClose=${() => setOver("")} />` : null}
     ${over === "help" ? html`<${Help} onClose=${() => setOver("")} />` : null}
     <${Toasts} />
   </div>`;

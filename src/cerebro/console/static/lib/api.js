@@ -63,6 +63,13 @@ export async function login(name, password) {
   session.set({ state: "in", me: await get("/me") });
 }
 
+// Every other login of this person ends; this one goes on with a new token.
+export async function changePassword(password, next) {
+  await freshToken();
+  const headers = { ...OWN_PAGE, authorization: `Bearer ${token}` };
+  take(await read(await send("POST", `${ROOT}/me/password`, { body: { password, new_password: next }, headers })));
+}
+
 export async function logout() {
   try {
     await read(await send("POST", `${ROOT}/logout`, { headers: { ...OWN_PAGE, authorization: `Bearer ${token}` } }));
@@ -136,7 +143,7 @@ async function call(method, path, body, signal) {
 
 export const get = (path, signal) => call("GET", path, undefined, signal);
 export const post = (path, body = {}) => call("POST", path, body);
-export const put = (path, body = {}) => call("PUT", path, body);
+export const patch = (path, body = {}) => call("PATCH", path, body);
 export const remove = (path) => call("DELETE", path);
 export const may = (permission) => (session.get().me?.permissions ?? []).includes(permission);
 

@@ -74,17 +74,17 @@ const UCUM = {
   W: (v) => scaled(v, 1000, ["", "k", "M"], "W"),
   "bit/s": (v) => scaled(v, 1000, ["", "k", "M", "G"], "bit/s"),
 };
-const SHARES = /(utili[sz]ation|ratio|percent_idle|fraction|share|saturation|pressure)/i;
+const SHARES = /(?:^|[._])(utili[sz]ation|ratio|fraction|share|saturation|pressure)(?:$|[._])/i;
 
 // How to write the values of a series, from its UCUM unit or else from its name.
 export function writer(metric = "", unit = "") {
   const rate = unit.endsWith("/s") && !UCUM[unit];
   const base = rate ? unit.slice(0, -2) : unit;
   if (base === "1" || base === "") {
-    if (SHARES.test(metric)) return percent;
     if (/_bytes(_total)?$/.test(metric)) return perSecond(bytes, rate);
     if (/_seconds(_total)?$/.test(metric) && !/timestamp/.test(metric)) return perSecond(seconds, rate);
     if (/_ms$/.test(metric)) return perSecond(UCUM.ms, rate);
+    if (SHARES.test(metric)) return percent;
     return perSecond(short, rate);
   }
   if (UCUM[base]) return perSecond(UCUM[base], rate);

@@ -21,7 +21,7 @@ export function Audit() {
         items(data).length
           ? html`<div class="table-wrap"><table class="list fold"><thead><tr><th>${t("audit.when")}</th><th>${t("audit.who")}</th><th>${t("audit.did")}</th><th>${t("audit.to")}</th><th>${t("audit.details")}</th></tr></thead>
               <tbody>${items(data).map(
-                (one) => html`<tr key=${one.sequence ?? one.id}><td class="tight soft"><${Time} ms=${one.at_ms} exact /></td><td class="tight">${one.actor}</td><td class="tight strong">${one.action}</td><td>${one.object}</td><td class="soft mono wide">${detail(one)}</td></tr>`,
+                (one) => html`<tr key=${one.seq}><td class="tight soft"><${Time} ms=${one.at_ms} exact /></td><td class="tight">${one.actor}</td><td class="tight strong">${one.action}</td><td>${one.object}</td><td class="soft mono wide">${detail(one)}</td></tr>`,
               )}</tbody></table></div>`
           : html`<${Empty} icon="audit" title=${t("audit.empty")} />`}
     <//><//>
@@ -29,6 +29,6 @@ export function Audit() {
 }
 
 const detail = (one) => {
-  const facts = one.detail ?? one.details ?? one.facts ?? "";
+  const facts = one.detail ?? "";
   return typeof facts === "string" ? facts : Object.entries(facts).map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ");
 };

@@ -6,7 +6,7 @@ import { useKeys } from "../lib/keys.js";
 import { entity, items, live, rank } from "../lib/model.js";
 import { useStore } from "../lib/store.js";
 import { Evidence } from "../ui/evidence.js";
-import { Answer, Card, copyText, Dialog, Empty, EntityLink, Failure, Glyph, Icon, PageHead, Person, Severity, State, Time, toast, useDeed, useNow } from "../ui/parts.js";
+import { Answer, Card, copyText, Dialog, Empty, EntityLink, Glyph, Icon, PageHead, Person, Severity, State, Time, toast, useDeed, useNow } from "../ui/parts.js";
 
 const EVIDENCE_SHOWN = 4;
 const HOURS = [0.5, 1, 4, 12, 24, 72, 168];
@@ -18,7 +18,6 @@ export function CasePage({ id }) {
 
 function Whole({ one, reload }) {
   const { me } = useStore(session);
-  const findings = useFindings(one);
   const [over, setOver] = useState("");
   const [busy, run] = useDeed();
   const comment = useRef(null);
@@ -36,6 +35,7 @@ function Whole({ one, reload }) {
       <${Severity} value=${one.severity} /><${State} value=${one.state} />
       <span class="soft"><${Icon} name="clock" />${isLive ? html`<${Since} ms=${begins} />` : t("case.lasted", { span: span((one.resolved_ms || one.updated_ms) - begins) })}</span>
       <span class="soft"><${Icon} name="user" />${one.assignee ? html`<${Person} name=${one.assignee} me=${me?.name} />` : one.acknowledged_by ? t("case.seen_by", { who: one.acknowledged_by }) : html`<b>${t("case.nobody")}</b>`}</span>
+      ${one.silences.map((silence) => html`<a class="state warm" href="/silences"><${Icon} name="silences" />${t("case.silent_until")} <${Time} ms=${silence.ends_ms} /></a>`)}
       <span class="entities-line">${one.entities.map((key) => html`<${EntityLink} of=${key} />`)}</span>
     </div>
     ${may("respond") && deeds.length
@@ -46,8 +46,8 @@ function Whole({ one, reload }) {
     <div class="case-columns">
       <div class="stack">
         ${one.impact ? html`<${Card} title=${t("case.impact")}><div class="card-body">${one.impact}</div><//>` : null}
-        <${Signals} one=${one} />
-        <${Proof} findings=${findings} one=${one} />
+        ${one.signals.length > 1 ? html`<${Signals} one=${one} />` : null}
+        <${Proof} findings=${one.findings} one=${one} />
       </div>
       <div class="stack">
         ${one.causes?.length ? html`<${Causes} causes=${one.causes} />` : null}
@@ -79,13 +79,6 @@ function Since({ ms }) {
   return html`<span title=${stamp(ms)}>${t("case.hurts_for", { span: span(now - ms) })}</span>`;
 }
 
-// The findings of the case, in full: with the case when the API gives them so, else one by one.
-function useFindings(one) {
-  const whole = useMemo(() => (one.findings ?? []).filter((finding) => typeof finding === "object"), [one]);
-  const answer = useApi(whole.length ? "" : `/findings?case=${encodeURIComponent(one.id)}&limit=100`, { every: 30, kinds: "finding" });
-  return whole.length ? { data: whole, error: null } : { ...answer, data: answer.data && items(answer.data) };
-}
-
 function Signals({ one }) {
   const signals = one.signals ?? [];
   if (!signals.length) return null;
@@ -93,7 +86,7 @@ function Signals({ one }) {
   const off = signals.filter((signal) => !signal.cleared).length;
   return html`<${Card} title=${t("case.what_hurts")} aside=${t("case.signals_off", { off, count: signals.length })}>
     <ul class="rows">${sorted.slice(0, 12).map(
-      (signal) => html`<li><a class=${`row${signal.cleared ? " over" : ""}`} href=${`#finding-${signal.finding}`}>
+      (signal) => html`<li><a class=${`row${signal.cleared ? " over" : ""}`} href=${`/findings/${signal.finding}`}>
         ${signal.cleared ? html`<${Glyph} level="good" />` : html`<${Severity} value=${signal.severity} bare />`}
         <span class="row-text">${signal.title}<span class="row-note faint">${signal.cleared ? html`${t("case.cleared")} <${Time} ms=${signal.cleared_ms} />` : entity(signal.entity).text}</span></span>
         <span class="soft row-end"><${Time} ms=${signal.at_ms} /></span></a></li>`,
@@ -105,12 +98,11 @@ function Signals({ one }) {
 function Proof({ findings, one }) {
   const [all, setAll] = useState(false);
   const raised = useMemo(() => {
-    const told = (findings.data ?? []).filter((finding) => !finding.cleared);
+    const told = findings.filter((finding) => !finding.cleared);
     const latest = new Map(); // one picture a trouble: the latest
     for (const finding of [...told].sort((a, b) => a.seen_ms - b.seen_ms)) latest.set(finding.dedup_key ?? finding.id, finding);
     return [...latest.values()].sort((a, b) => rank(b.severity) - rank(a.severity) || a.at_ms - b.at_ms);
-  }, [findings.data]);
-  if (findings.data === undefined) return findings.error ? html`<${Failure} error=${findings.error} retry=${findings.reload} />` : html`<${Card} title=${t("case.evidence")}><div class="bones"><span class="bone tall"></span></div><//>`;
+  }, [findings]);
   if (!raised.length) return html`<${Card} title=${t("case.evidence")}><${Empty} small icon="findings" title=${t("case.no_evidence")} /><//>`;
   const shown = all ? raised : raised.slice(0, EVIDENCE_SHOWN);
   return html`${shown.map((finding) => html`<${Shown} key=${finding.id} finding=${finding} one=${one} />`)}

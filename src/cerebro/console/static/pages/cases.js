@@ -11,7 +11,7 @@ export function Cases() {
   const { query: asked } = useStore(route);
   const { me } = useStore(session);
   const shown = asked.state ?? "live";
-  const path = `/cases${query({ live: shown === "live" ? "true" : "", state: shown === "live" || shown === "all" ? "" : shown, entity: asked.entity, limit: 200 })}`;
+  const path = `/cases${query({ live: shown === "live" ? "true" : "", state: shown === "live" || shown === "all" ? "" : shown, entity: asked.entity, severity: asked.severity, limit: 200 })}`;
   const cases = useApi(path, { every: 20, kinds: "case" });
   const rows = useMemo(() => choose(items(cases.data), shown, asked, me?.name), [cases.data, shown, asked, me]);
   const states = [["live", t("cases.live")], ...["resolved", "closed"].map((state) => [state, word("state", state)]), ["all", t("cases.all")]];

@@ -1,9 +1,9 @@
 import { html, useState } from "../lib/html.js";
 import { may, post, useApi } from "../lib/api.js";
-import { count, seconds, short } from "../lib/format.js";
-import { t } from "../lib/i18n.js";
+import { bytes, count, short } from "../lib/format.js";
+import { t, word } from "../lib/i18n.js";
 import { items } from "../lib/model.js";
-import { Answer, Card, Chips, Empty, Icon, PageHead, Snippet, useDeed } from "../ui/parts.js";
+import { Answer, Card, Chips, Empty, Icon, PageHead, Snippet, Time, useDeed } from "../ui/parts.js";
 
 const WAYS = ["prometheus", "otel", "collector", "curl"];
 
@@ -46,6 +46,7 @@ export function Connect() {
   const [key, setKey] = useState("");
   const [busy, run] = useDeed();
   const intake = useApi("/intake", { every: 5 });
+  const refusals = useApi("/intake/refusals", { every: 15 });
   const make = async () => {
     const { answer } = await run(() => post("/keys", { name: `${way}-${Date.now().toString(36)}`, scopes: ["ingest"] }));
     if (answer) setKey(answer.key);
@@ -55,31 +56,36 @@ export function Connect() {
     <div class="case-columns">
       <${Card} title=${t("connect.how")}><div class="card-body stack">
         <div class="filters"><${Chips} label=${t("connect.how")} value=${way} options=${WAYS.map((name) => [name, t(`connect.${name}`)])} onChange=${setWay} />
-          ${may("admin") ? html`<button class="button" disabled=${busy} onClick=${make}><${Icon} name="keys" />${t("connect.key")}</button>` : null}</div>
-        ${key ? html`<p class="soft">${t("connect.key.once")}</p>` : html`<p class="soft">${may("admin") ? t("connect.key.none") : t("connect.key.ask")}</p>`}
+          ${may("operate") ? html`<button class="button" disabled=${busy} onClick=${make}><${Icon} name="keys" />${t("connect.key")}</button>` : null}</div>
+        ${key ? html`<p class="soft">${t("connect.key.once")}</p>` : html`<p class="soft">${may("operate") ? t("connect.key.none") : t("connect.key.ask")}</p>`}
         <${Snippet} text=${texts(location.origin, key || "YOUR_KEY")[way]} />
         <p class="hint">${t(`connect.${way}.hint`)}</p>
       </div><//>
-      <${Card} title=${t("connect.arriving")}><${Answer} of=${intake}>${(data) => html`<${Arriving} intake=${data} />`}<//><//>
+      <div class="stack">
+        <${Card} title=${t("connect.arriving")}><${Answer} of=${intake}>${(data) => html`<${Arriving} intake=${data} />`}<//><//>
+        ${items(refusals.data).length ? html`<${Refusals} refusals=${items(refusals.data)} />` : null}
+      </div>
     </div>
   </div>`;
 }
 
 function Arriving({ intake }) {
-  const doors = items(intake.doors ?? intake);
-  const refused = intake.refused ?? [];
-  return html`<dl class="facts card-body">
-      <dt>${t("intake.samples_per_s")}</dt><dd>${short(intake.samples_per_s ?? 0)}</dd>
-      <dt>${t("intake.series")}</dt><dd>${count(intake.series_count ?? 0)}</dd>
-      <dt>${t("intake.lag")}</dt><dd>${intake.lag_s == null ? "–" : seconds(intake.lag_s)}</dd>
-    </dl>
-    ${doors.length
-      ? html`<div class="table-wrap"><table class="list"><thead><tr><th>${t("intake.door")}</th><th class="end">${t("intake.accepted")}</th><th class="end">${t("intake.refused")}</th></tr></thead>
-          <tbody>${doors.map((one) => html`<tr><td>${one.door ?? one.name}</td><td class="end">${short(one.accepted ?? one.accepted_count ?? 0)}</td><td class="end">${short(one.refused ?? one.refused_count ?? 0)}</td></tr>`)}</tbody></table></div>`
-      : null}
-    ${refused.length
-      ? html`<ul class="rows">${refused.map((one) => html`<li class="row plain"><span class="row-text">${one.reason}<span class="row-note faint">${[one.metric, one.label].filter(Boolean).join(" · ")}</span></span><span class="row-end">${short(one.count)}</span></li>`)}</ul>`
-      : doors.length
-        ? null
-        : html`<${Empty} small icon="connect" title=${t("intake.nothing")} />`}`;
+  const stored = (signal) => (intake.hour[signal] ?? []).reduce((sum, slot) => sum + slot.count, 0);
+  return html`<div class="table-wrap"><table class="list"><thead><tr><th></th><th class="end">${t("intake.now")}</th><th class="end">${t("intake.hour")}</th></tr></thead>
+      <tbody>${Object.entries(intake.per_s).map(([signal, rate]) => html`<tr><td>${word("signal", signal)}</td><td class="end">${short(rate)}/s</td><td class="end">${short(stored(signal))}</td></tr>`)}</tbody></table></div>
+    ${intake.hour.missing ? html`<p class="card-body soft">${intake.hour.missing}</p>` : null}
+    <dl class="facts card-body"><dt>${t("intake.series")}</dt><dd>${t("intake.series.of", { count: count(intake.series.count), most: short(intake.series.max) })}</dd></dl>
+    ${intake.doors.length
+      ? html`<ul class="rows topped">${intake.doors.map(
+          (one) => html`<li class="row plain"><span class="row-text"><code>${one.path}</code><span class="row-note faint">${one.sender} · <${Time} ms=${one.at_ms} /> · ${bytes(one.byte_count)}</span></span>
+            <span class="row-end">${t("intake.taken", { count: count(one.taken) })}${one.refused ? html`<br /><span class="s-major">${t("intake.refused_count", { count: count(one.refused) })}</span>` : null}</span></li>`,
+        )}</ul>`
+      : html`<${Empty} small icon="connect" title=${t("intake.nothing")}><p>${t("intake.nothing.text")}</p><//>`}`;
 }
+
+const Refusals = ({ refusals }) => html`<${Card} title=${t("intake.refused")} aside=${t("intake.refused.text")}>
+  <ul class="rows">${refusals.map(
+    (one) => html`<li class="row plain"><span class="row-text">${word("refusal", one.reason)}${one.metric ? html` <code>${one.metric}</code>` : null}
+      <span class="row-note faint">${one.label ? t("intake.refused.label", { label: one.label, count: count(one.label_values) }) : ""} <${Time} ms=${one.last_ms} />${one.example ? html` · <code>${one.example}</code>` : null}</span></span><span class="row-end">${count(one.count)}</span></li>`,
+  )}</ul>
+<//>`;

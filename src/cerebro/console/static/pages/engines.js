@@ -18,7 +18,8 @@ export function Engines() {
     <${Answer} of=${engines} bones=${8}>
       ${(data) => html`<div class="stack">
         <div class="engine-grid">${items(data).map((one) => html`<${Engine} key=${one.name} one=${one} />`)}</div>
-        <${Streams} streams=${data.streams ?? []} />
+        <${Streams} streams=${data.streams} />
+        ${data.disk ? html`<${Disk} disk=${data.disk} />` : null}
         <${Card} title=${t("nav.group.agents")}><${Answer} of=${agents} bones=${2}>${(list) => html`<${AgentRows} agents=${items(list)} />`}<//><//>
       </div>`}
     <//>
@@ -28,7 +29,7 @@ export function Engines() {
 const Engine = ({ one }) => html`<section class="card" aria-label=${one.name}>
   <header><${Glyph} level=${one.ok ? "good" : "critical"} /><h2>${word("engine", one.name)}</h2><span class="grow"></span><span class="aside">${one.version ?? ""}</span></header>
   <div class="card-body stack">
-    <p class="soft">${t(`engine.${one.name}.is`) === `engine.${one.name}.is` ? "" : t(`engine.${one.name}.is`)}</p>
+    <p class="soft">${word("engine.is", one.name)}</p>
     <dl class="facts">
       <dt>${t("engine.state")}</dt><dd class=${one.ok ? "s-good" : "s-critical"}>${one.ok ? t("engine.ok") : one.detail || t("engine.down")}</dd>
       ${one.latency_ms == null ? null : html`<dt>${t("engine.latency")}</dt><dd>${seconds(one.latency_ms / 1000)}</dd>`}
@@ -37,18 +38,33 @@ const Engine = ({ one }) => html`<section class="card" aria-label=${one.name}>
   </div>
 </section>`;
 
+const Readers = ({ of }) => {
+  const readers = Object.entries(of ?? {});
+  return readers.length ? readers.map(([name, lag]) => html`<span class="reader"><span class="faint">${name}</span> ${count(lag)}</span>`) : "–";
+};
+
+function Disk({ disk }) {
+  const used = 1 - disk.bytes_free / disk.byte_count;
+  return html`<${Card} title=${t("engine.disk")} aside=${t("engine.disk.free", { free: bytes(disk.bytes_free), size: bytes(disk.byte_count) })}>
+    <div class="card-body"><${Meter} share=${used} look=${used > 0.95 ? "critical" : used > 0.85 ? "major" : ""} label=${t("engine.disk")} /></div>
+  <//>`;
+}
+
 const Streams = ({ streams }) => html`<${Card} title=${t("engine.streams")} aside=${t("engine.streams.text")}>
   ${streams.length
     ? html`<div class="table-wrap"><table class="list fold"><thead><tr><th>${t("engine.stream")}</th><th>${t("engine.full")}</th><th class="end">${t("engine.messages")}</th><th class="end">${t("engine.size")}</th><th class="end">${t("engine.lag")}</th></tr></thead>
         <tbody>${streams.map((one) => {
           const share = one.bytes_max ? one.byte_count / one.bytes_max : 0;
           return html`<tr key=${one.name}><td class="strong wide">${one.name}</td><td class="meter-cell"><${Meter} share=${share} look=${share > 0.8 ? "critical" : share > 0.5 ? "major" : ""} label=${one.name} /><span class="soft">${percent(share)}</span></td>
-            <td class="end" data-label=${t("engine.messages")}>${count(one.message_count ?? Math.max(0, one.last_sequence - one.first_sequence + 1))}</td><td class="end soft">${bytes(one.byte_count)} / ${bytes(one.bytes_max)}</td><td class="end" data-label=${t("engine.lag")}>${one.lag == null ? "–" : count(one.lag)}</td></tr>`;
+            <td class="end" data-label=${t("engine.messages")}>${count(one.message_count)}</td><td class="end soft">${bytes(one.byte_count)} / ${bytes(one.bytes_max)}</td><td class="end" data-label=${t("engine.lag")}><${Readers} of=${one.readers} /></td></tr>`;
         })}</tbody></table></div>`
     : html`<${Empty} small icon="engines" title=${t("engine.no_streams")} />`}
 <//>`;
 
-const AgentRows = ({ agents }) => html`<ul class="rows">${agents.map(
-  (one) => html`<li class="row plain"><${Glyph} level=${one.healthy === false ? "major" : "good"} /><span class="row-text"><span class="strong">${one.name}</span><span class="row-note faint">${one.purpose}</span></span>
-    <span class="row-end soft">${one.lag_s == null ? "" : t("agent.behind", { lag: seconds(one.lag_s) })}</span></li>`,
-)}</ul>`;
+export const AgentRows = ({ agents }) =>
+  agents.length
+    ? html`<ul class="rows">${agents.map(
+        (one) => html`<li class="row plain"><${Glyph} level=${one.healthy ? "good" : "major"} /><span class="row-text"><span class="strong">${one.name}</span><span class="row-note faint">${one.purpose}</span>${one.healthy ? null : html`<span class="row-note s-major">${t("agent.not_reading")}</span>`}</span>
+          <span class="row-end soft">${one.behind == null ? "" : t("agent.behind", { count: one.behind })}</span></li>`,
+      )}</ul>`
+    : html`<${Empty} small icon="agents" title=${t("agents.empty")} />`;

@@ -9,7 +9,7 @@ import { Answer, Card, Empty, PageHead } from "../ui/parts.js";
 
 export function Findings() {
   const { query: asked } = useStore(route);
-  const findings = useApi(`/findings${query({ entity: asked.entity, limit: 200 })}`, { every: 20, kinds: "finding" });
+  const findings = useApi(`/findings${query({ entity: asked.entity, severity: asked.severity, limit: 200 })}`, { every: 20, kinds: "finding" });
   const words = (asked.q ?? "").toLowerCase();
   const fits = (one) =>
     (!asked.severity || rank(one.severity) >= rank(asked.severity)) && (!words || `${one.title} ${entity(one.entity).text} ${one.signal} ${one.kind}`.toLowerCase().includes(words));

@@ -20,10 +20,10 @@ export function Keys() {
     <${Card} label=${t("nav.keys")}><${Answer} of=${keys}>
       ${(data) =>
         items(data).length
-          ? html`<div class="table-wrap"><table class="list fold"><thead><tr><th>${t("keys_page.name")}</th><th>${t("keys_page.prefix")}</th><th>${t("keys_page.scopes")}</th><th>${t("users.since")}</th><th>${t("keys_page.ends")}</th><th></th></tr></thead>
+          ? html`<div class="table-wrap"><table class="list fold"><thead><tr><th>${t("keys_page.name")}</th><th>${t("keys_page.prefix")}</th><th>${t("keys_page.scopes")}</th><th>${t("users.since")}</th><th>${t("keys_page.used")}</th><th>${t("keys_page.ends")}</th><th></th></tr></thead>
               <tbody>${items(data).map(
                 (one) => html`<tr key=${one.prefix}><td class="strong wide">${one.name}</td><td class="tight mono">${one.prefix}…</td><td>${(one.scopes ?? []).map((scope) => html`<span class="state">${scope}</span> `)}</td>
-                  <td class="tight soft"><${Time} ms=${one.created_ms} /></td><td class="tight soft" data-label=${t("keys_page.ends")}>${one.expires_ms ? html`<${Time} ms=${one.expires_ms} />` : t("keys_page.never")}</td>
+                  <td class="tight soft" title=${one.made_by}><${Time} ms=${one.made_ms} /></td><td class="tight soft" data-label=${t("keys_page.used")}>${one.last_used_ms ? html`<${Time} ms=${one.last_used_ms} />` : t("keys_page.unused")}</td><td class="tight soft" data-label=${t("keys_page.ends")}>${one.expires_ms ? html`<${Time} ms=${one.expires_ms} />` : t("keys_page.never")}</td>
                   <td class="tight end"><button class="button small danger" disabled=${busy} onClick=${() => setOver({ end: one })}>${t("keys_page.end")}</button></td></tr>`,
               )}</tbody></table></div>`
           : html`<${Empty} icon="keys" title=${t("keys_page.empty.title")}><p>${t("keys_page.empty.text")}</p><//>`}

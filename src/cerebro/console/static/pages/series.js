@@ -72,9 +72,10 @@ function Plot({ series, lengthS }) {
       const window = { start_ms: end - lengthS * 1000, end_ms: end, points: 600 };
       try {
         const single = series.length === 1;
-        const points = await Promise.all(series.map((one) => get(`/series/points${query({ hi: one.hi, lo: one.lo, ...window })}`, abort.signal)));
         const band = single ? await expected(series[0], window, abort.signal) : null;
-        setState({ data: joined(points, series, band), error: null });
+        // The band comes with the points that it judges: of a counter its rate.
+        const points = band ? [band] : await Promise.all(series.map((one) => get(`/series/points${query({ hi: one.hi, lo: one.lo, ...window })}`, abort.signal)));
+        setState({ data: joined(points, series, band), rate: band?.reading === "rate", error: null });
       } catch (error) {
         if (abort.signal.aborted) return;
         if (!(error instanceof Problem)) throw error;
@@ -89,16 +90,18 @@ function Plot({ series, lengthS }) {
     };
   }, [names, lengthS]);
   const units = new Set(series.map((one) => one.unit));
+  const unit = units.size === 1 ? series[0].unit + (state.rate ? "/s" : "") : "";
   return html`${state.error ? html`<${Failure} error=${state.error} />` : null}
-    ${state.data
-      ? html`<${Chart} ...${state.data} metric=${series[0].metric} unit=${units.size === 1 ? series[0].unit : ""} height=${300} />`
+    ${state.data && !state.data.atMs.length ? html`<${Empty} small icon="series" title=${t("chart.empty")} />` : state.data
+      ? html`<${Chart} ...${state.data} metric=${series[0].metric} unit=${unit} height=${300} />`
       : html`<span class="bone tall"></span>`}`;
 }
 
 // The band that the detector expects; there is none for a series it does not watch yet.
 async function expected(one, window, signal) {
   try {
-    return await get(`/support/band${query({ hi: one.hi, lo: one.lo, ...window })}`, signal);
+    const band = await get(`/support/band${query({ series: `${one.hi}-${one.lo}`, start_ms: window.start_ms, end_ms: window.end_ms })}`, signal);
+    return band.at_ms.length ? band : null;
   } catch (error) {
     if (error instanceof Problem) return null;
     throw error;

@@ -9,7 +9,8 @@ import { Card, Copy, Empty, Failure, Icon, PageHead } from "../ui/parts.js";
 const EXAMPLES = [
   ["sql.example.metrics", "SELECT metric, count() AS series\nFROM series\nGROUP BY metric\nORDER BY series DESC\nLIMIT 50"],
   ["sql.example.logs", "SELECT *\nFROM logs\nORDER BY at DESC\nLIMIT 50"],
-  ["sql.example.tables", "SHOW TABLES"],
+  ["sql.example.minutes", "SELECT toStartOfMinute(at) AS minute, count() AS samples\nFROM samples\nWHERE hour >= toStartOfHour(now() - INTERVAL 1 HOUR) AND at > now() - INTERVAL 30 MINUTE\nGROUP BY minute\nORDER BY minute"],
+  ["sql.example.spans", "SELECT service, name, count() AS spans, quantile(0.99)(duration_ns) / 1e6 AS p99_ms\nFROM spans\nWHERE hour >= toStartOfHour(now() - INTERVAL 1 HOUR)\nGROUP BY service, name\nORDER BY p99_ms DESC\nLIMIT 50"],
 ];
 const ROWS_MAX = 1000;
 
@@ -22,7 +23,7 @@ export function Sql() {
     setAnswer({ state: "running" });
     const begun = performance.now();
     try {
-      const body = await post("/sql", { sql: text });
+      const body = await post("/sql", { query: text });
       setAnswer({ state: "done", body, tookS: (performance.now() - begun) / 1000 });
       refine({ q: text });
     } catch (error) {
@@ -56,8 +57,8 @@ export function Sql() {
 const shown = (value) => (value === null || value === undefined ? "NULL" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
 function Result({ body, tookS }) {
-  const columns = (body.columns ?? []).map((column) => (typeof column === "string" ? column : column.name));
-  const rows = body.rows ?? [];
+  const columns = body.columns;
+  const rows = body.rows;
   const tsv = () => [columns, ...rows.map((row) => row.map(shown))].map((row) => row.join("\t")).join("\n");
   return html`<${Card} title=${t("sql.result")} aside=${t("sql.took", { count: count(rows.length), time: seconds(tookS) })} actions=${html`<${Copy} text=${tsv()} />`}>
     ${body.truncated ? html`<p class="card-body soft">${t("sql.truncated", { count: count(rows.length) })}</p>` : null}

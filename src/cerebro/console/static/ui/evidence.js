@@ -1,14 +1,16 @@
 // One piece of evidence: the sentence it proves, the picture, and the query anyone can run.
-import { html, useMemo } from "../lib/html.js";
-import { may } from "../lib/api.js";
+import { html, useMemo, useState } from "../lib/html.js";
+import { may, query, useApi } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
 import { go } from "../lib/router.js";
 import { Chart } from "./chart.js";
-import { Copy, Icon, Time } from "./parts.js";
+import { Chips, Copy, Empty, Failure, Icon, Time } from "./parts.js";
+
+const SINCE_MS_MAX = 6 * 3_600_000;
 
 const list = (value) => (Array.isArray(value) ? value.map((one) => (one === null || Number.isFinite(one) ? one : null)) : null);
 
-// The columns of an evidence's sample that can be drawn; null when it holds none.
+// The columns that can be drawn, of an evidence's sample or of a band of the API; null when there are none.
 export function drawing(sample) {
   const atMs = list(sample?.at_ms);
   const values = list(sample?.value);
@@ -19,16 +21,35 @@ export function drawing(sample) {
 }
 
 export function Evidence({ evidence, finding, height = 190 }) {
-  const drawn = useMemo(() => drawing(evidence.sample), [evidence]);
-  const lines = useMemo(() => (drawn ? [{ label: "", values: drawn.values }] : []), [drawn]);
-  const marks = finding ? [{ atMs: finding.at_ms, text: t("chart.left") }] : [];
+  const [later, setLater] = useState(false);
+  const { sample } = evidence;
+  const drawn = useMemo(() => drawing(sample), [evidence]);
   return html`<div class="evidence">
     <p>${evidence.sentence}</p>
-    ${drawn
-      ? html`<${Chart} atMs=${drawn.atMs} lines=${lines} band=${drawn.band} marks=${marks} metric=${evidence.sample.metric ?? finding?.signal ?? ""} unit=${evidence.sample.unit ?? ""} height=${height} label=${evidence.sentence} />`
+    ${drawn && sample.series
+      ? html`<div><${Chips} label=${t("series.window")} value=${later ? "later" : "then"} options=${[["then", t("evidence.then")], ["later", t("evidence.later")]]} onChange=${(choice) => setLater(choice === "later")} /></div>`
       : null}
+    ${later ? html`<${Since} evidence=${evidence} finding=${finding} height=${height} />` : drawn ? html`<${Picture} drawn=${drawn} sample=${sample} finding=${finding} height=${height} label=${evidence.sentence} />` : null}
     <${Query} evidence=${evidence} />
   </div>`;
+}
+
+function Picture({ drawn, sample, finding, height, label }) {
+  const lines = useMemo(() => [{ label: "", values: drawn.values }], [drawn]);
+  const marks = finding ? [{ atMs: finding.at_ms, text: t(finding.cleared ? "chart.returned" : "chart.left") }] : [];
+  const unit = `${sample.unit ?? ""}${sample.reading === "rate" ? "/s" : ""}`;
+  return html`<${Chart} atMs=${drawn.atMs} lines=${lines} band=${drawn.band} marks=${marks} metric=${sample.metric ?? finding?.signal ?? ""} unit=${unit} height=${height} label=${label} />`;
+}
+
+// The same series from the window of the evidence to now, or for some hours.
+function Since({ evidence, finding, height }) {
+  const end = useMemo(() => Math.min(Date.now(), evidence.end_ms + SINCE_MS_MAX), [evidence]);
+  const answer = useApi(`/support/band${query({ series: evidence.sample.series, start_ms: evidence.start_ms, end_ms: Math.max(end, evidence.end_ms) })}`, { every: 3600 });
+  const drawn = useMemo(() => drawing(answer.data), [answer.data]);
+  if (answer.error && !answer.data) return html`<${Failure} error=${answer.error} retry=${answer.reload} />`;
+  if (!answer.data) return html`<span class="bone tall"></span>`;
+  if (!drawn) return html`<${Empty} small icon="series" title=${t("chart.empty")} />`;
+  return html`<${Picture} drawn=${drawn} sample=${answer.data} finding=${finding} height=${height} />`;
 }
 
 export const Query = ({ evidence }) => html`<details class="query">

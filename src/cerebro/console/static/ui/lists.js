@@ -5,7 +5,7 @@ import { useKeys } from "../lib/keys.js";
 import { entity, entityHref } from "../lib/model.js";
 import { go } from "../lib/router.js";
 import { chance } from "../lib/format.js";
-import { EntityLink, Person, Severity, State, Time } from "./parts.js";
+import { EntityLink, Glyph, Person, Severity, State, Time } from "./parts.js";
 
 // A table whose rows are walked with j and k and opened with Enter.
 export function WalkedTable({ rows, href, head, row, group, fold = true, onChosen }) {
@@ -59,3 +59,19 @@ export const FindingTable = ({ findings, about = true }) => html`<${WalkedTable}
     <td class="tight soft" title=${`p = ${one.p_value}`}>${one.cleared ? "" : chance(one.p_value)}</td>
     <td class="tight end soft"><${Time} ms=${one.at_ms} /></td>`}
 />`;
+
+export const CaseRows = ({ cases, me }) => html`<ul class="rows">${cases.map(
+  (one) => html`<li key=${one.id}><a class=${`row${one.live ? "" : " over"}`} href=${`/cases/${one.id}`}>
+    <${Severity} value=${one.severity} bare />
+    <span class="row-text"><span class="strong">${one.title}</span><span class="row-note"><${State} value=${one.state} /><${Person} name=${one.assignee || one.acknowledged_by} me=${me} /></span></span>
+    <span class="soft row-end"><${Time} ms=${one.began_ms || one.opened_ms} /></span>
+  </a></li>`,
+)}</ul>`;
+
+export const FindingRows = ({ findings }) => html`<ul class="rows">${findings.map(
+  (one) => html`<li key=${one.id}><a class=${`row${one.cleared ? " over" : ""}`} href=${`/findings/${one.id}`}>
+    ${one.cleared ? html`<${Glyph} level="good" />` : html`<${Severity} value=${one.severity} bare />`}
+    <span class="row-text">${one.title}</span>
+    <span class="soft row-end"><${Time} ms=${one.seen_ms} /></span>
+  </a></li>`,
+)}</ul>`;

@@ -54,11 +54,11 @@ export function Card({ title, aside, actions, old = false, children, label }) {
   </section>`;
 }
 
-export function PageHead({ title, lead, children }) {
+export function PageHead({ title, lead, before, children }) {
   useEffect(() => {
-    document.title = title ? `${typeof title === "string" ? title : ""} · Cerebro` : "Cerebro";
+    document.title = title ? `${title} · Cerebro` : "Cerebro";
   }, [title]);
-  return html`<div class="page-head"><h1>${title}</h1><span class="grow"></span>${children}${lead ? html`<p class="lead">${lead}</p>` : null}</div>`;
+  return html`<div class="page-head"><h1>${before ? html`${before} ` : null}${title}</h1><div class="page-deeds">${children}</div>${lead ? html`<p class="lead">${lead}</p>` : null}</div>`;
 }
 
 export function Empty({ icon = "calm", title, children, small = false }) {
