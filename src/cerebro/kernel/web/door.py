@@ -43,7 +43,8 @@ PROBLEM_SCHEMA = {
     },
 }
 CONVERTER = re.compile(r":\w+(?=})")  # `{name:path}` is `{name}` in OpenAPI
-TOKEN_MARK = "bearer."  # noqa: S105  before the token that a browser's WebSocket sends as a second protocol
+PROTOCOL = "cerebro.v1"  # of the WebSocket; a browser sends its token as a second one, `bearer.<token>`
+TOKEN_MARK = "bearer."  # noqa: S105  a prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,11 @@ def authorization_of(connection: HTTPConnection) -> str:
     offered = connection.scope.get("subprotocols", [])
     tokens = [protocol.removeprefix(TOKEN_MARK) for protocol in offered if protocol.startswith(TOKEN_MARK)]
     return f"Bearer {tokens[0]}" if tokens else ""
+
+
+def protocol_of(connection: HTTPConnection) -> str | None:
+    """The protocol to accept a WebSocket with: never the one that holds the token."""
+    return PROTOCOL if PROTOCOL in connection.scope.get("subprotocols", []) else None
 
 
 def note_principal(scope: Any, principal: Principal) -> None:
