@@ -206,7 +206,7 @@ export default {
   "intake.refused.text": "since the collector started",
   "intake.refused.label": "label {label} has {count} or more values;",
   "intake.nothing.text": "This machine watches itself already. Make a key, paste the lines, and the sender appears here within seconds.",
-  "agent.behind": { one: "{count} message behind", other: "{count} messages behind" },
+  "agent.behind": { one: "{count} message since its state was saved", other: "{count} messages since its state was saved" },
   "agents.empty": "No agents run",
   "agent.no_page": "No agent offers this page",
   "agent.empty": "Nothing yet",

@@ -55,7 +55,7 @@ const Streams = ({ streams }) => html`<${Card} title=${t("engine.streams")} asid
     ? html`<div class="table-wrap"><table class="list fold"><thead><tr><th>${t("engine.stream")}</th><th>${t("engine.full")}</th><th class="end">${t("engine.messages")}</th><th class="end">${t("engine.size")}</th><th class="end">${t("engine.lag")}</th></tr></thead>
         <tbody>${streams.map((one) => {
           const share = one.bytes_max ? one.byte_count / one.bytes_max : 0;
-          return html`<tr key=${one.name}><td class="strong wide">${one.name}</td><td class="meter-cell"><${Meter} share=${share} look=${share > 0.8 ? "critical" : share > 0.5 ? "major" : ""} label=${one.name} /><span class="soft">${percent(share)}</span></td>
+          return html`<tr key=${one.name}><td class="strong wide">${one.name}</td><td class="meter-cell"><${Meter} share=${share} look=${share > 0.8 ? "critical" : share > 0.5 ? "major" : ""} label=${one.name} /><span class="soft">${share > 0 && share < 0.001 ? `< ${percent(0.001)}` : percent(share)}</span></td>
             <td class="end" data-label=${t("engine.messages")}>${count(one.message_count)}</td><td class="end soft">${bytes(one.byte_count)} / ${bytes(one.bytes_max)}</td><td class="end" data-label=${t("engine.lag")}><${Readers} of=${one.readers} /></td></tr>`;
         })}</tbody></table></div>`
     : html`<${Empty} small icon="engines" title=${t("engine.no_streams")} />`}
@@ -64,7 +64,7 @@ const Streams = ({ streams }) => html`<${Card} title=${t("engine.streams")} asid
 export const AgentRows = ({ agents }) =>
   agents.length
     ? html`<ul class="rows">${agents.map(
-        (one) => html`<li class="row plain"><${Glyph} level=${one.healthy ? "good" : "major"} /><span class="row-text"><span class="strong">${one.name}</span><span class="row-note faint">${one.purpose}</span>${one.healthy ? null : html`<span class="row-note s-major">${t("agent.not_reading")}</span>`}</span>
-          <span class="row-end soft">${one.behind == null ? "" : t("agent.behind", { count: one.behind })}</span></li>`,
+        (one) => html`<li class="row plain"><${Glyph} level=${one.healthy ? "good" : "major"} /><span class="row-text"><span class="strong">${one.name}</span><span class="row-note faint">${one.purpose}</span>${one.healthy ? null : html`<span class="row-note s-major">${t("agent.not_reading")}</span>`}
+          ${one.behind == null ? null : html`<span class="row-note faint">${t("agent.behind", { count: one.behind })}</span>`}</span></li>`,
       )}</ul>`
     : html`<${Empty} small icon="agents" title=${t("agents.empty")} />`;

@@ -18,8 +18,8 @@ export function FindingPage({ id }) {
           <dt>${t("finding.kind")}</dt><dd>${word("finding.kind", one.kind)}</dd>
           <dt>${t("finding.began")}</dt><dd><${Time} ms=${one.at_ms} exact /></dd>
           <dt>${t("finding.seen")}</dt><dd><${Time} ms=${one.seen_ms} exact /></dd>
-          <dt>${t("finding.chance")}</dt><dd title=${`p = ${one.p_value}`}>${chance(one.p_value)}</dd>
-          <dt>${t("finding.effect")}</dt><dd>${t("finding.widths", { count: Number(one.effect).toFixed(1) })}</dd>
+          ${one.cleared ? null : html`<dt>${t("finding.chance")}</dt><dd title=${`p = ${one.p_value}`}>${chance(one.p_value)}</dd>
+            <dt>${t("finding.effect")}</dt><dd>${t("finding.widths", { count: Number(one.effect).toFixed(1) })}</dd>`}
           <dt>${t("finding.agent")}</dt><dd>${one.agent}</dd>
           ${one.silence ? html`<dt>${t("nav.silences")}</dt><dd>${t("finding.silenced")}</dd>` : null}
         </dl><//>

@@ -48,7 +48,7 @@ export function Series() {
                   const index = chosen.findIndex((series) => series.hi === one.hi && series.lo === one.lo);
                   return html`<li key=${`${one.hi}:${one.lo}`}><label class="row"><input type="checkbox" checked=${index >= 0} onChange=${() => turn(one)} />
                     <span class="row-text"><span class="mono">${index >= 0 ? html`<i class=${`swatch-dot c-${index + 1}`}></i>` : null}${one.metric}</span><span class="row-note faint">${labelText(one.labels)}</span></span>
-                    <span class="row-end faint">${one.type} ${one.unit}</span></label></li>`;
+                    <span class="row-end faint">${one.type === "unknown" ? "" : one.type} ${one.unit}</span></label></li>`;
                 })}</ul>`
               : html`<${Empty} icon="series" title=${asked.q ? t("cases.none_fit") : t("series.none")}><p><a class="button" href="/connect">${t("nav.connect")}</a></p><//>`}
         <//>

@@ -5,7 +5,7 @@ import { entity, entityHref, items, rank } from "../lib/model.js";
 import { Answer, Card, Empty, PageHead } from "../ui/parts.js";
 import { health } from "./overview.js";
 
-const [COLUMN, ROW, WIDE, TALL] = [230, 40, 180, 28];
+const [COLUMN, ROW, WIDE, TALL] = [290, 36, 210, 28];
 const NODES_MAX = 200;
 
 export function Topology() {
@@ -41,12 +41,14 @@ export function arranged(entities, relations) {
   columns.forEach((column, x) => {
     const place = (node) => (node.into.length ? node.into.reduce((sum, other) => sum + (other.y ?? 0), 0) / node.into.length : 0);
     column.sort((a, b) => place(a) - place(b) || rank(b.one.severity ?? 0) - rank(a.one.severity ?? 0) || a.key.text.localeCompare(b.key.text));
-    column.forEach((node, y) => {
+    let free = 16; // beside the middle of its callers, or below the one above it
+    for (const node of column) {
       node.x = 16 + x * COLUMN;
-      node.y = 16 + y * ROW;
-    });
+      node.y = Math.max(free, place(node));
+      free = node.y + ROW;
+    }
   });
-  return { nodes: [...nodes.values()], edges, wide: 32 + columns.length * COLUMN - (COLUMN - WIDE), tall: 32 + Math.max(1, ...columns.map((column) => column?.length ?? 0)) * ROW };
+  return { nodes: [...nodes.values()], edges, wide: 32 + columns.length * COLUMN - (COLUMN - WIDE), tall: 16 + ROW + Math.max(0, ...[...nodes.values()].map((node) => node.y)) };
 }
 
 function Map({ topology }) {
@@ -66,7 +68,7 @@ function Map({ topology }) {
       const level = health(node.one);
       return html`<a href=${entityHref(node.one)} class=${`node n-${level}${near && node.key.text !== near && !close.has(node) ? " dim" : ""}`} onMouseEnter=${() => setNear(node.key.text)} onMouseLeave=${() => setNear("")} onFocus=${() => setNear(node.key.text)} onBlur=${() => setNear("")} aria-label=${node.key.text}>
         <title>${node.key.text}</title><rect x=${node.x} y=${node.y} width=${WIDE} height=${TALL} rx="6" /><rect class="edge-mark" x=${node.x} y=${node.y} width="4" height=${TALL} rx="2" />
-        <text x=${node.x + 12} y=${node.y + 18}>${node.key.name.length > 24 ? `${node.key.name.slice(0, 23)}…` : node.key.name}</text></a>`;
+        <svg x=${node.x + 12} y=${node.y} width=${WIDE - 18} height=${TALL}><text y="18">${node.key.name}</text></svg></a>`;
     })}
   </svg></div>
   ${items(topology.entities).length > NODES_MAX ? html`<p class="rows-more">${t("topology.cut", { count: NODES_MAX })}</p>` : null}`;

@@ -18,7 +18,7 @@ function useTheme() {
   return theme;
 }
 
-// `lines`: [{ label, values }]; `band`: { low, high } beside the first line; `marks`: [{ atMs, text }].
+// `lines`: [{ label, values }]; `band`: { low, high } beside the first line; `marks`: [{ atMs, text, look }].
 export function Chart({ atMs, lines, band, marks = [], metric = "", unit = "", height = 180, spans = [], sync = "", label }) {
   const place = useRef(null);
   const plot = useRef(null);
@@ -165,11 +165,11 @@ function drawMarks(plot, marks) {
   ctx.save();
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
   ctx.lineWidth = ratio;
-  for (const { atMs, text } of marks) {
+  for (const { atMs, text, look = "--critical" } of marks) {
     if (atMs < plot.scales.x.min || atMs > plot.scales.x.max) continue;
     const x = Math.round(plot.valToPos(atMs, "x", true)) + 0.5;
-    ctx.strokeStyle = colour("--critical");
-    ctx.fillStyle = colour("--critical");
+    ctx.strokeStyle = colour(look);
+    ctx.fillStyle = colour(look);
     ctx.setLineDash([4 * ratio, 3 * ratio]);
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);

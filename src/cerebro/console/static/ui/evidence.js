@@ -36,7 +36,7 @@ export function Evidence({ evidence, finding, height = 190 }) {
 
 function Picture({ drawn, sample, finding, height, label }) {
   const lines = useMemo(() => [{ label: "", values: drawn.values }], [drawn]);
-  const marks = finding ? [{ atMs: finding.at_ms, text: t(finding.cleared ? "chart.returned" : "chart.left") }] : [];
+  const marks = finding ? [{ atMs: finding.at_ms, text: t(finding.cleared ? "chart.returned" : "chart.left"), look: finding.cleared ? "--good" : "--critical" }] : [];
   const unit = `${sample.unit ?? ""}${sample.reading === "rate" ? "/s" : ""}`;
   return html`<${Chart} atMs=${drawn.atMs} lines=${lines} band=${drawn.band} marks=${marks} metric=${sample.metric ?? finding?.signal ?? ""} unit=${unit} height=${height} label=${label} />`;
 }
