@@ -118,6 +118,28 @@ async def test_too_many_failures_close_the_door_for_a_while(gate, tenant, ann, c
     await gate.logins.login(tenant, "ann", PASSWORD, address=HOME)
 
 
+async def test_guessing_at_once_gives_no_more_guesses(gate, tenant, ann):
+    """An attempt counts from its beginning: forty together are ten, and the rest are told to wait."""
+    guesses = (gate.logins.login(tenant, "ann", f"guess number {n}", address=HOME) for n in range(40))
+    ends = await asyncio.gather(*guesses, return_exceptions=True)
+
+    assert sorted({(type(end), [type(e) for e in ends].count(type(end))) for end in ends}, key=str) == [
+        (TooManyRequests, 30),
+        (Unauthenticated, 10),
+    ]
+
+
+async def test_what_was_typed_as_a_login_is_kept_only_when_it_is_one(gate, tenant, ann):
+    """It may have been a password in the wrong field."""
+    for login in (PASSWORD, "hunter2hunter2", "ann"):
+        with pytest.raises(Unauthenticated):
+            await gate.logins.login(tenant, login, "x", address=HOME)
+    page = await gate.audit.page(tenant, Search({"action": "login_refused"}, "seq"))
+
+    assert {record.value.object for record in page.records} == {"user/?", "user/ann"}
+    assert "hunter2" not in str(page)
+
+
 async def test_an_access_token_ends_by_itself(gate, tenant, ann, clock):
     """After 15 minutes; the refresh token gives the next one."""
     first = await gate.logins.login(tenant, "ann", PASSWORD, address=HOME)

@@ -61,7 +61,8 @@ class RateLimit:
 class LoginAttempts:
     """Failed logins of the last 15 minutes: of a login from an address, of a login, of an address.
 
-    The limit of a login from anywhere is the looser one, so that a stranger cannot easily lock its owner out.
+    An attempt counts as failed from its beginning, so that many at once are no more than many in turn. The
+    limit of a login from anywhere is the looser one, so that a stranger cannot easily lock its owner out.
 
     Args:
         attempts_max: Failures of one login from one address; the other two may have five times as many.
@@ -71,8 +72,8 @@ class LoginAttempts:
         self._max, self._clock = attempts_max, clock
         self._failures: dict[str, deque[float]] = {}
 
-    def check(self, login: str, address: str) -> None:
-        """Let an attempt through, or not.
+    def begin(self, login: str, address: str) -> None:
+        """Let an attempt through, counted as a failure until it is `taken_back` or has `succeeded`; or not.
 
         Raises:
             TooManyRequests: It says when the oldest failure is forgotten.
@@ -87,20 +88,26 @@ class LoginAttempts:
                     "Wait, then try again; an admin can set a new password.",
                     retry_after_s=failures[0] + ATTEMPTS_S - now_s,
                 )
+        self._count(login, address, now_s)
 
-    def failed(self, login: str, address: str) -> None:
-        """Remember a failure."""
-        now_s = self._clock.monotonic_s()
+    def taken_back(self, login: str, address: str) -> None:
+        """The attempt was neither right nor wrong: it could not be looked at."""
+        for name, _ in self._names(login, address):
+            if failures := self._failures.get(name):
+                failures.pop()
+
+    def succeeded(self, login: str, address: str) -> None:
+        """Forget this attempt, and the failures of this login from this address."""
+        self.taken_back(login, address)
+        self._failures.pop(self._names(login, address)[0][0], None)
+
+    def _count(self, login: str, address: str, now_s: float) -> None:
         for name, limit in self._names(login, address):
             failures = self._failures.pop(name, None) or deque(maxlen=limit)
             failures.append(now_s)
             if len(self._failures) >= NAMES_MAX:
                 del self._failures[next(iter(self._failures))]
             self._failures[name] = failures
-
-    def succeeded(self, login: str, address: str) -> None:
-        """Forget the failures of this login from this address."""
-        self._failures.pop(self._names(login, address)[0][0], None)
 
     def _recent(self, name: str, now_s: float) -> deque[float]:
         failures = self._failures.get(name) or deque()

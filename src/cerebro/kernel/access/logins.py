@@ -12,11 +12,12 @@ from cerebro.kernel.audit import Audit
 from cerebro.kernel.clock import Clock
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Records, Transaction
-from cerebro.spine.errors import Unauthenticated
+from cerebro.spine.errors import CerebroError, Unauthenticated
 from cerebro.spine.identity import TenantId
 
 log = get_log(__name__)
 LOGIN_CHARS_MAX = 64
+NOBODY = "?"  # stands for a login that is nobody's: what was typed may be a password in the wrong field
 PASSWORD_CHARS_MAX = LENGTH_MAX + 1
 
 
@@ -72,14 +73,19 @@ class Logins:
             TooManyRequests: As `login` does.
         """
         login = login.strip().lower()[: LOGIN_CHARS_MAX + 1]
-        self._attempts.check(f"{tenant}/{login}", address)
-        user, is_tenant = await self._look_up(tenant, login)
-        right = await self._passwords.matches(password[:PASSWORD_CHARS_MAX], user.password_hash if user else None)
+        name = f"{tenant}/{login}"
+        self._attempts.begin(name, address)
+        try:
+            user, is_tenant = await self._look_up(tenant, login)
+            right = await self._passwords.matches(password[:PASSWORD_CHARS_MAX], user.password_hash if user else None)
+        except CerebroError:
+            self._attempts.taken_back(name, address)
+            raise
         if user is None or not right or user.disabled:
-            self._attempts.failed(f"{tenant}/{login}", address)
-            await self._record_failure(tenant, login, address, is_tenant, "disabled" if user and right else "wrong")
+            reason = "disabled" if user and right else "wrong"
+            await self._record_failure(tenant, user.login if user else NOBODY, address, is_tenant, reason)
             raise Unauthenticated("The login or the password is wrong.", "An admin can set a new password.")
-        self._attempts.succeeded(f"{tenant}/{login}", address)
+        self._attempts.succeeded(name, address)
         return user
 
     async def refresh(self, text: str) -> Pass:

@@ -51,29 +51,44 @@ async def test_failures_from_one_address_are_limited_and_forgotten(clock):
     """Ten, then a pause of at most 15 minutes."""
     attempts = LoginAttempts(10, clock)
     for _ in range(10):
-        attempts.check("ann", "10.0.0.1")
-        attempts.failed("ann", "10.0.0.1")
+        attempts.begin("ann", "10.0.0.1")
     with pytest.raises(TooManyRequests) as refused:
-        attempts.check("ann", "10.0.0.1")
-    attempts.check("ann", "10.0.0.2")
-    attempts.check("bob", "10.0.0.1")
+        attempts.begin("ann", "10.0.0.1")
+    attempts.begin("ann", "10.0.0.2")
+    attempts.begin("bob", "10.0.0.1")
 
     assert refused.value.retry_after_s == pytest.approx(ATTEMPTS_S)
     await clock.advance(ATTEMPTS_S)
-    attempts.check("ann", "10.0.0.1")
+    attempts.begin("ann", "10.0.0.1")
+
+
+def test_only_what_was_wrong_counts(clock):
+    """A right password forgets the failures of its login from there; one that nobody looked at was none."""
+    attempts = LoginAttempts(2, clock)
+    for _ in range(30):
+        attempts.begin("ann", "10.0.0.1")
+        attempts.taken_back("ann", "10.0.0.1")
+    attempts.begin("ann", "10.0.0.1")
+    attempts.begin("ann", "10.0.0.1")
+    attempts.succeeded("ann", "10.0.0.1")
+    attempts.begin("ann", "10.0.0.1")
+    attempts.begin("ann", "10.0.0.1")
+
+    with pytest.raises(TooManyRequests):
+        attempts.begin("ann", "10.0.0.1")
 
 
 def test_guessing_spread_over_logins_or_addresses_is_limited_too(clock):
     """Many logins from one address, or one login from many."""
     spray, siege = LoginAttempts(2, clock), LoginAttempts(2, clock)
     for number in range(10):
-        spray.failed(f"user{number}", "10.0.0.1")
-        siege.failed("ann", f"10.0.0.{number}")
+        spray.begin(f"user{number}", "10.0.0.1")
+        siege.begin("ann", f"10.0.0.{number}")
 
     with pytest.raises(TooManyRequests):
-        spray.check("someone", "10.0.0.1")
+        spray.begin("someone", "10.0.0.1")
     with pytest.raises(TooManyRequests):
-        siege.check("ann", "10.9.9.9")
+        siege.begin("ann", "10.9.9.9")
 
 
 @pytest.mark.parametrize(
