@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from cerebro.kernel.access.limits import TooManyRequests
+from cerebro.kernel.observe.log import get_log
 from cerebro.spine.errors import (
     CerebroError,
     Conflict,
@@ -28,10 +29,13 @@ from cerebro.spine.errors import (
     Unavailable,
 )
 
+log = get_log(__name__)
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MEDIA_TYPE = "application/problem+json"
-CHALLENGE = 'Bearer realm="cerebro", Basic realm="cerebro"'
+# Basic is read but not asked for: a browser would ask its user for a password, and then send it with
+# every request, those that another site's page makes too.
+CHALLENGE = 'Bearer realm="cerebro"'
 STATUS: Mapping[type[CerebroError], int] = {
     Invalid: 400,
     TooLarge: 413,
@@ -47,6 +51,8 @@ STATUS: Mapping[type[CerebroError], int] = {
 CODES: Mapping[int, str] = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "media_type"}
 RETRY_S = 1.0
 FAULTS_MAX = 20
+FIELD_CHARS_MAX = 100  # the name of a field that does not exist is the sender's own
+REASON_BYTES_MAX = 123  # RFC 6455, section 5.5: a control frame has 125 bytes, two of them the code
 WS_UNAUTHENTICATED, WS_FORBIDDEN, WS_INVALID, WS_LATER, WS_BUG = 4401, 4403, 4400, 1013, 1011
 
 
@@ -122,7 +128,8 @@ def explain_problems(app: FastAPI) -> None:
 
 async def _answer(connection: HTTPConnection, problem: Problem) -> Response | None:
     if isinstance(connection, WebSocket):
-        await connection.close(_close_code(problem.status), problem.detail[:120])
+        reason = problem.detail.encode(errors="replace")[:REASON_BYTES_MAX].decode(errors="ignore")
+        await connection.close(_close_code(problem.status), reason)
         return None
     return Response(problem.body(), problem.status, problem.headers())
 
@@ -135,7 +142,7 @@ def _close_code(status: int) -> int:
 def _of_validation(error: RequestValidationError | WebSocketRequestValidationError) -> Problem:
     """Which fields do not fit. What was sent is not repeated: it may be a password."""
     faults = [
-        {"field": ".".join(str(part) for part in fault["loc"]), "message": str(fault["msg"])}
+        {"field": ".".join(str(part) for part in fault["loc"])[:FIELD_CHARS_MAX], "message": str(fault["msg"])}
         for fault in error.errors()[:FAULTS_MAX]
     ]
     named = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults)
@@ -150,7 +157,8 @@ def _of_http(error: HTTPException) -> Problem:
     return Problem(error.status_code, code, detail.get(error.status_code, str(error.detail)), allow=allow)
 
 
-def _of_bug(_error: Exception) -> Problem:
+def _of_bug(error: Exception) -> Problem:
+    log.error("request_failed", exc_info=error)
     return Problem(500, CerebroError.code, "Cerebro has made a mistake.", "It is in the log under this request's id.")
 
 
