@@ -56,7 +56,9 @@ LEVEL_MEMORY_MIN = 500.0
 RESIDUAL_BOUND = 3.0  # spreads that one sample may move level and local by
 SPREAD_BOUND = 10.0
 SCORE_MAX = 1e5
+UNEASY = 12  # first samples of a series, which tell of its sender's start: forgotten once they are over
 SETTLING = 24  # samples before residuals mean anything
+UNDECIDED = 3  # strange samples in a row after which they are learned, should no test have spoken
 DRIFT_WEIGHT = 0.1
 DRIFT_BOUND = 10.0
 PRIOR_ACTIVE = 8.0  # moves after which the prior spread counts for half
@@ -150,8 +152,9 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
         number = clipped(number, VALUE_MAX)
         y = forward(number, s.scale, s.offset)
         s.count += 1
-        if s.count == 1:
+        if s.count == 1 or s.count == UNEASY + 1:
             s.level = y
+            s.local = s.spread = s.active_count = 0.0
         if s.interval_s > 0.0 and elapsed_s > GAP * s.interval_s:
             s.local *= exp(-elapsed_s / s.interval_s / LOCAL_MEMORY)
             s.z_1 = s.z_2 = s.drift = 0.0
@@ -186,7 +189,15 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
                     effect[k] = abs(residual) / reach
                     continue
             _learn_tails(s, scores)
+            if _undecided(s, t, z):
+                continue
         _learn(s, t + zone_ms, y, season, residual, width, floor)
+
+
+@native
+def _undecided(s: Any, t: int, z: float) -> bool:
+    """Whether the sample may be the beginning of an episode: it must not yet widen the spread it is judged by."""
+    return bool(abs(z) >= BAND_MIN and t - s.onset_ms < (UNDECIDED - 0.5) * 1000.0 * s.interval_s)
 
 
 @native
@@ -326,11 +337,12 @@ def _learn(  # noqa: PLR0917
     deviation = y - s.level
     s.hour_sum += clipped(deviation, 20.0 * width + abs(season))
     s.hour_count += 1.0
-    moved = step(s.count, memory) * clipped(deviation - season, bound)
+    seen = float(s.count if s.count <= UNEASY else s.count - UNEASY)
+    moved = step(seen, memory) * clipped(deviation - season, bound)
     s.level += moved
     s.local += clipped(residual - moved, bound) / LOCAL_MEMORY
-    if s.count > 1:
-        s.spread = spread(s.spread, residual, step(s.count - 1.0, SPREAD_MEMORY), SPREAD_BOUND)
+    if seen > 1.0:
+        s.spread = spread(s.spread, residual, step(seen - 1.0, SPREAD_MEMORY), SPREAD_BOUND)
         if abs(residual) > floor:
             s.active_count += 1.0
 

@@ -13,6 +13,7 @@ from cerebro.agents.support.observe import Rules, Tally, Watch, learn_names, new
 from cerebro.agents.support.snapshot import freeze
 from cerebro.kernel.bus.port import Message
 from cerebro.kernel.bus.position import Place
+from cerebro.kernel.bus.retry import publish_until
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.settings import SupportSettings
@@ -116,7 +117,8 @@ class Detector:
     async def _publish(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
             body = msgspec.json.encode(finding)
-            await self._kernel.bus.publish(f"findings.{finding.tenant}", body, dedup_key=finding.id)
+            subject, clock = f"findings.{finding.tenant}", self._kernel.clock
+            await publish_until(self._kernel.bus, clock, subject, body, dedup_key=finding.id)
             self._noted_s = -1.0  # a budget that has admitted something is noted at once
             metrics.FINDINGS.labels("cleared" if finding.cleared else finding.kind).inc()
             log.info(

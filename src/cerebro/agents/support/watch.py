@@ -12,6 +12,8 @@ from cerebro.algorithms.index import EMPTY, SeriesIndex
 from cerebro.algorithms.tails import COUNT, PRIOR_EXCESS, RATE, THRESHOLD, TOTAL
 
 ROWS_FIRST = 256
+# Of each test. Single samples have the heaviest tails: a cron job, a collection of garbage, a backup.
+GENERAL_PRIOR = np.array([2 * PRIOR_EXCESS, PRIOR_EXCESS, PRIOR_EXCESS])
 LEND_COUNT = 200.0  # peaks that the general prior weighs in a family's
 EXCESS_MIN, EXCESS_MAX = 0.15, 2.0
 
@@ -93,15 +95,15 @@ def priors_of(rows: NDArray[np.void]) -> NDArray[np.float64]:
 
     Source: B. Efron and C. Morris, Stein's Estimation Rule and Its Competitors, J. Am. Stat. Assoc. 68 (1973), 117-130.
     """
-    priors = np.full((FAMILY_COUNT, TEST_COUNT), PRIOR_EXCESS)
+    priors = no_priors()
     for test in range(TEST_COUNT):
         tail = rows["tail"][:, test, :]
         counts = np.bincount(rows["family"], tail[:, COUNT], FAMILY_COUNT)
         totals = np.bincount(rows["family"], tail[:, TOTAL], FAMILY_COUNT)
-        priors[:, test] = (LEND_COUNT * PRIOR_EXCESS + totals) / (LEND_COUNT + counts)
+        priors[:, test] = (LEND_COUNT * GENERAL_PRIOR[test] + totals) / (LEND_COUNT + counts)
     return np.asarray(np.clip(priors, EXCESS_MIN, EXCESS_MAX))
 
 
 def no_priors() -> NDArray[np.float64]:
     """The general prior for every family."""
-    return np.full((FAMILY_COUNT, TEST_COUNT), PRIOR_EXCESS)
+    return np.tile(GENERAL_PRIOR, (FAMILY_COUNT, 1))

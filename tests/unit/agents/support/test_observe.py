@@ -40,6 +40,21 @@ def test_a_busy_processor_is_found_in_thirty_seconds_and_cleared_within_a_minute
     assert not watch.open_rows
 
 
+@pytest.mark.parametrize("minutes", [4, 5, 7])
+def test_a_busy_processor_is_found_minutes_after_an_uneasy_start(watch, play, name_of, minutes):
+    """A newcomer starts Cerebro, which is busy for a minute itself, and tries it out soon after."""
+    values = quiet(minutes * 12 + 20, level=0.03)
+    values[:14] = 0.6 + 0.4 * np.random.default_rng(3).random((14, 1))
+    values[minutes * 12 :] = 1.0
+    others = [name_of(number, "system.x", unit="{x}") for number in range(2, 72)]
+    noise = 100 + np.random.default_rng(4).standard_normal((len(values), len(others)))
+
+    found = play(watch, [name_of(), *others], np.hstack([values, noise]))
+
+    assert [finding.signal for finding in found] == ["system.cpu.busy"]
+    assert found[0].seen_ms - found[0].at_ms <= 15_000
+
+
 def test_the_evidence_can_be_checked_and_drawn(watch, play, name_of):
     values = quiet(HOUR)
     values[-4:] = 0.97
