@@ -14,9 +14,9 @@ from cerebro.kernel.access.model import API_KEYS, REFRESH_TOKENS
 from cerebro.kernel.clock import VirtualClock
 from cerebro.kernel.records.migrate import migrate
 from cerebro.kernel.records.port import Search
-from cerebro.kernel.records.postgres import PostgresRecords
+from cerebro.kernel.records.postgres import PostgresRecords, PostgresTransaction
 from cerebro.kernel.settings import AccessSettings
-from cerebro.spine.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from cerebro.spine.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound, Unauthenticated, Unavailable
 from cerebro.spine.identity import TenantId
 
 KEY = "k" * 43
@@ -299,6 +299,10 @@ def forged(algorithm: str, key: str, **claims: object) -> str:
         forged("HS256", KEY, exp=1_600_000_000),
         forged("HS256", KEY, gen="many"),
         forged("HS256", KEY)[:-4],
+        forged("HS256", KEY).replace(".", "..", 1),
+        forged("HS256", KEY) + "." + forged("HS256", KEY),
+        base64.urlsafe_b64encode(b"[" * 1400).decode() + ".e30.AA",
+        jwt.encode({"sub": "ann"}, KEY, "HS256", headers={"kid": "../../secrets.json", "jku": "http://evil"}),
         "a.b.c",
         "é",
         "",
@@ -340,6 +344,38 @@ async def test_the_last_use_of_a_key_is_known_to_within_minutes(gate, tenant, cl
         await clock.advance(10)
 
     assert (await gate.keys.load(tenant, new.key.prefix)).last_used_ms == new.key.made_ms
+
+
+async def test_a_key_is_good_while_its_use_cannot_be_noted(gate, records, tenant, monkeypatch):
+    """A full disk must not shut out who wants to look what fills it."""
+    new = await gate.keys.make(tenant, "x", ["read"], actor="ann")
+
+    async def full(*_arguments, **_named):
+        raise LimitReached("The database has no room on its disk.")
+
+    monkeypatch.setattr(PostgresTransaction, "save", full)
+    principal = await gate.guard.authenticate(f"Bearer {new.text}")
+
+    assert principal.name == "key:x"
+
+
+async def test_what_cannot_be_a_key_is_not_looked_up(gate, records, monkeypatch):
+    """Or anyone could keep the database busy with nonsense."""
+    monkeypatch.setattr(records, "transaction", None)
+    for text in ("cbr_x_y", f"cbr_{'0' * 12}_{'0' * 63}", f"cbr_{'0' * 13}_{'0' * 64}", f"cbr_{'x' * 1000}_y"):
+        with pytest.raises(Unauthenticated):
+            await gate.guard.authenticate(f"Bearer {text}")
+
+
+async def test_no_secret_shows_when_what_is_kept_is_printed(gate, tenant, ann):
+    """As in a traceback or a log line."""
+    new = await gate.keys.make(tenant, "x", ["read"], actor="ann")
+    granted = await gate.logins.login(tenant, "ann", PASSWORD, address=HOME)
+    exchanged = await gate.refreshes.exchange(granted.refresh_token)
+    shown = repr((ann, new, new.key, granted, exchanged))
+
+    for secret in (ann.password_hash, new.text, new.key.digest, granted.access_token, "cbf.", "argon2"):
+        assert secret not in shown
 
 
 @pytest.mark.parametrize("change", ["secret", "prefix", "cut", "empty"])

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from cerebro.kernel.access.keys import is_secret_of, split_key
+from cerebro.kernel.access.keys import PREFIX_BYTES, SECRET_BYTES, is_secret_of, split_key
 from cerebro.kernel.access.metrics import REFUSED
 from cerebro.kernel.access.model import API_KEYS, KEY_OWNERS, OWNERS_TENANT, USERS, ApiKey, User
 from cerebro.kernel.access.permissions import PERMISSIONS
@@ -14,7 +14,7 @@ from cerebro.kernel.access.recent import Recent
 from cerebro.kernel.access.tokens import Claims, Tokens
 from cerebro.kernel.clock import Clock
 from cerebro.kernel.records.port import Records
-from cerebro.spine.errors import Conflict, Forbidden, Unauthenticated
+from cerebro.spine.errors import Conflict, Forbidden, LimitReached, Unauthenticated, Unavailable
 from cerebro.spine.identity import TenantId
 
 FRESH_S = 3.0  # so long a revoked credential may still work
@@ -74,7 +74,8 @@ class Guard:
         return await (self._key(*split) if split else self._user(self._tokens.read(credential)))
 
     async def _key(self, prefix: str, secret: str) -> Principal:
-        found = await self._keys.get(prefix[:32], self._fetching_key(prefix[:32]))
+        is_formed = len(prefix) == PREFIX_BYTES * 2 and len(secret) == SECRET_BYTES * 2  # or the database is not asked
+        found = await self._keys.get(prefix, self._fetching_key(prefix)) if is_formed else None
         if found is None or not is_secret_of(found[1], secret):
             raise _refused("key", "The API key is not valid.", "Make another: cerebro key add NAME.")
         tenant, key = found
@@ -109,15 +110,19 @@ class Guard:
                     return None
                 tenant, now_ms = owner.value.owner, self._clock.now_ms()
                 found = await transaction.load(API_KEYS, tenant, prefix, lock=False)
-                if found is None:
-                    return None
-                if now_ms - found.value.last_used_ms > USED_MS:
-                    used = replace(found.value, last_used_ms=now_ms)
-                    with suppress(Conflict):  # another process notes it just now, or it was revoked
-                        await transaction.save(API_KEYS, tenant, prefix, used, version=found.version)
+            if found is None:
+                return None
+            if now_ms - found.value.last_used_ms > USED_MS:
+                await self._note_use(tenant, replace(found.value, last_used_ms=now_ms), found.version)
             return tenant, found.value
 
         return fetch
+
+    async def _note_use(self, tenant: TenantId, key: ApiKey, version: int) -> None:
+        """In a transaction of its own: another process may note it now, and a full disk must shut nobody out."""
+        with suppress(Conflict, LimitReached, Unavailable):
+            async with self._records.transaction() as transaction:
+                await transaction.save(API_KEYS, tenant, key.prefix, key, version=version)
 
 
 def credential_of(authorization: str) -> str:

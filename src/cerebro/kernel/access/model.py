@@ -1,7 +1,7 @@
 """What is kept about those who may come in."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cerebro.kernel.access.permissions import Role
 from cerebro.kernel.records.port import Collection
@@ -20,7 +20,7 @@ class User:
 
     login: str
     role: Role
-    password_hash: str  # argon2id, in its own notation
+    password_hash: str = field(repr=False)  # argon2id, in its own notation
     made_ms: int
     generation: int  # tokens of an older one are refused; only grows, even when a login is used anew
     disabled: bool = False
@@ -33,7 +33,7 @@ class ApiKey:
 
     name: str
     prefix: str
-    digest: str  # SHA-256 of the secret, hex
+    digest: str = field(repr=False)  # SHA-256 of the secret, hex
     scopes: tuple[str, ...]
     made_by: str
     made_ms: int

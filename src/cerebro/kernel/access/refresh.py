@@ -4,7 +4,7 @@ Source: RFC 9700, section 4.14.2: rotation, and the end of the whole family when
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cerebro.kernel.access.metrics import REFRESHES
 from cerebro.kernel.access.model import REFRESH_TOKENS, TENANT, USERS, RefreshToken, User
@@ -29,7 +29,7 @@ class Exchanged:
 
     tenant: TenantId
     user: User
-    text: str
+    text: str = field(repr=False)
 
 
 class RefreshTokens:

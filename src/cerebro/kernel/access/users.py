@@ -14,7 +14,7 @@ from cerebro.spine.errors import Conflict, Forbidden, Invalid, NotFound
 from cerebro.spine.identity import TenantId
 
 FIRST_ADMIN = "admin"
-FIRST_PASSWORD_BYTES = 15  # 120 bits, 24 letters
+FIRST_PASSWORD_BYTES = 15  # 120 bits, 30 letters
 ADMINS_MAX = 1000
 
 

@@ -1,6 +1,7 @@
 """What makes a password good enough, and how it is checked."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -37,6 +38,28 @@ async def test_only_the_same_password_matches(clock):
     assert not await hasher.matches("anything", "not a hash")
     assert not hasher.is_outdated(known)
     assert hasher.is_outdated("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$9sTbSlTio3Biev89thdrlKKiCaYsjjYVJxGAL3swxpQ")
+
+
+async def test_two_are_checked_at_once_though_those_who_asked_are_gone(clock, monkeypatch):
+    """Each check takes 32 MiB: who asks and hangs up must not make room for a third."""
+    running, most = [0], [0]
+
+    def slow(_known: str, _password: str) -> bool:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        time.sleep(0.05)
+        running[0] -= 1
+        return False
+
+    hasher = Passwords(clock)
+    monkeypatch.setattr(hasher, "_verify", slow)
+    asked = [asyncio.create_task(hasher.matches("x", None)) for _ in range(8)]
+    await asyncio.sleep(0.01)
+    for task in asked[:6]:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+
+    assert most == [2]
 
 
 async def test_the_queue_is_bounded(clock, monkeypatch):
