@@ -104,18 +104,24 @@ class Audit:
 
     async def verify(self, tenant: TenantId) -> Verdict:
         """Walk the tenant's chain from its beginning and name the first entry that does not stand."""
-        async with self._records.transaction() as transaction:
-            found = await transaction.load(HEADS, tenant, HEAD, lock=False)
-        end = found.value if found else AuditHead(0, ORIGIN)
         last = AuditHead(0, ORIGIN)
-        async for record in self._walk(tenant):
-            if reason := _fault(last, record):
-                return Verdict(last.seq, last.seq + 1, reason)
-            last = AuditHead(record.value.seq, record.value.hash)
-            if last.seq == end.seq and last.hash != end.hash:
-                return Verdict(last.seq, last.seq, f"Entry {last.seq} is not the one that was recorded as the end.")
+        try:
+            end = await self._end(tenant)
+            async for record in self._walk(tenant):
+                if reason := _fault(last, record):
+                    return Verdict(last.seq, last.seq + 1, reason)
+                last = AuditHead(record.value.seq, record.value.hash)
+                if last.seq == end.seq and last.hash != end.hash:
+                    return Verdict(last.seq, last.seq, f"Entry {last.seq} is not the one that was recorded as the end.")
+            later_end = await self._end(tenant)  # others may have appended since
+        except msgspec.ValidationError:
+            return Verdict(last.seq, last.seq + 1, f"What follows entry {last.seq} has not the form of an entry.")
         if last.seq < end.seq:
             return Verdict(last.seq, last.seq + 1, f"The entries from {last.seq + 1} to {end.seq} were cut off.")
+        if last.seq > later_end.seq:
+            return Verdict(
+                later_end.seq, later_end.seq + 1, f"The recorded end is entry {later_end.seq}, and more follow."
+            )
         return Verdict(last.seq)
 
     async def checkpoint(self, tenant: TenantId) -> AuditHead | None:
@@ -125,6 +131,11 @@ class Audit:
         if head:
             log.info("audit_checkpoint", tenant=tenant, seq=head.value.seq, hash=head.value.hash)
         return head.value if head else None
+
+    async def _end(self, tenant: TenantId) -> AuditHead:
+        async with self._records.transaction() as transaction:
+            found = await transaction.load(HEADS, tenant, HEAD, lock=False)
+        return found.value if found else AuditHead(0, ORIGIN)
 
     async def _walk(self, tenant: TenantId) -> AsyncIterator[Record[AuditEntry]]:
         cursor = ""

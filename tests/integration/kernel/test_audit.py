@@ -97,6 +97,10 @@ async def test_the_database_refuses_to_change_what_is_written(postgres_url, audi
         ("DELETE FROM audit WHERE seq >= 4 AND tenant = %s", 4),
         ("DELETE FROM audit WHERE tenant = %s", 1),
         ("UPDATE audit_heads SET body = jsonb_set(body, '{hash}', '\"00\"') WHERE tenant = %s", 5),
+        ("UPDATE audit_heads SET body = jsonb_set(body, '{seq}', '3') WHERE tenant = %s", 3),
+        ("DELETE FROM audit_heads WHERE tenant = %s", 1),
+        ("UPDATE audit SET body = body - 'hash' WHERE seq = 3 AND tenant = %s", 3),
+        ("UPDATE audit_heads SET body = '{}' WHERE tenant = %s", 1),
     ],
 )
 async def test_whatever_was_done_to_it_is_found_at_its_place(audit, meddle, tenant, statement, broken_at, monkeypatch):
@@ -110,6 +114,16 @@ async def test_whatever_was_done_to_it_is_found_at_its_place(audit, meddle, tena
     assert not verdict.intact
     assert verdict.broken_at == broken_at
     assert verdict.reason
+
+
+async def test_two_entries_that_changed_places_are_found(audit, meddle, tenant):
+    """Each as it was written, in another order."""
+    await fill(audit, tenant, 5)
+    for old, new in ((2, 9), (4, 2), (9, 4)):
+        renamed = f"key = '{new:016d}', body = jsonb_set(body, '{{seq}}', '{new}')"
+        await meddle(f"UPDATE audit SET {renamed} WHERE seq = {old} AND tenant = %s")
+
+    assert (await audit.verify(tenant)).broken_at == 2
 
 
 async def test_an_entry_with_a_hash_made_anew_breaks_the_next(audit, meddle, tenant):
