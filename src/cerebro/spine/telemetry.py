@@ -5,14 +5,18 @@ hashes, `hi` of the metric and `lo` of its sorted labels, so that any process na
 without asking another; what the name stands for travels once, in the `series` table.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 from numpy.typing import NDArray
 
 PARTITION_COUNT = 64  # for ever: a series' partition is `lo % 64`
+NAME = "__name__"  # the metric among labels, and never one itself
+SEPARATOR = b"\xff"  # in no UTF-8 text, so that labels cannot run into each other
 
 SAMPLE_SCHEMA = pa.schema(
     [
@@ -128,3 +132,24 @@ class SampleBatch:
 def no_series() -> pa.Table:
     """A series table that names nothing."""
     return SERIES_SCHEMA.empty_table()
+
+
+def canonical(labels: Mapping[str, str]) -> bytes:
+    r"""The bytes that `lo` hashes: every label but `__name__`, sorted, each part followed by 0xFF.
+
+    >>> canonical({"job": "api", "__name__": "up", "az": "a", "zone": ""})
+    b'az\xffa\xffjob\xffapi\xff'
+    """
+    pairs = sorted((name.encode(), value.encode()) for name, value in labels.items() if name != NAME and value)
+    return b"".join(part + SEPARATOR for pair in pairs for part in pair)
+
+
+def series_id(metric: str, labels: Mapping[str, str]) -> tuple[int, int]:
+    """The name of a series as two hashes, `(hi, lo)`: XXH64 with seed 0 of the metric and of `canonical(labels)`.
+
+    Source: Y. Collet, xxHash fast digest algorithm, specification 0.1.1 (2018), XXH64.
+
+    >>> series_id("up", {"job": "api"}) == series_id("up", {"__name__": "up", "job": "api"})
+    True
+    """
+    return xxhash.xxh64_intdigest(metric.encode()), xxhash.xxh64_intdigest(canonical(labels))

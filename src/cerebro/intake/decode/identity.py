@@ -17,12 +17,12 @@ from collections.abc import Mapping, Sequence
 from math import isinf, isnan
 from typing import TypeAlias
 
-import xxhash
+from cerebro.spine.telemetry import NAME, SEPARATOR, SeriesType, canonical, series_id
 
-from cerebro.spine.telemetry import SeriesType
-
-NAME = "__name__"
-SEPARATOR = b"\xff"  # in no UTF-8 text, so that labels cannot run into each other
+__all__ = [
+    "COUNTER_SUFFIXES", "HISTOGRAM_SUFFIX", "NAME", "RESOURCE_LABELS", "SEPARATOR", "Value", "canonical", "number_text",
+    "series_id", "type_by_name", "type_codes", "value_text",
+]  # fmt: skip
 
 RESOURCE_LABELS = frozenset(
     {
@@ -66,27 +66,6 @@ COUNTER_SUFFIXES = ("_total", "_sum", "_count")
 HISTOGRAM_SUFFIX = "_bucket"
 
 type_codes: tuple[SeriesType, ...] = tuple(SeriesType)  # a series' type in columns is its place here
-
-
-def canonical(labels: Mapping[str, str]) -> bytes:
-    r"""The bytes that `lo` hashes: every label but `__name__`, sorted, each part followed by 0xFF.
-
-    >>> canonical({"job": "api", "__name__": "up", "az": "a", "zone": ""})
-    b'az\xffa\xffjob\xffapi\xff'
-    """
-    pairs = sorted((name.encode(), value.encode()) for name, value in labels.items() if name != NAME and value)
-    return b"".join(part + SEPARATOR for pair in pairs for part in pair)
-
-
-def series_id(metric: str, labels: Mapping[str, str]) -> tuple[int, int]:
-    """The name of a series as two hashes, `(hi, lo)`: XXH64 with seed 0 of the metric and of `canonical(labels)`.
-
-    Source: Y. Collet, xxHash fast digest algorithm, specification 0.1.1 (2018), XXH64.
-
-    >>> series_id("up", {"job": "api"}) == series_id("up", {"__name__": "up", "job": "api"})
-    True
-    """
-    return xxhash.xxh64_intdigest(metric.encode()), xxhash.xxh64_intdigest(canonical(labels))
 
 
 def type_by_name(metric: str) -> SeriesType:
