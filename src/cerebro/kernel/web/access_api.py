@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cerebro.kernel.access.gate import Gate
 from cerebro.kernel.access.guard import Principal
+from cerebro.kernel.access.limits import network_of
 from cerebro.kernel.access.logins import Pass
 from cerebro.kernel.access.model import ApiKey, User
-from cerebro.kernel.access.permissions import Permission, Role
+from cerebro.kernel.access.permissions import PERMISSIONS, Permission, Role
 from cerebro.kernel.audit import AuditEntry
 from cerebro.kernel.records.port import Page, Search
 from cerebro.kernel.web.door import needs
@@ -107,7 +108,7 @@ def _add_logins(routes: APIRouter, gate: Gate) -> None:
     @routes.post("/login")
     async def login(asked: LoginAsked, request: Request, response: Response) -> dict[str, Any]:
         """An access token for 15 minutes; the refresh token comes as a cookie that scripts cannot read."""
-        address = request.client.host if request.client else ""
+        address = _take_turn(request, gate)
         granted = await gate.logins.login(TenantId(asked.tenant), asked.login, asked.password, address=address)
         return _give(granted, request, response, gate)
 
@@ -123,6 +124,7 @@ def _add_logins(routes: APIRouter, gate: Gate) -> None:
         text = _refresh_token(asked, cookie, console)
         if not text:
             raise Unauthenticated("There is no refresh token.", "Log in.")
+        _take_turn(request, gate)
         granted = await gate.logins.refresh(text)
         return _give(granted, request, response, gate)
 
@@ -136,7 +138,7 @@ def _add_logins(routes: APIRouter, gate: Gate) -> None:
     ) -> None:
         """End this login: its refresh tokens are good no more."""
         await gate.logins.logout(principal.tenant, principal.name, _refresh_token(asked, cookie, console))
-        response.delete_cookie(COOKIE, COOKIE_PATH)
+        response.delete_cookie(COOKIE, COOKIE_PATH, httponly=True, samesite="strict")
 
 
 def _add_own(routes: APIRouter, gate: Gate) -> None:
@@ -175,6 +177,7 @@ def _add_users(routes: APIRouter, gate: Gate) -> None:
     @routes.post("/users", status_code=201)
     async def make_user(principal: Admin, asked: UserAsked) -> dict[str, Any]:
         """Let someone in."""
+        _refuse_letting_in(principal, asked.role)
         made = await gate.users.make(principal.tenant, asked.login, asked.role, asked.password, actor=principal.name)
         return _user(made)
 
@@ -186,6 +189,9 @@ def _add_users(routes: APIRouter, gate: Gate) -> None:
     @routes.patch("/users/{login}")
     async def change_user(principal: Admin, login: str, asked: UserChangeAsked) -> dict[str, Any]:
         """Another role or password, or out, or in again. The last admin stays one."""
+        if principal.kind == "key":
+            _refuse_letting_in(principal, (await gate.users.load(principal.tenant, login)).role)
+            _refuse_letting_in(principal, asked.role)
         changed = await gate.users.change(
             principal.tenant,
             login,
@@ -260,7 +266,7 @@ def _give(granted: Pass, request: Request, response: Response, gate: Gate) -> di
         granted.refresh_token,
         max_age=gate.settings.refresh_s,
         path=COOKIE_PATH,
-        secure=request.url.scheme == "https",
+        secure="https" in (request.url.scheme, request.headers.get("x-forwarded-proto")),
         httponly=True,
         samesite="strict",
     )
@@ -275,6 +281,22 @@ def _give(granted: Pass, request: Request, response: Response, gate: Gate) -> di
     }
     # A page of ours never sees the refresh token, so that a script put into it cannot take it away.
     return answer if OWN_PAGE in request.headers else {**answer, "refresh_token": granted.refresh_token}
+
+
+def _take_turn(request: Request, gate: Gate) -> str:
+    """The address of who has no credential yet, counted so that it does not keep the database busy."""
+    address = request.client.host if request.client else ""
+    gate.rates.take(f"from {network_of(address)}")
+    return address
+
+
+def _refuse_letting_in(principal: Principal, role: Role | None) -> None:
+    """A key lets nobody in who may do more than it, or for longer: it would be a way to keep what was lent."""
+    if role is None:
+        return
+    if principal.kind == "key" and principal.expires_ms:
+        raise Forbidden("A key that expires cannot let people in: they would outlast it.", "Log in to do this.")
+    _refuse_more(principal, sorted(PERMISSIONS[role]))
 
 
 def _refuse_more(principal: Principal, scopes: Sequence[str]) -> None:

@@ -47,6 +47,7 @@ SECURITY: Mapping[str, str] = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+NOT_KEPT = (b"cache-control", b"no-store")  # what only its reader may see stays in no cache
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
@@ -73,9 +74,10 @@ class Front:
         noted: dict[str, Any] = scope.setdefault("cerebro", {})
         known = {"request_id": request_id, "method": scope.get("method", "WEBSOCKET"), "path": scope["path"]}
         start_s = self._clock.monotonic_s()
-        exchange = Exchange(
-            receive, send, [*self._headers, (b"x-request-id", request_id.encode())], self._body_bytes_max
-        )
+        headers = [*self._headers, (b"x-request-id", request_id.encode())]
+        if scope["path"].startswith("/api/"):
+            headers.append(NOT_KEPT)
+        exchange = Exchange(receive, send, headers, self._body_bytes_max)
         with structlog.contextvars.bound_contextvars(user_id="", **known):
             try:
                 await self._serve(scope, exchange)
@@ -144,7 +146,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.status, self._begun = message["status"], True
             given = {name.lower() for name, _ in message.get("headers", ())}
-            added = [header for header in self._headers if header[0] not in given]
+            added = [header for header in self._headers if header[0] not in given]  # what is inside knows better
             message = {**message, "headers": [*message.get("headers", ()), *added]}
         elif message["type"] == "websocket.accept":
             self.status = 101
