@@ -103,7 +103,7 @@ async def test_an_unknown_login_takes_as_long_as_a_known_one(gate, tenant, ann):
     unknown = [await duration_s(f"nobody{number}") for number in range(4)]
 
     assert 0.4 < min(unknown) / min(known) < 2.5
-    assert min(known) < 0.15
+    assert min(known) < 0.5
 
 
 async def test_too_many_failures_close_the_door_for_a_while(gate, tenant, ann, clock):

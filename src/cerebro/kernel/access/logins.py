@@ -100,8 +100,8 @@ class Logins:
 
     async def logout(self, tenant: TenantId, actor: str, text: str) -> None:
         """End the login that this refresh token belongs to."""
-        await self._refreshes.end(text)
-        await self._audit.append(tenant, actor, "logout", f"user/{actor}")
+        if await self._refreshes.end(text):
+            await self._audit.append(tenant, actor, "logout", f"user/{actor}")
 
     async def reissue(self, tenant: TenantId, user: User) -> Pass:
         """A pass for who has just proved himself otherwise, as by changing his password."""

@@ -70,15 +70,17 @@ class RefreshTokens:
         REFRESHES.labels(fault).inc()
         raise Unauthenticated("The refresh token is not valid any more.", "Log in.")
 
-    async def end(self, text: str) -> None:
-        """End the family of this token, if it is one: a logout."""
+    async def end(self, text: str) -> bool:
+        """End the family of this token: a logout. Whether there was one to end."""
         try:
             tenant, key = _place_of(text)
         except Unauthenticated:
-            return
+            return False
         async with self._records.transaction() as transaction:
-            if found := await transaction.load(REFRESH_TOKENS, tenant, key):
+            found = await transaction.load(REFRESH_TOKENS, tenant, key)
+            if found:
                 await _delete_all(transaction, tenant, {"family": found.value.family})
+        return found is not None
 
     async def end_all(self, transaction: Transaction, tenant: TenantId, login: str) -> None:
         """End every family of a user."""

@@ -155,6 +155,19 @@ async def test_the_cookie_alone_moves_nothing(client, ann):
     assert (await client.post("/token/refresh", json=again)).status_code == 200
 
 
+async def test_a_logout_ends_the_login_and_is_told_once(client, gate, ann):
+    """One that ended nothing is not in the audit log: anyone could fill it."""
+    granted = (await log_in(client)).json()
+    bearer = {"authorization": f"Bearer {granted['access_token']}"}
+    own = {"refresh_token": granted["refresh_token"]}
+    for body in (own, own, {}, {"refresh_token": "cbf.default." + "0" * 64}):
+        assert (await client.post("/logout", json=body, headers=bearer)).status_code == 204
+    told = (await client.get("/audit?action=logout", headers=bearer)).json()["items"]
+
+    assert len(told) == 1
+    assert (await client.post("/token/refresh", json=own)).status_code == 401
+
+
 async def test_a_login_that_is_not_there_is_refused_like_one_that_is(client, ann):
     """The same words, byte for byte but for the request's id."""
     answers = [
