@@ -3,7 +3,7 @@ import { Fragment, html, render, useEffect, useErrorBoundary, useState } from ".
 import { logout, may, resume, session, useApi } from "./lib/api.js";
 import { language, LANGUAGES, t } from "./lib/i18n.js";
 import { bindings, useKeys } from "./lib/keys.js";
-import { connect, link } from "./lib/live.js";
+import { link, renew } from "./lib/live.js";
 import { items } from "./lib/model.js";
 import { go, match, route } from "./lib/router.js";
 import { preference, useStore } from "./lib/store.js";
@@ -205,7 +205,7 @@ function Frame() {
       <${Menu} onPassword=${() => setOver("password")} />
     </header>
     <main id="main" tabindex="-1">
-      ${state === "lost" ? html`<div class="lost page" role="status"><${Icon} name="warning" /><span>${t("link.lost.text")}</span><span class="grow"></span><button class="button small" onClick=${connect}>${t("do.retry")}</button></div>` : null}
+      ${state === "lost" ? html`<div class="lost page" role="status"><${Icon} name="warning" /><span>${t("link.lost.text")}</span><span class="grow"></span><button class="button small" onClick=${renew}>${t("do.retry")}</button></div>` : null}
       <${Guarded} key=${entry.path + (entry.under ? path : "")} entry=${entry} parameters=${parameters} />
     </main>
     <nav class="tabs" aria-label=${t("nav.short")}>

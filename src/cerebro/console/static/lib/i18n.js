@@ -14,7 +14,7 @@ language.watch(follow);
 
 export const locale = () => (language.get() === "ru" ? "ru-RU" : "en-GB");
 
-// t("case.opened", { who: "anna" }) fills {who}; a text of forms is chosen by {count}.
+// t("case.seen_by", { who: "anna" }) fills {who}; a text of forms is chosen by {count}.
 export function t(key, values = {}) {
   const text = TEXTS[language.get()][key] ?? en[key];
   if (text === undefined) return key;

@@ -1,0 +1,307 @@
+"""The console in a real Chromium against a whole Cerebro.
+
+Every visit fails on a console error, a violation of the content policy, a dialog or a request
+to another host; see `conftest.py`.
+"""
+
+import json
+import re
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+PAGES = (
+    "/", "/cases", "/cases?state=all", "/cases/{case}", "/findings", "/entities", "/entities/host/{host}",
+    "/entities/service/checkout", "/topology", "/series?q=queue_depth", "/engines", "/budget", "/silences",
+    "/connect", "/users", "/keys", "/audit", "/sql", "/nowhere",
+)  # fmt: skip
+KEY = re.compile(r"(?<![\w./])(?:nav|case|cases|do|entity|intake|engine|budget|problem|sql)\.[a-z_]+(?![\w/])")
+OTHER_COLOUR = """() => {
+  const canvas = document.querySelector('.chart canvas');
+  const colour = getComputedStyle(document.documentElement).getPropertyValue('--critical').trim();
+  const probe = Object.assign(document.createElement('canvas'), { width: 1, height: 1 }).getContext('2d');
+  probe.fillStyle = colour;
+  probe.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = probe.getImageData(0, 0, 1, 1).data;
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    count += Math.abs(data[i] - red) + Math.abs(data[i + 1] - green) + Math.abs(data[i + 2] - blue) < 12 && data[i + 3] > 200;
+  }
+  return count;
+}"""
+
+
+def addresses(console):
+    return [path.format(case=console.case, host=console.host) for path in PAGES]
+
+
+def test_a_wrong_password_is_told_and_the_right_one_lets_in(room, stranger):
+    """The problem's own words; the form stays."""
+    stranger.expected = ("401",)
+    stranger.login("wrong")
+    stranger.page.wait_for_selector("[role=alert]")
+
+    assert len(stranger.page.inner_text("[role=alert]")) > 10
+    stranger.login()
+    stranger.settle()
+    assert stranger.page.inner_text("main h1") == "Overview"
+
+
+def test_the_overview_shows_this_host_and_what_hurts(room, visit, console):
+    """The host watches itself; the case stands on top."""
+    page = visit.go("/")
+
+    assert page.locator(f'a.tile[href="/entities/host/{console.host}"]').count() == 1
+    assert page.locator(f'main a[href="/cases/{console.case}"]').count() == 1
+    page.wait_for_selector(".link-state .dot.live")
+
+
+@pytest.mark.parametrize(("theme", "width"), [("dark", 1280), ("light", 390)])
+def test_every_page_stands(room, visit, console, theme, width):
+    """No failure, no key without a text, nothing scrolled sideways; the fixture hears console and policy."""
+    visit.page.set_viewport_size({"width": width, "height": 844})
+    visit.page.emulate_media(color_scheme=theme)
+    visit.go("/")
+    for address in addresses(console):
+        page = visit.go(address) if theme == "dark" else visit.turn(address)
+
+        assert page.locator("main [role=alert]").count() == 0, address
+        assert KEY.findall(page.inner_text("#app")) == [], address
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+        assert page.locator(".tabs").is_visible() == (width < 400)
+        assert page.title().endswith("Cerebro")
+
+
+def test_a_case_shows_its_evidence(room, visit, console):
+    """The band, the point that left it, and the query, which runs as it stands."""
+    page = visit.go(f"/cases/{console.case}")
+
+    assert "expected" in page.inner_text(".chart .read")
+    assert page.evaluate(OTHER_COLOUR) > 10
+    page.click("details.query summary")
+    assert "SELECT at, value FROM samples" in page.inner_text("details.query pre")
+    page.click("text=Run it")
+    page.wait_for_selector("textarea")
+    page.click("button.primary")
+    page.wait_for_selector("table.grid tbody tr")
+    page.go_back()
+    page.click("text=and since")
+    page.wait_for_selector(".chart canvas")
+    assert page.locator("main [role=alert]").count() == 0
+
+
+def test_people_work_on_a_case(room, visit, console):
+    """Acknowledge with a key, take it, comment; everything is in the timeline and in the API."""
+    page = visit.go(f"/cases/{console.case}")
+    page.keyboard.press("a")
+    page.wait_for_selector(".timeline >> text=acknowledged")
+    page.keyboard.press("m")
+    page.wait_for_selector(".timeline >> text=assigned")
+    page.keyboard.press("c")
+    page.keyboard.type("Looking at <b>it</b>.")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".timeline >> text=Looking at <b>it</b>.")
+    found = console.api.get(f"/cases/{console.case}").json()
+
+    assert (found["acknowledged_by"], found["assignee"], found["state"]) == ("anna", "anna", "investigating")
+    assert [line["text"] for line in found["timeline"] if line["kind"] == "commented"] == ["Looking at <b>it</b>."]
+    assert page.locator(".deeds >> text=Acknowledge").count() == 0
+
+
+def test_what_others_do_arrives_by_itself(room, visit, console):
+    """A comment made elsewhere comes over the WebSocket, long before the page would ask again."""
+    page = visit.go(f"/cases/{console.case}")
+    page.wait_for_selector(".link-state .dot.live")
+    console.api.post(f"/cases/{console.case}/comment", json={"text": "from the other side"}).raise_for_status()
+
+    page.wait_for_selector(".timeline >> text=from the other side", timeout=6_000)
+
+
+def test_the_keyboard_goes_everywhere(room, visit, console):
+    """Chords, rows, help, palette, search."""
+    page = visit.go("/")
+    page.keyboard.press("g")
+    page.keyboard.press("c")
+    page.wait_for_url("**/cases")
+    visit.settle()
+    page.keyboard.press("j")
+    page.wait_for_selector("tr.chosen")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/cases/*")
+    page.keyboard.press("?")
+    assert "Acknowledge" in page.inner_text("dialog") or "Copy link" in page.inner_text("dialog")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("budget")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/budget")
+    page.keyboard.press("g")
+    page.keyboard.press("e")
+    page.wait_for_url("**/entities")
+    visit.settle()
+    page.keyboard.press("/")
+    page.keyboard.type("checkout")
+    page.wait_for_url("**/entities?q=checkout")
+
+
+def test_theme_and_session_survive_a_reload(room, stranger):
+    """The refresh cookie brings the session back; the chosen theme is kept."""
+    visit = stranger
+    visit.login()
+    visit.settle()
+    page = visit.go("/cases")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.keyboard.press("\\")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.reload()
+    visit.settle()
+
+    assert page.inner_text("main h1") == "Cases"
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    assert page.evaluate("document.cookie") == ""  # no script can read what brings it back
+    assert "token" not in page.evaluate("JSON.stringify(Object.entries(localStorage))").lower()
+
+
+def test_the_console_speaks_russian(room, stranger, console):
+    """Switched before the login, and kept on every page."""
+    visit, page = stranger, stranger.page
+    page.click("text=Русский")
+    page.wait_for_selector("text=Пароль")
+    visit.login()
+    page.wait_for_selector("h1:has-text('Обзор')")
+    for address in addresses(console):
+        page = visit.turn(address)
+
+        assert KEY.findall(page.inner_text("#app")) == [], address
+        assert re.search("[а-яё]{4}", page.inner_text("main")), address
+    assert page.evaluate("document.documentElement.lang") == "ru"
+
+
+def test_hostile_names_are_shown_as_text(room, visit):
+    """Tags in labels stay letters, on every page that shows them; a dialog would be a fault."""
+    page = visit.go("/cases")
+    page.click("a.strong:has-text('<img src=x')")
+    page.wait_for_selector(".chart canvas")
+    assert "<img src=x onerror=alert(1)>" in page.inner_text("h1")
+    page.click(".entities-line a")
+    page.wait_for_selector(".spark-row")
+
+    assert "<script>alert(2)</script>" in page.inner_text("main")
+    for address in ("/", "/topology", "/entities", "/series?q=onerror", "/findings"):
+        visit.go(address)
+        assert page.locator("#app img, #app script").count() == 0
+
+
+def test_leaving_ends_the_session(room, stranger):
+    """After logging out the login stands there, and stays after a reload."""
+    stranger.login()
+    page = stranger.settle()
+    page.click(".menu-wrap > button")
+    page.click("text=Log out")
+    page.wait_for_selector("input[name=password]")
+    page.reload()
+
+    page.wait_for_selector("input[name=password]")
+
+
+def test_a_lost_connection_is_seen(room, visit):
+    """Said in words at the top of the page, and taken back when it returns."""
+    visit.expected = ("ERR_INTERNET_DISCONNECTED",)
+    page = visit.go("/")
+    page.wait_for_selector(".link-state .dot.live")
+    page.context.set_offline(True)
+    page.wait_for_selector("main .lost")
+    page.context.set_offline(False)
+
+    page.wait_for_selector("main .lost", state="detached", timeout=15_000)
+
+
+def test_a_key_is_made_where_it_is_needed(room, visit, console):
+    """On the page that tells how to send, filled into the lines; listed, and revoked."""
+    page = visit.go("/connect")
+    page.click("text=Make a key")
+    page.wait_for_function("() => /credentials: cbr_/.test(document.querySelector('.snippet pre').innerText)")
+    page = visit.go("/keys")
+    row = page.locator("tr:has-text('prometheus-')")
+    row.locator("button").click()
+    page.click("dialog button.danger")
+
+    row.wait_for(state="detached")
+
+
+def test_a_silence_is_made_and_ended(room, visit):
+    """One that names nothing is refused in the server's words; one that does is listed and can be ended."""
+    visit.expected = ("400",)
+    page = visit.go("/silences")
+    page.click("text=New silence")
+    page.click("dialog button.primary")
+    page.wait_for_selector(".toast.bad")
+    page.fill("dialog input[name=entity]", "host/web-7")
+    page.click("dialog button.primary")
+    page.wait_for_selector("td:has-text('host/web-7')")
+    page.click("text=End now")
+
+    page.wait_for_selector("td:has-text('host/web-7')", state="detached")
+
+
+def test_people_are_let_in_and_out(room, visit):
+    """Added, changed, removed."""
+    page = visit.go("/users")
+    page.click("text=Add a person")
+    page.fill("dialog input[name=login]", "boris")
+    page.fill("dialog input[name=password]", "another long sentence")
+    page.click("dialog button.primary")
+    row = page.locator("tr:has-text('boris')")
+    row.wait_for()
+    row.locator("text=Change").click()
+    page.select_option("dialog select", "viewer")
+    page.click("dialog button.primary")
+    row.locator("text=Viewer").wait_for()
+    row.locator("text=Remove").click()
+    page.click("dialog button.danger")
+
+    row.wait_for(state="detached")
+
+
+def test_the_examples_of_sql_run(room, visit):
+    """Each as it stands; a wrong query is told in the store's words."""
+    visit.expected = ("400",)
+    page = visit.go("/sql")
+    examples = page.locator("button.bare.small")
+    assert examples.count() >= 3
+    for index in range(examples.count()):
+        examples.nth(index).click()
+        with page.expect_response("**/api/v1/sql") as answered:
+            page.click("button.primary")
+        assert answered.value.ok, examples.nth(index).inner_text()
+    page.fill("textarea", "SELECT nothing FROM nowhere")
+    page.click("button.primary")
+    page.wait_for_selector("main [role=alert]")
+    assert "nowhere" in page.inner_text("main [role=alert]")
+
+
+def test_an_agents_page_is_drawn_from_its_manifest(room, visit, console):
+    """Panels are data: a question to the API and a way to show the answer. Addresses elsewhere are not asked."""
+    answer = console.api.get("/agents").json()
+    panels = [
+        {"kind": "figure", "title": "Watched", "source": "/api/v1/budget", "field": "watching", "label": "series"},
+        {"kind": "table", "title": "Cases", "source": "/api/v1/cases", "columns": [{"field": "title", "title": "T"}]},
+        {"kind": "text", "title": "Note", "text": "<b>plain</b>"},
+        {"kind": "figure", "title": "Elsewhere", "source": "https://example.org/x", "field": "x"},
+        {"kind": "hologram", "title": "Later"},
+    ]
+    answer["items"][0]["pages"] = [{"path": "support/series", "title": "Watched series", "panels": panels}]
+    body = json.dumps(answer)
+    visit.page.route("**/api/v1/agents", lambda route: route.fulfill(body=body, content_type="application/json"))
+    visit.page.goto(f"{visit.url}/agents/support/series")
+    page = visit.page
+    page.wait_for_selector("td:has-text('checkout')")
+
+    assert page.inner_text("main h1") == "Watched series"
+    assert "<b>plain</b>" in page.inner_text("main")
+    assert "hologram" in page.inner_text("main")
+    assert page.locator("nav a[href='/agents/support/series']").count() == 1
