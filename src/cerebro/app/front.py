@@ -37,7 +37,7 @@ def front(kernel: Kernel, roles: Collection[str], agents: Mapping[str, Agent]) -
 
 def gate_of(kernel: Kernel) -> Gate:
     """Who may come in, by this installation's users, keys and signature."""
-    key = load_secrets(kernel.settings.data_dir).token_key
+    key = kernel.settings.access.token_key or load_secrets(kernel.settings.data_dir).token_key
     return Gate(kernel.records, kernel.clock, kernel.settings.access, key)
 
 

@@ -111,6 +111,12 @@ class AccessSettings(Branch):
 
     token_s: int = Field(900, description="Life of an access token, seconds.")
     refresh_s: int = Field(7 * DAY_S, description="Life of a refresh token, seconds.")
+    token_key: str = Field(
+        "",
+        pattern=r"^(.{32,})?$",
+        description="Key that access tokens are signed with, 32 letters or more; one for every replica.",
+        repr=False,
+    )
     requests_per_s: float = Field(200.0, description="Sustained requests a second of one credential, intake excepted.")
     intake_requests_per_s: float = Field(5000.0, description="The same for the intake doors.")
     login_attempts_max: int = Field(10, description="Failed logins of one name in 15 minutes before a pause.")
