@@ -16,6 +16,7 @@ from cerebro.kernel.bus.position import Entry, Place, key_of, load, trim_to_slow
 from cerebro.kernel.clock import Clock
 from cerebro.kernel.kit import Kernel, Task
 from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.observe.traces import span
 from cerebro.kernel.records.port import Search
 from cerebro.spine.errors import Conflict, Invalid, Unavailable
 from cerebro.spine.findings import Finding
@@ -114,7 +115,7 @@ class Brain:
             if finding := _read(message):
                 by_tenant.setdefault(finding.tenant, []).append(finding)
         for tenant, findings in by_tenant.items():
-            with metrics.BATCH_SECONDS.time():
+            with span("admit", tenant, findings=len(findings)), metrics.BATCH_SECONDS.time():
                 await self._admit(tenant, findings)
 
     async def _admit(self, tenant: TenantId, findings: Sequence[Finding]) -> None:

@@ -16,6 +16,7 @@ from cerebro.kernel.bus.position import Place
 from cerebro.kernel.bus.retry import publish_until
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.observe.traces import span
 from cerebro.kernel.settings import SupportSettings
 from cerebro.spine.errors import Conflict, Invalid, Unavailable
 from cerebro.spine.findings import Finding
@@ -102,7 +103,7 @@ class Detector:
             self._sequence = message.sequence
             return
         watch = self._watches.get(tenant) or self._watches.setdefault(tenant, new_watch(tenant, self._rules))
-        with metrics.BATCH_SECONDS.time():
+        with span("detect", tenant, samples=len(batch)), metrics.BATCH_SECONDS.time():
             findings = await self._judge(watch, batch)
         await self._publish(findings)
         self._sequence = message.sequence

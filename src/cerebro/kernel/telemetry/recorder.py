@@ -14,6 +14,7 @@ from cerebro.kernel.bus.port import Bus, Message
 from cerebro.kernel.bus.position import Place, key_of, load, trim_to_slowest
 from cerebro.kernel.clock import Clock
 from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.observe.traces import span
 from cerebro.kernel.telemetry import metrics
 from cerebro.kernel.telemetry.blocks import SIGNALS, Block, Piece, Signal
 from cerebro.kernel.telemetry.port import Telemetry
@@ -147,7 +148,8 @@ class Recorder:
         await self._insist(lambda: place.intend(found.first, found.last))
         for message in found.spoiled:
             await self._set_aside(message)
-        await self._insert(found)
+        with span("record", stream=self._signal.stream, first=found.first, last=found.last):
+            await self._insert(found)
         await self._insist(lambda: place.commit(found.last))
         if self._clock.monotonic_s() - self._trimmed_s > TRIM_S:
             self._trimmed_s = self._clock.monotonic_s()
