@@ -7,7 +7,7 @@ CEREBRO := $(BIN)/cerebro
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: up down status test check fmt bench chaos reference agent lock clean help
+.PHONY: up down status test check fmt bench chaos simulate drill reference agent lock clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -56,6 +56,13 @@ bench: $(RUNTIME) ## every figure of docs/reference/performance.md, measured her
 
 chaos: $(DEV) ## kill every process 20 times in random order under load
 	@$(BIN)/pytest tests/chaos -m long -s --timeout 3600
+
+simulate: export SEEDS := $(or $(SEEDS),200)
+simulate: $(DEV) ## the laws of the platform under foul weather, 200 seeds; SEED=17 replays one
+	@$(BIN)/pytest tests/simulation -n 2
+
+drill: $(RUNTIME) ## break a small real shop and watch what Cerebro makes of it
+	@$(CEREBRO) drill
 
 reference: $(DEV) ## write docs/reference from the code
 	@$(BIN)/python -m cerebro.cli.reference
