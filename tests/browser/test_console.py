@@ -27,7 +27,8 @@ OTHER_COLOUR = """() => {
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   let count = 0;
   for (let i = 0; i < data.length; i += 4) {
-    count += Math.abs(data[i] - red) + Math.abs(data[i + 1] - green) + Math.abs(data[i + 2] - blue) < 12 && data[i + 3] > 200;
+    const far = Math.abs(data[i] - red) + Math.abs(data[i + 1] - green) + Math.abs(data[i + 2] - blue);
+    count += far < 12 && data[i + 3] > 200;
   }
   return count;
 }"""
@@ -136,6 +137,7 @@ def test_the_keyboard_goes_everywhere(room, visit, console):
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="detached")
     page.keyboard.press("Control+k")
+    page.wait_for_selector("dialog.palette input")
     page.keyboard.type("budget")
     page.keyboard.press("Enter")
     page.wait_for_url("**/budget")

@@ -183,6 +183,8 @@ function Frame() {
   const [over, setOver] = useState("");
   const state = useStore(link);
   const { entry, parameters } = find(path);
+  // A dialog tells of its end late: by then another may be open.
+  const shut = (which) => () => setOver((now) => (now === which ? "" : now));
   const pages = PAGES.filter((page) => page.name && (!page.needs || may(page.needs)));
   useKeys(t("keys.go"), pages.map((page) => [page.keys, t(`nav.${page.name}`), () => go(page.path)]));
   useKeys(t("keys.anywhere"), [
@@ -215,9 +217,9 @@ function Frame() {
       })}
       <button aria-expanded=${String(menu)} onClick=${() => setMenu(!menu)}><${Icon} name=${menu ? "close" : "more"} />${t("nav.more")}</button>
     </nav>
-    ${over === "palette" ? html`<${Palette} pages=${pages} deeds=${[[t("menu.theme"), turnTheme], [t("menu.language"), turnLanguage], [t("keys.help"), () => setOver("help")], [t("menu.password"), () => setOver("password")], [t("menu.logout"), logout]]} onClose=${() => setOver((now) => (now === "palette" ? "" : now))} />` : null}
-    ${over === "password" ? html`<${PasswordDialog} onClose=${() => setOver("")} />` : null}
-    ${over === "help" ? html`<${Help} onClose=${() => setOver("")} />` : null}
+    ${over === "palette" ? html`<${Palette} pages=${pages} deeds=${[[t("menu.theme"), turnTheme], [t("menu.language"), turnLanguage], [t("keys.help"), () => setOver("help")], [t("menu.password"), () => setOver("password")], [t("menu.logout"), logout]]} onClose=${shut("palette")} />` : null}
+    ${over === "password" ? html`<${PasswordDialog} onClose=${shut("password")} />` : null}
+    ${over === "help" ? html`<${Help} onClose=${shut("help")} />` : null}
     <${Toasts} />
   </div>`;
 }
