@@ -94,16 +94,16 @@ async def test_an_unknown_login_takes_as_long_as_a_known_one(gate, tenant, ann):
     """Or the logins could be told by the clock."""
 
     async def duration_s(login: str) -> float:
-        start_s = time.perf_counter()
+        start_s = time.process_time()  # of all threads; a busy machine does not change it
         with pytest.raises(Unauthenticated):
             await gate.logins.login(tenant, login, "a wrong password", address=HOME)
-        return time.perf_counter() - start_s
+        return time.process_time() - start_s
 
-    known = [await duration_s("ann") for _ in range(4)]
-    unknown = [await duration_s(f"nobody{number}") for number in range(4)]
+    pairs = [(await duration_s("ann"), await duration_s(f"nobody{number}")) for number in range(5)]
+    known, unknown = (min(durations) for durations in zip(*pairs, strict=True))
 
-    assert 0.4 < min(unknown) / min(known) < 2.5
-    assert min(known) < 0.5
+    assert 0.5 < unknown / known < 2
+    assert known < 0.5
 
 
 async def test_too_many_failures_close_the_door_for_a_while(gate, tenant, ann, clock):
