@@ -11,6 +11,7 @@ import structlog
 
 from cerebro.kernel.clock import Clock
 from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.observe.traces import span
 from cerebro.kernel.web import metrics
 from cerebro.kernel.web.problem import send_problem
 from cerebro.spine.errors import TooLarge
@@ -89,8 +90,11 @@ class Front:
             await self._app(scope, exchange.receive_as_is, exchange.send)
         elif _length_of(scope) > self._body_bytes_max:
             await exchange.refuse()
-        else:
+        elif scope["path"].startswith(QUIET):
             await self._app(scope, exchange.receive, exchange.send)
+        else:
+            with span("request", method=scope["method"]):
+                await self._app(scope, exchange.receive, exchange.send)
 
     def _report(self, scope: Scope, noted: Mapping[str, Any], status: int, duration_s: float) -> None:
         method = scope.get("method", "WEBSOCKET")
