@@ -24,8 +24,8 @@ from cerebro.kernel.observe.log import get_log
 from cerebro.spine.errors import Unavailable
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 15.0
-STABLE_S = 30.0  # after this long without a fall the back-off begins afresh
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 5.0  # a kill must be over within 15 s, the start of a process included
+STABLE_S = 10.0  # after this long without a fall the back-off begins afresh
 FIRST_START_FALLS_MAX = 3  # a child that falls this often before everything is up will not come up
 LIVENESS_INTERVAL_S, LIVENESS_MISSES_MAX = 4.0, 8  # half a minute: being slow is no reason to be killed
 LOG_BYTES_MAX, LOG_FILES_MAX, LOG_INTERVAL_S = 16 << 20, 3, 10.0
