@@ -169,8 +169,9 @@ def test_theme_and_session_survive_a_reload(room, stranger):
 
 
 def test_the_console_speaks_russian(room, stranger, console):
-    """Switched before the login, and kept on every page."""
+    """Switched before the login, and kept on every page; longer words still fit a phone."""
     visit, page = stranger, stranger.page
+    page.set_viewport_size({"width": 390, "height": 844})
     page.click("text=Русский")
     page.wait_for_selector("text=Пароль")
     visit.login()
@@ -180,6 +181,8 @@ def test_the_console_speaks_russian(room, stranger, console):
 
         assert KEY.findall(page.inner_text("#app")) == [], address
         assert re.search("[а-яё]{4}", page.inner_text("main")), address
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
+        assert page.evaluate("document.querySelector('.bar').scrollWidth") <= 390
     assert page.evaluate("document.documentElement.lang") == "ru"
 
 

@@ -51,7 +51,7 @@ function Whole({ one, reload }) {
       </div>
       <div class="stack">
         ${one.causes?.length ? html`<${Causes} causes=${one.causes} />` : null}
-        <${Timeline} one=${one} me=${me?.name} box=${comment} act=${act} busy=${busy} />
+        <${Timeline} one=${one} me=${me?.name} box=${comment} reload=${reload} />
       </div>
     </div>
     ${over === "assign" ? html`<${Assign} one=${one} me=${me?.name} act=${act} busy=${busy} onClose=${() => setOver("")} />` : null}
@@ -109,8 +109,8 @@ function Proof({ findings, one }) {
     ${raised.length > shown.length ? html`<button class="button" onClick=${() => setAll(true)}>${t("case.more_evidence", { count: raised.length - shown.length })}</button>` : null}`;
 }
 
-const Shown = ({ finding }) => html`<section class="card" id=${`finding-${finding.id}`} aria-label=${finding.title}>
-  <header><${Severity} value=${finding.severity} bare /><h2>${finding.title}</h2><span class="grow"></span><a class="button bare small" href=${`/findings/${finding.id}`}>${t("do.details")}</a></header>
+const Shown = ({ finding, one }) => html`<section class="card" id=${`finding-${finding.id}`} aria-label=${finding.title}>
+  <header><${Severity} value=${finding.severity} bare /><h2>${finding.title === one.title ? t("case.evidence") : finding.title}</h2><span class="grow"></span><a class="button bare small" href=${`/findings/${finding.id}`}>${t("do.details")}</a></header>
   <div class="card-body stack">
     ${finding.evidence.map((evidence) => html`<${Evidence} evidence=${evidence} finding=${finding} />`)}
     <p class="hint" title=${`p = ${finding.p_value}`}>${t("finding.on_an_ordinary_day", { chance: chance(finding.p_value) })} ${t("finding.by", { agent: finding.agent })}</p>
@@ -123,14 +123,16 @@ const Causes = ({ causes }) => html`<${Card} title=${t("case.causes")}><ul class
 
 const LINE_ICONS = { commented: "comment", acknowledged: "check", assigned: "user", silenced: "silences", closed: "close", reopened: "retry", resolved: "calm", merged: "link" };
 
-function Timeline({ one, me, box, act, busy }) {
+function Timeline({ one, me, box, reload }) {
   const [text, setText] = useState("");
+  const [busy, run] = useDeed(); // its own: a comment does not wait for a deed
   const lines = [...(one.timeline ?? [])].reverse();
   const say = async (event) => {
     event?.preventDefault();
     if (!text.trim() || busy) return;
-    const { error } = await act("comment", { text });
+    const { error } = await run(() => post(`/cases/${one.id}/comment`, { text }));
     if (!error) setText("");
+    reload();
   };
   return html`<${Card} title=${t("case.timeline")} aside=${t("case.entries", { count: lines.length })}>
     ${may("respond")

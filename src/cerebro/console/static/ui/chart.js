@@ -140,21 +140,34 @@ function tickText(ms, step) {
   return date.getHours() === 0 && date.getMinutes() === 0 && step >= 3_600_000 ? date.toLocaleDateString(locale(), { day: "numeric", month: "short" }) : time;
 }
 
-// Every point above or below the band gets a dot: shape as well as place tells it apart.
+// What lies above or below the band is drawn over in another colour, with a dot where it left.
 function drawOutside(plot, bandAt) {
   const [x, values, lower, upper] = [plot.data[0], plot.data[1], plot.data[bandAt], plot.data[bandAt + 1]];
   const ratio = devicePixelRatio;
   plot.ctx.save();
   plot.ctx.fillStyle = colour("--critical");
+  plot.ctx.strokeStyle = colour("--critical");
+  plot.ctx.lineWidth = 1.8 * ratio;
   const [from, to] = [plot.scales.x.min, plot.scales.x.max];
+  let last = null; // the point before, if it lay outside
   for (let index = 0; index < x.length; index += 1) {
     const value = values[index];
-    if (value == null || x[index] < from || x[index] > to) continue;
-    if ((upper[index] != null && value > upper[index]) || (lower[index] != null && value < lower[index])) {
-      plot.ctx.beginPath();
-      plot.ctx.arc(plot.valToPos(x[index], "x", true), plot.valToPos(value, "y", true), 2.2 * ratio, 0, 2 * Math.PI);
+    const outside = value != null && ((upper[index] != null && value > upper[index]) || (lower[index] != null && value < lower[index]));
+    if (!outside || x[index] < from || x[index] > to) {
+      last = null;
+      continue;
+    }
+    const point = [plot.valToPos(x[index], "x", true), plot.valToPos(value, "y", true)];
+    plot.ctx.beginPath();
+    if (last) {
+      plot.ctx.moveTo(...last);
+      plot.ctx.lineTo(...point);
+      plot.ctx.stroke();
+    } else {
+      plot.ctx.arc(...point, 2.6 * ratio, 0, 2 * Math.PI);
       plot.ctx.fill();
     }
+    last = point;
   }
   plot.ctx.restore();
 }

@@ -43,7 +43,7 @@ function Picture({ drawn, sample, finding, height, label }) {
 
 // The same series from the window of the evidence to now, or for some hours.
 function Since({ evidence, finding, height }) {
-  const end = useMemo(() => Math.min(Date.now(), evidence.end_ms + SINCE_MS_MAX), [evidence]);
+  const [end] = useState(() => Math.min(Date.now(), evidence.end_ms + SINCE_MS_MAX));
   const answer = useApi(`/support/band${query({ series: evidence.sample.series, start_ms: evidence.start_ms, end_ms: Math.max(end, evidence.end_ms) })}`, { every: 3600 });
   const drawn = useMemo(() => drawing(answer.data), [answer.data]);
   if (answer.error && !answer.data) return html`<${Failure} error=${answer.error} retry=${answer.reload} />`;
