@@ -1,0 +1,216 @@
+"""The shop as one process: `python -m cerebro.proving.shop.house` keeps it and answers at its control door.
+
+Every injection has a lease: it ends when its time is over, also when whoever asked for it is gone.
+"""
+
+import argparse
+import asyncio
+import hmac
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from secrets import token_urlsafe
+from typing import Any
+
+import msgspec
+
+from cerebro.kernel.children import start_of
+from cerebro.kernel.clock import Clock, SystemClock
+from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.settings import load_settings
+from cerebro.proving.faults import fault_of
+from cerebro.proving.model import Operation
+from cerebro.proving.shop.breaks import BREAKS, End, Site
+from cerebro.proving.shop.control import (
+    FILE,
+    LEASE_S_MAX,
+    Ask,
+    Begun,
+    Doing,
+    Problem,
+    Row,
+    Sign,
+    Standing,
+    Wanted,
+    write_private,
+)
+from cerebro.proving.shop.keeper import TICK_S, Keeper, settings_of_shop
+from cerebro.proving.shop.operations import operate
+from cerebro.proving.shop.wire import Answer, Request, serve
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import CerebroError, Invalid, Unavailable
+
+MODULE = "cerebro.proving.shop.house"
+
+log = get_log(__name__)
+
+
+@dataclass(slots=True)
+class Lease:
+    """An injection that runs, what ends it, and when it ends by itself."""
+
+    begun: Begun
+    end: End
+    until_ms: int
+
+
+class House:
+    """The keeper behind its control door."""
+
+    def __init__(self, keeper: Keeper, clock: Clock, token: str) -> None:
+        self._keeper, self._clock, self._token = keeper, clock, token
+        self._leases: dict[str, Lease] = {}
+        self._ended: dict[str, Begun] = {}
+        self._changing = asyncio.Lock()  # one change at a time, each whole
+        self.stop = asyncio.Event()
+        self._routes: Mapping[str, Callable[[Request], Awaitable[Any]]] = {
+            "POST /inject": self._inject,
+            "POST /end": self._end,
+            "POST /operate": self._operate,
+            "GET /felt": self._felt,
+            "GET /standing": self._standing,
+            "POST /down": self._down,
+        }
+
+    async def __call__(self, request: Request) -> Answer:
+        """One request at the control door."""
+        if not hmac.compare_digest(request.headers.get("authorization", ""), f"Bearer {self._token}"):
+            return _problem(401, Invalid("The shop's door wants its token.", "It stands in door.json."))
+        route = self._routes.get(f"{request.method} {request.path}")
+        if route is None:
+            return _problem(404, Invalid(f"No {request.method} {request.path} here."))
+        try:
+            # Shielded: what was begun is finished, also when the one who asked has gone.
+            said = await asyncio.shield(asyncio.ensure_future(route(request)))
+        except CerebroError as error:
+            return _problem(503 if error.retry else 400, error)
+        except msgspec.MsgspecError as error:
+            return _problem(400, Invalid(f"That cannot be read: {error}."))
+        return Answer(200, msgspec.json.encode(said))
+
+    async def keep(self) -> None:
+        """Look after processes and leases until told to stop."""
+        while not self.stop.is_set():
+            if not self._changing.locked():
+                self._keeper.tick()
+            for lease in [each for each in self._leases.values() if each.until_ms <= self._clock.now_ms()]:
+                log.info("shop_fault_lease_ended", kind=lease.begun.kind, injection_id=lease.begun.id)
+                await self._finish(lease.begun.id)
+            await asyncio.sleep(TICK_S)
+
+    async def _inject(self, request: Request) -> Begun:
+        ask = msgspec.json.decode(request.body, type=Ask)
+        fault, chance = fault_of(ask.kind), Random(ask.seed)  # noqa: S311  repeatable on purpose
+        plan = BREAKS.get(fault.kind)
+        if plan is None:
+            raise Invalid(f"The shop cannot have {ask.kind!r}.", f"It can have: {', '.join(BREAKS)}.")
+        name = EntityKey.parse(ask.target).name if ask.target else chance.choice(plan.targets)
+        if name not in plan.targets:
+            raise Invalid(f"{name} cannot have {ask.kind!r}.", f"These can: {', '.join(plan.targets)}.")
+        lease_s = min(max(ask.lease_s, 1.0), LEASE_S_MAX)
+        until_ms = self._clock.now_ms() + round(lease_s * 1000)
+        site = Site(self._keeper, self._clock.new_id(), name, until_ms, chance)
+        async with self._changing:
+            start_ms = self._clock.now_ms()
+            try:
+                end = await plan.begin(site)
+            except CerebroError:
+                self._keeper.relieve(site.id)
+                raise
+        kind = "host" if name == "host" else "service"
+        begun = Begun(site.id, ask.kind, f"{kind}/{name}", start_ms, 0, ask.seed, {"lease_s": f"{lease_s:g}"})
+        self._leases[site.id] = Lease(begun, end, until_ms)
+        return begun
+
+    async def _end(self, request: Request) -> Begun:
+        return await self._finish(msgspec.json.decode(request.body, type=Begun).id)
+
+    async def _finish(self, number: str) -> Begun:
+        lease = self._leases.pop(number, None)
+        if lease is None:
+            if number in self._ended:
+                return self._ended[number]
+            raise Invalid(f"There was no injection {number!r}.", "Ask for the standing: it lists those that run.")
+        async with self._changing:
+            await lease.end()
+        ended = msgspec.structs.replace(lease.begun, end_ms=self._clock.now_ms())
+        self._ended[number] = ended
+        return ended
+
+    async def _operate(self, request: Request) -> dict[str, bool]:
+        doing = msgspec.json.decode(request.body, type=Doing)
+        async with self._changing:
+            operation = Operation(doing.name, EntityKey.parse(doing.target), doing.parameters)
+            await operate(self._keeper, operation)
+        return {"done": True}
+
+    async def _felt(self, request: Request) -> msgspec.Raw:
+        load = self._keeper.replicas["load"][0]
+        start_ms, end_ms = int(request.query["start_ms"]), int(request.query["end_ms"])
+        target = f"/felt?start_ms={start_ms}&end_ms={end_ms}"
+        try:
+            answer = await self._keeper.lines.ask(load.port, "GET", target, headers={}, timeout_s=10)
+        except (OSError, TimeoutError) as error:
+            raise Unavailable("The shop's load generator does not answer.") from error
+        return msgspec.Raw(answer.body)
+
+    async def _standing(self, _request: Request) -> Standing:
+        rows = [msgspec.convert(row, Row) for row in self._keeper.footprint()]
+        return Standing(rows, [lease.begun for lease in self._leases.values()], self._keeper.wanted.export_url)
+
+    async def _down(self, _request: Request) -> dict[str, bool]:
+        self.stop.set()
+        return {"done": True}
+
+    async def end_all(self) -> None:
+        """End whatever still runs."""
+        for number in list(self._leases):
+            await self._finish(number)
+
+
+def _problem(status: int, error: CerebroError) -> Answer:
+    return Answer(status, msgspec.json.encode(Problem(error.code, error.detail, error.mend)))
+
+
+async def run(wanted: Wanted) -> None:
+    """Keep the shop until told to stop.
+
+    Raises:
+        CerebroError: It does not come up.
+    """
+    clock, settings = SystemClock(), settings_of_shop(load_settings())
+    keeper = Keeper(settings, wanted, clock)
+    token = token_urlsafe(24)
+    house = House(keeper, clock, token)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, house.stop.set)
+    sign = keeper.home / FILE
+    try:
+        await keeper.open()
+        server = await serve(house, 0)
+        port = int(server.sockets[0].getsockname()[1])
+        write_private(sign, msgspec.json.encode(Sign(port, token, os.getpid(), start_of(os.getpid()))))
+        await house.keep()
+        server.close()
+        await house.end_all()
+    finally:
+        keeper.close()
+        sign.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """The entry point of the program."""
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
+    parser.add_argument("--wish", type=Path, required=True, help="the file with what is wanted")
+    try:
+        asyncio.run(run(msgspec.json.decode(parser.parse_args().wish.read_bytes(), type=Wanted)))
+    except CerebroError as error:
+        log.error("shop_failed", error=str(error))  # noqa: TRY400  a sentence, not a traceback
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Calls to other services: who is there, whose turn it is, how long to wait, when to try again."""
+
+import msgspec
+
+from cerebro.kernel.clock import Clock
+from cerebro.proving.shop.refusal import Refused
+from cerebro.proving.shop.registry import Board, Place
+from cerebro.proving.shop.telling import Telling
+from cerebro.proving.shop.wire import Answer, Lines
+
+AVOID_S = 0.5  # a replica that refuses connections is left alone for so long
+BAD_GATEWAY, TIMED_OUT = 502, 504
+
+
+class Peers:
+    """The other services as this one reaches them."""
+
+    def __init__(self, board: Board, telling: Telling, clock: Clock) -> None:
+        self._board, self._telling, self._clock = board, telling, clock
+        self._lines = Lines()
+        self._avoided: dict[int, float] = {}
+        self._turns: dict[str, int] = {}
+
+    async def call(self, name: str, target: str, body: object = None, **headers: str) -> Answer:
+        """The answer of a service, tried again as often as the configuration says.
+
+        Raises:
+            Refused: With its status when it refuses, 502 when it cannot be reached, 504 when it is silent.
+        """
+        payload = b"" if body is None else msgspec.json.encode(body)
+        method = "GET" if body is None else "POST"
+        tries_left = int(self._board.value("retries"))
+        while True:
+            answer = await self._once(name, method, target, payload, headers)
+            if answer.ok:
+                return answer
+            if answer.status < 500 or tries_left <= 0:
+                raise Refused(answer.status, f"{name}: {answer.body.decode()[:120] or answer.status}")
+            tries_left -= 1
+            self._telling.count("http.client.retries", **{"server.address": name})
+
+    async def value(self, name: str, target: str, body: object = None, **headers: str) -> dict[str, object]:
+        """The JSON object that it answers."""
+        answer = await self.call(name, target, body, **headers)
+        try:
+            decoded: dict[str, object] = msgspec.json.decode(answer.body, type=dict[str, object])
+        except msgspec.DecodeError as error:
+            self._telling.log("ERROR", f"{name} answered with what cannot be read", error=str(error))
+            raise Refused(BAD_GATEWAY, f"{name}: unreadable answer") from error
+        return decoded
+
+    async def _once(self, name: str, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
+        sent = dict(headers)
+        with self._telling.calling(method, name, sent) as stretch:
+            answer = await self._attempt(name, method, target, body, sent)
+            stretch.status(answer.status)
+        return answer
+
+    async def _attempt(self, name: str, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
+        if name in self._board.registry.unresolved:
+            self._telling.log("ERROR", f"{name}: name or service not known")
+            return Answer(BAD_GATEWAY, b"name not known")
+        port = self._port(name)
+        if port == 0:
+            return Answer(BAD_GATEWAY, b"no replica")
+        try:
+            timeout_s = self._board.seconds("timeout_ms")
+            return await self._lines.ask(port, method, target, body=body, headers=headers, timeout_s=timeout_s)
+        except TimeoutError:
+            self._telling.log("WARN", f"{name} did not answer in time", timeout_s=timeout_s)
+            return Answer(TIMED_OUT, b"timed out")
+        except OSError as error:
+            self._avoided[port] = self._clock.monotonic_s() + AVOID_S
+            self._telling.log("WARN", f"{name} cannot be reached", error=str(error))
+            return Answer(BAD_GATEWAY, b"unreachable")
+
+    def _port(self, name: str) -> int:
+        """The next replica by weight, around those that lately refused; 0 when there is none."""
+        registry = self._board.registry
+        if route := registry.routes.get(f"{self._board.name}>{name}"):
+            return route
+        places = [place for place in registry.services[name].places if place.weight > 0]
+        now_s = self._clock.monotonic_s()
+        good = [place for place in places if self._avoided.get(place.port, 0.0) < now_s] or places
+        return self._turn(name, good).port if good else 0
+
+    def _turn(self, name: str, places: list[Place]) -> Place:
+        if len({place.weight for place in places}) > 1:
+            return self._clock.chance.choices(places, [place.weight for place in places])[0]
+        turn = self._turns[name] = self._turns.get(name, -1) + 1
+        return places[turn % len(places)]
+
+    def close(self) -> None:
+        """Let every connection go."""
+        self._lines.close()

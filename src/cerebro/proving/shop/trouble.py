@@ -1,0 +1,104 @@
+"""Faults inside a process: each does to it what it is named for, for as long as the registry says."""
+
+import asyncio
+import os
+import resource
+import time
+from pathlib import Path
+
+from cerebro.kernel.clock import Clock
+from cerebro.proving.shop.plan import MEMORY_BYTES_MAX, SERVICES
+from cerebro.proving.shop.refusal import Refused
+from cerebro.proving.shop.registry import Board
+from cerebro.proving.shop.telling import Telling
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+OUT_OF_MEMORY = 137  # the exit code of a process that the kernel ended for want of memory
+SCAN_BYTES = 512  # of leaked memory, one byte in so many is read at every request, as a collector would
+SPARE_DESCRIPTORS = 2
+
+
+class Troubles:
+    """What befalls this process."""
+
+    def __init__(self, board: Board, telling: Telling, clock: Clock) -> None:
+        self._board, self._telling, self._clock = board, telling, clock
+        self._leaked: list[bytes] = []
+        self._opened: list[int] = []
+        self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def befall(self) -> None:
+        """What a request suffers before it is worked.
+
+        Raises:
+            Refused: The version or the feature fails it.
+        """
+        build, chance = self._board.build, self._clock.chance
+        if build.wait_ms:
+            await asyncio.sleep(build.wait_ms / 1000 * chance.uniform(0.7, 1.3))
+        leak = self._board.trouble("memory_leak")
+        if kept_bytes := int(leak.amount) if leak else build.leak_bytes:
+            self._leaked.append(chance.randbytes(kept_bytes))
+        if self._leaked:
+            sum(sum(each[::SCAN_BYTES]) for each in self._leaked)
+        if burning := self._board.trouble("slow_cpu"):
+            burn(burning.amount / 1000, self._clock)
+        if build.error_share > chance.random():
+            self._telling.log("ERROR", "unhandled error in request", version=self._board.version)
+            raise Refused(500, "internal error")
+        self._fail_by_flag()
+
+    def _fail_by_flag(self) -> None:
+        experiment = SERVICES[self._board.name].experiment
+        if experiment and self._board.entry.flags.get(experiment) and self._clock.chance.random() < 0.5:
+            self._telling.log("ERROR", f"feature {experiment} failed", flag=experiment)
+            raise Refused(500, f"feature {experiment} failed")
+
+    def look(self) -> None:
+        """What befalls it apart from requests; called a few times a second."""
+        if self._leaked and not self._board.trouble("memory_leak") and not self._board.build.leak_bytes:
+            self._leaked.clear()
+        self._exhaust_descriptors()
+        if starving := self._board.trouble("thread_starvation"):
+            time.sleep(starving.amount / 1000)
+        if resident_bytes() > MEMORY_BYTES_MAX:
+            self._telling.log("FATAL", "out of memory", limit_bytes=MEMORY_BYTES_MAX)
+            os._exit(OUT_OF_MEMORY)
+
+    def _exhaust_descriptors(self) -> None:
+        """Lower our own limit to what is open and fill it; give it back afterwards."""
+        if self._board.trouble("fd_exhaustion"):
+            if not self._opened:
+                self._telling.log("ERROR", "too many open files")
+                used = len(list(Path("/proc/self/fd").iterdir()))
+                resource.setrlimit(resource.RLIMIT_NOFILE, (used + SPARE_DESCRIPTORS, self._limit[1]))
+            try:
+                while True:
+                    self._opened.append(os.open(os.devnull, os.O_RDONLY))
+            except OSError:
+                return
+        elif self._opened:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._limit)
+            for descriptor in self._opened:
+                os.close(descriptor)
+            self._opened.clear()
+
+    def now_ms(self) -> int:
+        """The time as this process's clock has it."""
+        skew = self._board.trouble("clock_skew")
+        return self._clock.now_ms() + (int(skew.amount) if skew else 0)
+
+
+def burn(duration_s: float, clock: Clock) -> None:
+    """Keep a core busy."""
+    until_s = clock.monotonic_s() + duration_s
+    while clock.monotonic_s() < until_s:
+        pass
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds; 0 when there is no descriptor left to ask with."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
+    except OSError:
+        return 0
