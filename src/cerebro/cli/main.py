@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from cerebro.cli import ask, people, serve, shop
+from cerebro.cli.drill import drill
 from cerebro.cli.out import failures, say
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
 app.add_typer(people.users, name="user")
 app.add_typer(people.keys, name="key")
 app.add_typer(people.audit, name="audit")
+app.add_typer(drill, name="drill")
 app.add_typer(shop.shop, name="shop")
 serve.register(app)
 ask.register(app)

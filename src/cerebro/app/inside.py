@@ -1,0 +1,124 @@
+"""A Cerebro inside a program: the simulated kernel with the real detector and the real casework, fed by hand.
+
+Nothing waits and nothing sleeps: whoever moves the clock gives the messages, and they are judged at once. So a drill
+of an hour takes about a second, and the same seed gives the same cases.
+"""
+
+import zlib
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from cerebro.app.drivers import simulated_kernel
+from cerebro.app.roles import agents
+from cerebro.casework.desk import Desk
+from cerebro.casework.flow import Brain
+from cerebro.casework.store import CASES, FINDINGS, every
+from cerebro.kernel.bus.port import Message
+from cerebro.kernel.bus.streams import ALL
+from cerebro.kernel.clock import VirtualClock
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.settings import Settings
+from cerebro.proving.baseline import AlertRules
+from cerebro.proving.drill import Plan
+from cerebro.proving.estate.estate import Estate, publish
+from cerebro.proving.model import Ground
+from cerebro.proving.watch import Seen, Watcher
+from cerebro.spine.identity import DEFAULT_TENANT
+
+SWEEP_S = 5.0
+FINDINGS_READ_MAX = 500
+BYTES_MAX = 64 << 20
+
+
+class Judge(Protocol):
+    """A detector that is given its messages instead of reading them."""
+
+    async def take(self, message: Message) -> None:
+        """Judge one message and publish what it gave."""
+        ...
+
+
+class Inside:
+    """A Cerebro on a kernel in memory, as a watcher of drills."""
+
+    name = "cerebro"
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self._detector = cast(Judge, agents()["support"].tasks(kernel)[0])
+        self._brain, self._desk = Brain(kernel), Desk(kernel)
+        self._swept_s = 0.0
+        self._after = {"metrics": 0, "findings": 0}
+
+    async def open(self) -> None:
+        """Make the streams."""
+        for stream in ALL:
+            await self.kernel.bus.declare(stream)
+
+    async def catch_up(self) -> None:
+        """Judge and sort what has come since the last call, then do what is due by time alone."""
+        bus, clock = self.kernel.bus, self.kernel.clock
+        for message in await self._read("metrics"):
+            await self._detector.take(message)
+        if found := await self._read("findings"):
+            await self._brain.take(found)
+        if clock.monotonic_s() - self._swept_s >= SWEEP_S:
+            self._swept_s = clock.monotonic_s()
+            await self._desk.sweep(DEFAULT_TENANT)
+        for stream in ALL:  # nobody records here
+            await bus.trim(stream.name, upto=(await bus.state(stream.name)).last_sequence)
+
+    async def seen(self, since_ms: int) -> Seen:
+        """What it told since then; it does nothing by itself yet, so there are no acts."""
+        async with self.kernel.records.transaction() as transaction:
+            findings = [record.value async for record in every(transaction, FINDINGS, DEFAULT_TENANT)]
+            cases = [record.value async for record in every(transaction, CASES, DEFAULT_TENANT)]
+        return Seen(
+            sorted((each for each in findings if each.seen_ms >= since_ms), key=lambda each: each.seen_ms),
+            sorted((each for each in cases if each.opened_ms >= since_ms), key=lambda each: each.opened_ms),
+        )
+
+    async def _read(self, stream: str) -> Sequence[Message]:
+        messages = await self.kernel.bus.read(
+            stream, after=self._after[stream], count_max=FINDINGS_READ_MAX, bytes_max=BYTES_MAX, wait_s=0.0
+        )
+        if messages:
+            self._after[stream] = messages[-1].sequence
+        return messages
+
+
+class SimulatedStage:
+    """An estate, a Cerebro and the alert rules on one virtual clock."""
+
+    def __init__(self, services: int, seed: int, settings: Settings) -> None:
+        self._clock = VirtualClock(seed=seed)
+        self._cerebro = Inside(simulated_kernel(settings, self._clock))
+        self._rules = AlertRules()
+        self._estate = Estate(services, seed, self._clock)
+        self.ground: Ground = self._estate
+        self.watchers: Sequence[Watcher] = (self._cerebro, self._rules)
+        self.step_s = self._estate.motion.interval_s
+
+    async def open(self) -> None:
+        """Make ready."""
+        await self._cerebro.open()
+
+    def now_ms(self) -> int:
+        """The virtual hour."""
+        return self._clock.now_ms()
+
+    async def pass_time(self, duration_s: float) -> None:
+        """Move the clock; the estate sends, and everyone looks."""
+        await self._clock.advance(duration_s)
+        if (emission := self._estate.advance()) is None:
+            return
+        self._rules.take(emission.samples)
+        await publish(self._cerebro.kernel.bus, emission, DEFAULT_TENANT, f"at-{self._clock.now_ms()}")
+        await self._cerebro.catch_up()
+
+
+async def simulated_stage(plan: Plan, settings: Settings) -> SimulatedStage:
+    """A fresh estate with fresh watchers, ready; another one for each kind and seed."""
+    stage = SimulatedStage(plan.services, zlib.crc32(f"{plan.kind} {plan.seed}".encode()), settings)
+    await stage.open()
+    return stage

@@ -1,0 +1,150 @@
+"""`cerebro drill`: break something on purpose and see what Cerebro makes of it; or score it over a whole suite."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cerebro.cli.out import as_json, complain, failures, say, table
+from cerebro.kernel.settings import Settings, load_settings
+from cerebro.proving import ledger, report
+from cerebro.proving.drill import Plan, Run
+from cerebro.proving.score import Scores, by_watcher, score
+from cerebro.proving.suites.read import Suite, read_suite
+from cerebro.spine.errors import Invalid
+
+drill = typer.Typer(help="Break something on purpose, and watch; or score Cerebro over a suite of faults.")
+
+Player = Callable[[Plan], Awaitable[list[Run]]]
+
+
+@drill.callback(invoke_without_command=True)
+def begin(
+    context: typer.Context,
+    kind: Annotated[str, typer.Option("--kind", help="Which fault; you are asked when you leave it out.")] = "",
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.")] = 0,
+) -> None:
+    """Without a command: start a small real shop, break it, and watch what Cerebro makes of it."""
+    if context.invoked_subcommand:
+        return
+    from cerebro.cli import drill_live
+
+    with failures():
+        raise SystemExit(asyncio.run(drill_live.play(load_settings(), kind, seed)))
+
+
+@drill.command("kinds")
+def kinds() -> None:
+    """Every fault and every control, and what honestly helps."""
+    from cerebro.proving.faults import ALL
+
+    rows = [[f.kind, f.cause_kind, f.title, ", ".join(f.remedies)] for f in ALL.values()]
+    table(["kind", "cause", "what", "remedies"], rows, "")
+
+
+@drill.command("run")
+def run(  # noqa: PLR0917  typer names them
+    suite: Annotated[str, typer.Option("--suite", help="short, full, quiet, or a file.toml.")] = "short",
+    seeds: Annotated[
+        int, typer.Option("--seeds", help="Times each kind is played; the suite's own when left out.")
+    ] = 0,
+    real: Annotated[
+        bool, typer.Option("--real/--simulated", help="On the real shop, or on simulated estates.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run of this suite was stopped.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with each run's timeline.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File of the runs, a JSON line each.")] = None,
+) -> None:
+    """Play every drill of a suite and score it, with plain alert rules beside it on the same runs."""
+    with failures():
+        if not 0 <= seeds <= 100_000:
+            raise Invalid(f"--seeds {seeds} does not fit.", "Write a number from 1 to 100000.")
+        settings, chosen, ground = load_settings(), read_suite(suite), "real" if real else "simulated"
+        path = out or _home(settings) / f"{chosen.name}-{ground}.jsonl"
+        runs = asyncio.run(_play(settings, chosen, ground, seeds, path, resume=resume, quiet=json))
+        scores = [score(each) for each in by_watcher(runs).values()]
+        words = f"cerebro drill run --suite {suite}" + (f" --seeds {seeds}" if seeds else "") + f" --{ground}"
+        if html:
+            html.write_text(report.page(scores, runs, words))
+        _tell(chosen, scores, path, html, as_object=json)
+
+
+async def _play(
+    settings: Settings, suite: Suite, ground: str, seeds: int, path: Path, *, resume: bool, quiet: bool
+) -> list[Run]:
+    """Play what is missing; every run of the suite, those of before included."""
+    ledger.prepare(path, resume=resume)
+    plans = list(suite.plans(ground, seeds))
+    before = [run for run in ledger.load(path) if run.ground == ground]
+    left = ledger.missing(plans, before, ground)
+    if not quiet:
+        again = f", {len(plans) - len(left)} of them done before" if len(left) < len(plans) else ""
+        say(f"{suite.title}: {len(plans)} drills on the {ground} ground{again}.")
+    await (_play_real if ground == "real" else _play_simulated)(settings, left, path, quiet)
+    wanted = {(plan.kind, plan.seed) for plan in plans}
+    return [run for run in ledger.load(path) if (run.plan.kind, run.plan.seed) in wanted]
+
+
+async def _play_simulated(settings: Settings, plans: Sequence[Plan], path: Path, quiet: bool) -> None:
+    from cerebro.app.inside import simulated_stage
+    from cerebro.proving.drill import run_plan
+
+    async def play(plan: Plan) -> list[Run]:
+        return await run_plan(await simulated_stage(plan, settings), plan, "simulated")
+
+    await _play_all(plans, play, path, quiet)
+
+
+async def _play_real(settings: Settings, plans: Sequence[Plan], path: Path, quiet: bool) -> None:
+    from cerebro.cli.drill_live import real_stage
+    from cerebro.proving.drill import run_plan
+
+    if not plans:
+        return
+    async with real_stage(settings, complain) as stage:
+
+        async def play(plan: Plan) -> list[Run]:
+            return await run_plan(stage, plan, "real")
+
+        await _play_all(plans, play, path, quiet)
+
+
+async def _play_all(plans: Sequence[Plan], play: Player, path: Path, quiet: bool) -> None:
+    for number, plan in enumerate(plans, 1):
+        began_s = time.monotonic()
+        runs = await play(plan)
+        ledger.append(path, runs)
+        if not quiet:
+            say(f"{number:4}/{len(plans)}  {_line(runs)}  ({time.monotonic() - began_s:.1f} s)")
+
+
+def _line(runs: Sequence[Run]) -> str:
+    told = ", ".join(f"{run.watcher} {_verdict(run)}" for run in runs)
+    target = runs[0].observation.injection.target.text
+    return f"{runs[0].plan.kind:28} {target if target != '/' else '-':28} {told}"
+
+
+def _verdict(run: Run) -> str:
+    if run.observation.case_ms >= 0:
+        return f"case after {run.observation.case_ms / 1000:.0f} s"
+    return f"{run.quiet_case_count} false cases" if run.quiet_case_count else "no case"
+
+
+def _tell(suite: Suite, scores: Sequence[Scores], path: Path, html: Path | None, *, as_object: bool) -> None:
+    if as_object:
+        first, *others = [report.as_object(each) for each in scores]
+        as_json({"suite": suite.name, **first, "beside": others})
+        return
+    table(*report.side_by_side(scores), empty="Nothing was broken: the runs were quiet.")
+    for each in scores:
+        say(report.summary(each))
+    say(f"Runs: {path}" + (f"   Page: {html}" if html else ""))
+
+
+def _home(settings: Settings) -> Path:
+    """Beside the data of this installation."""
+    return settings.data_dir / "drills"

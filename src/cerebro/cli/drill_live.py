@@ -1,0 +1,286 @@
+"""A drill in life: the real shop beside the real Cerebro, and a story told while it happens."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from random import SystemRandom
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.prompt import Prompt
+from rich.text import Text
+
+from cerebro.cli.client import Client
+from cerebro.cli.out import clean
+from cerebro.cli.shop import way_in
+from cerebro.kernel import supervise
+from cerebro.kernel.clock import SystemClock
+from cerebro.kernel.settings import Settings, as_environment
+from cerebro.proving.drill import CALM_LOOKS, Look, is_felt, usual_of
+from cerebro.proving.model import CONTROL, Fault, Ground, Health, Injection
+from cerebro.proving.shop.control import Wanted
+from cerebro.proving.shop.ground import Shop
+from cerebro.proving.watch import Seen, Watcher
+from cerebro.spine.cases import Case
+from cerebro.spine.errors import Invalid, Unavailable
+from cerebro.spine.findings import Finding
+
+RATE = 20.0  # users a second: enough to see, and small beside Cerebro on two cores
+EXPORT_S = 1.0  # so that a minute is enough to learn what is usual
+DAY_S = 86_400.0
+QUIET_S, FAULT_S, AFTER_S = 60.0, 50.0, 35.0  # with both starts, under three minutes
+STEP_S = 5.0
+HEALTH_LAG_MS = 1500  # a request that has just begun is not in the record yet
+PAGE = 200
+OFFERED = ("bad_deploy_errors", "outside_api_slow", "slow_cpu", "crash", "hang", "bad_flag", "queue_backlog")
+
+Progress = Callable[[str], None]
+
+
+class Beside:
+    """The Cerebro that runs here, as a watcher: what its own API tells."""
+
+    name = "cerebro"
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def seen(self, since_ms: int) -> Seen:
+        """Findings and cases since then."""
+        return await asyncio.to_thread(self._seen, since_ms)
+
+    def _seen(self, since_ms: int) -> Seen:
+        lines = self._pages("/api/v1/findings", since=since_ms)
+        cases = [line for line in self._pages("/api/v1/cases", order="opened") if line["opened_ms"] >= since_ms]
+        findings = [msgspec.convert({**line, "evidence": []}, Finding) for line in lines]
+        whole = [self._case(line["id"]) for line in cases]
+        return Seen(
+            sorted(findings, key=lambda finding: finding.seen_ms), sorted(whole, key=lambda case: case.opened_ms)
+        )
+
+    def _pages(self, path: str, **parameters: object) -> list[Any]:
+        """The newest page: a drill is short."""
+        found: list[Any] = self.client.get(path, limit=PAGE, **parameters)["items"]
+        return found
+
+    def _case(self, case_id: str) -> Case:
+        found = self.client.get(f"/api/v1/cases/{case_id}")
+        return msgspec.convert({**found, "findings": [finding["id"] for finding in found["findings"]]}, Case)
+
+
+class RealStage:
+    """The shop and the Cerebro beside it, in real time."""
+
+    step_s = STEP_S
+
+    def __init__(self, shop: Shop, cerebro: Beside) -> None:
+        self._clock = SystemClock()
+        self.shop, self.cerebro = shop, cerebro
+        self.ground: Ground = shop
+        self.watchers: Sequence[Watcher] = (cerebro,)
+
+    def now_ms(self) -> int:
+        """The time."""
+        return self._clock.now_ms()
+
+    async def pass_time(self, duration_s: float) -> None:
+        """Wait."""
+        await asyncio.sleep(duration_s)
+
+    async def felt(self, over_s: float) -> Health:
+        """What users felt over the last seconds of which the record is whole."""
+        end_ms = self.now_ms() - HEALTH_LAG_MS
+        return await self.shop.health(end_ms - round(over_s * 1000), end_ms)
+
+
+@asynccontextmanager
+async def real_stage(settings: Settings, progress: Progress) -> AsyncIterator[RealStage]:
+    """The shop, and Cerebro when it is not up; both are ended afterwards when we started them.
+
+    Raises:
+        Invalid: Something of it cannot run here; the mend says what to change.
+        Unavailable: It did not start.
+    """
+    started = not supervise.status(settings)
+    if started:
+        progress("Starting Cerebro …")
+        await _start_cerebro(settings, progress)
+    shop, ours = Shop(settings), False
+    try:
+        if not shop.is_up:
+            progress("Opening the shop: a dozen processes with users in them …")
+            url, key = way_in(settings)
+            ours = True
+            await shop.up(Wanted(RATE, DAY_S, url, key, EXPORT_S), with_us=True)
+        yield RealStage(shop, Beside(Client(settings)))
+    finally:
+        if ours:
+            progress("Closing the shop …")
+            await shop.down()
+        if started:
+            progress("Stopping Cerebro …")
+            await asyncio.to_thread(supervise.down, settings)
+
+
+async def _start_cerebro(settings: Settings, progress: Progress) -> None:
+    """`cerebro up --detach`; what it says of the address and the first login goes to the reader."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cerebro.cli.main", "up", "--detach",
+        env=as_environment(settings), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    try:
+        said, wrong = await child.communicate()
+    except asyncio.CancelledError:
+        await child.communicate()  # it is nearly up: only then can it be stopped in order
+        await asyncio.to_thread(supervise.down, settings)
+        raise
+    if child.returncode:
+        raise Unavailable(f"Cerebro did not start: {wrong.decode().strip()[-500:]}", "See: cerebro doctor.")
+    for line in said.decode().splitlines():
+        if "First login" in line or "is up:" in line:
+            progress(line)
+
+
+async def play(settings: Settings, kind: str, seed: int) -> int:
+    """One drill for a newcomer, told as it happens; the exit code."""
+    console, seed = Console(highlight=False), seed or SystemRandom().randrange(1, 1_000_000)
+    fault = _choose(Shop(settings), kind, seed, console)
+    began_s = time.monotonic()
+    try:
+        async with real_stage(settings, lambda line: console.print(Text(clean(line), "dim"))) as stage:
+            teller = Teller(console, stage)
+            await teller.play(fault, seed)
+            await teller.sum_up(fault, time.monotonic() - began_s)
+            await _linger(console, stage)
+    except asyncio.CancelledError:
+        console.print("Stopped. Nothing is left behind.")
+        return 130
+    return 0
+
+
+def _choose(shop: Shop, kind: str, seed: int, console: Console) -> Fault:
+    """The fault that was named, or picked, or drawn.
+
+    Raises:
+        Invalid: The shop does not know it.
+    """
+    known = {fault.kind: fault for fault in shop.faults() if fault.cause_kind != CONTROL}
+    offered = [each for each in OFFERED if each in known]
+    if not kind and sys.stdin.isatty():
+        console.print("What shall break?")
+        for number, each in enumerate(offered, 1):
+            console.print(f"  {number}  {known[each].title}")
+        word = Prompt.ask("A number, a kind (cerebro drill kinds), or Enter for any", default="", show_default=False)
+        kind = offered[int(word) - 1] if word.isdigit() and 0 < int(word) <= len(offered) else word.strip()
+    kind = kind or offered[seed % len(offered)]
+    if kind not in known:
+        raise Invalid(f"The shop has no fault {kind!r}.", f"Write one of: {', '.join(sorted(known))}.")
+    return known[kind]
+
+
+async def _linger(console: Console, stage: RealStage) -> None:
+    """Leave a newcomer time for the console."""
+    if not sys.stdin.isatty():
+        return
+    console.print(f"Look around at [bold]{stage.cerebro.client.url}[/]; press Enter when you have seen enough.")
+    await asyncio.to_thread(sys.stdin.readline)
+
+
+class Teller:
+    """Tells a drill line by line, each with the seconds since the fault began."""
+
+    def __init__(self, console: Console, stage: RealStage) -> None:
+        self._console, self._stage = console, stage
+        self._told: set[str] = set()
+        self._looks: list[Look] = []
+        self._injection: Injection | None = None
+        self._marks: dict[str, float] = {}
+
+    async def play(self, fault: Fault, seed: int) -> None:
+        """Quiet, fault, end; each look is told."""
+        self._say("", "bold", f"Now {QUIET_S:.0f} s in which nothing is wrong, to learn what is usual.")
+        self._begun_ms = self._stage.now_ms()
+        await self._watch(QUIET_S)
+        usual = usual_of(self._looks)
+        self._injection = await self._stage.ground.inject(fault.kind, seed=seed)
+        where = self._injection.target.text
+        self._say("fault", "bold red", f"{fault.title}, at {where}. Users would notice: {fault.symptom}.")
+        try:
+            await self._watch(FAULT_S, usual)
+        finally:
+            await self._stage.ground.end(self._injection)
+        self._say("end", "bold", "The fault ends.")
+        await self._watch(AFTER_S, usual)
+
+    async def sum_up(self, fault: Fault, took_s: float) -> None:
+        """What it comes to."""
+        marks, target = self._marks, self._injection.target.text if self._injection else ""
+        line = ", ".join(f"{name} after {at_s:.0f} s" for name, at_s in marks.items())
+        self._console.rule()
+        self._console.print(f"[bold]{fault.title}[/] at {target}: {line or 'nobody noticed anything'}.")
+        if "case" not in marks:
+            self._console.print("Cerebro opened no case: this fault escaped it, and that is the honest score.")
+        self._console.print(f"Cerebro does not name causes or act by itself yet. The drill took {took_s:.0f} s.")
+
+    async def _watch(self, duration_s: float, usual: Health | None = None) -> None:
+        until_s = time.monotonic() + duration_s
+        calm = 0
+        while (left_s := until_s - time.monotonic()) > 0:
+            with self._console.status(f"{self._phase()}; {left_s:.0f} s to go", spinner="dots"):
+                await self._stage.pass_time(min(STEP_S, left_s))
+                health = await self._stage.felt(STEP_S)
+            self._looks.append(Look(self._stage.now_ms(), health))
+            await self._tell_seen()
+            if usual is None:
+                continue
+            calm = 0 if is_felt(usual, health) else calm + 1
+            felt = f"{health.error_share:.0%} of requests fail, the slowest 5 % take over {health.p95_ms:.0f} ms"
+            if calm == 0 and "users" not in self._marks:
+                self._mark("users", "yellow", f"Users feel it: {felt}.")
+            if calm >= CALM_LOOKS and "users" in self._marks and "recovery" not in self._marks:
+                self._mark("recovery", "green", f"Users are served as before: {felt}.")
+            if calm == 0 and self._marks.pop("recovery", None) is not None:
+                self._say("users", "yellow", f"It is back: {felt}.")
+
+    async def _tell_seen(self) -> None:
+        """Findings and cases not told before."""
+        since_ms = self._injection.start_ms if self._injection else self._begun_ms
+        seen = await self._stage.cerebro.seen(since_ms)
+        for finding in seen.findings:
+            if self._new(finding.id):
+                word = "over" if finding.cleared else "finding"
+                self._mark(word, "green" if finding.cleared else "cyan", finding.title)
+        for case in seen.cases:
+            if self._new(case.id):
+                self._mark(
+                    "case", "bold magenta", f"{case.title}\n{'':15}{self._stage.cerebro.client.url}/cases/{case.id}"
+                )
+            if case.resolved_ms and self._new(f"{case.id} {case.resolved_ms}"):
+                self._mark("resolved", "green", f"The case is over: {case.title}")
+
+    def _new(self, key: str) -> bool:
+        """Whether it was not told before; from now on it was."""
+        fresh = key not in self._told
+        self._told.add(key)
+        return fresh
+
+    def _mark(self, what: str, style: str, text: str) -> None:
+        if self._injection and what != "over":
+            self._marks.setdefault(what, self._age_s())
+        self._say(what, style, text)
+
+    def _say(self, what: str, style: str, text: str) -> None:
+        at = f"{self._age_s():+5.0f} s" if self._injection else "       "
+        words = "\n".join(clean(line) for line in text.split("\n"))
+        self._console.print(Text.assemble((f"{at} ", "dim"), (f"{what:9}" if what else "", style), (words, "")))
+
+    def _age_s(self) -> float:
+        return (self._stage.now_ms() - self._injection.start_ms) / 1000 if self._injection else 0.0
+
+    def _phase(self) -> str:
+        return f"{self._injection.fault.kind} at {self._injection.target.text}" if self._injection else "quiet"

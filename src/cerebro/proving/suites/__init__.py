@@ -1,0 +1,1 @@
+"""Suites of drills as TOML: which kinds, how often, how long."""
