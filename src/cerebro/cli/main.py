@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cerebro.cli import ask, people, serve, shop
+from cerebro.cli import ask, people, serve, shop, simulate
 from cerebro.cli.drill import drill
 from cerebro.cli.out import failures, say
 
@@ -21,6 +21,7 @@ app.add_typer(people.keys, name="key")
 app.add_typer(people.audit, name="audit")
 app.add_typer(drill, name="drill")
 app.add_typer(shop.shop, name="shop")
+app.add_typer(simulate.app, name="simulate")
 serve.register(app)
 ask.register(app)
 

@@ -1,0 +1,1 @@
+"""The simulated estate: services, stores, queues and hosts as columns, moved on a virtual clock from one seed."""

@@ -1,0 +1,209 @@
+"""Which series an estate shows: names of OpenTelemetry's semantic conventions and of its collector's receivers.
+
+Each series is one column of what a tick measured. Histograms become `_bucket{le}`, `_sum` and `_count`, as the doors of
+Cerebro write them down. Source of the names: OpenTelemetry semantic conventions 1.36 (http, db, process, system, k8s),
+and the collector's receivers for PostgreSQL and Redis; `messaging.queue.*` is ours, since there is no convention.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cerebro.proving.estate.columns import BOUNDS_S, NODE_COUNT, Edge, Host, Node
+from cerebro.proving.estate.motion import Measured
+from cerebro.proving.estate.topology import CACHE, DATABASE, EXTERNAL, QUEUE, SYNC, WORKER, Topology
+from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch, SeriesType, no_series, series_id
+
+GAUGE, COUNTER, HISTOGRAM = SeriesType.GAUGE, SeriesType.COUNTER, SeriesType.HISTOGRAM
+Labels = dict[str, str]
+BOUND_TEXTS = (*(f"{bound:g}" for bound in BOUNDS_S), "+Inf")
+
+PROCESS = (
+    (Node.CPU_S, "process.cpu.time", COUNTER, "s"),
+    (Node.CPU, "process.cpu.utilization", GAUGE, "1"),
+    (Node.MEMORY, "process.memory.usage", GAUGE, "By"),
+    (Node.FILES, "process.open_file_descriptor.count", GAUGE, "{file_descriptor}"),
+    (Node.THREADS, "process.thread.count", GAUGE, "{thread}"),
+    (Node.REPLICAS, "k8s.deployment.available_pods", GAUGE, "{pod}"),
+    (Node.RESTARTS, "k8s.container.restart.count", COUNTER, "{restart}"),
+    (Node.RECEIVED, "process.network.io", COUNTER, "By"),
+    (Node.GC_S, "process.runtime.gc.duration", COUNTER, "s"),
+)
+CALLER = (
+    (Node.ACTIVE, "http.server.active_requests", GAUGE, "{request}"),
+    (Node.POOL_USED, "db.client.connection.count", GAUGE, "{connection}"),
+    (Node.POOL_WAITING, "db.client.connection.pending_requests", GAUGE, "{request}"),
+    (Node.TIMEOUTS, "db.client.connection.timeouts", COUNTER, "{timeout}"),
+    (Node.RETRIES, "http.client.request.retries", COUNTER, "{retry}"),
+)
+STORE = (
+    (Node.SESSIONS, "postgresql.backends", GAUGE, "{connection}"),
+    (Node.COMMITS, "postgresql.commits", COUNTER, "{commit}"),
+    (Node.ROLLBACKS, "postgresql.rollbacks", COUNTER, "{rollback}"),
+    (Node.DEADLOCKS, "postgresql.deadlocks", COUNTER, "{deadlock}"),
+    (Node.LOCKS, "postgresql.database.locks", GAUGE, "{lock}"),
+    (Node.ROWS, "postgresql.tup_fetched", COUNTER, "{tuple}"),
+    (Node.LAG_S, "postgresql.wal.lag", GAUGE, "s"),
+    (Node.DISK_SHARE, "system.filesystem.utilization", GAUGE, "1"),
+    (Node.DISK_S, "system.disk.operation_time", COUNTER, "s"),
+    (Node.MEMORY_SHARE, "system.memory.utilization", GAUGE, "1"),
+)
+CACHED = (
+    (Node.SESSIONS, "redis.clients.connected", GAUGE, "{client}"),
+    (Node.HITS, "redis.keyspace.hits", COUNTER, "{hit}"),
+    (Node.MISSES, "redis.keyspace.misses", COUNTER, "{miss}"),
+    (Node.EVICTED, "redis.keys.evicted", COUNTER, "{key}"),
+    (Node.MEMORY, "redis.memory.used", GAUGE, "By"),
+)
+QUEUED = (
+    (Node.DEPTH, "messaging.queue.depth", GAUGE, "{message}"),
+    (Node.AGE_S, "messaging.queue.oldest_message.age", GAUGE, "s"),
+    (Node.PUBLISHED, "messaging.queue.published", COUNTER, "{message}"),
+    (Node.CONSUMED, "messaging.queue.consumed", COUNTER, "{message}"),
+    (Node.REDELIVERED, "messaging.queue.redelivered", COUNTER, "{message}"),
+)
+MACHINE = (
+    (Host.CPU, "system.cpu.utilization", GAUGE, "1"),
+    (Host.MEMORY, "system.memory.utilization", GAUGE, "1"),
+    (Host.LOAD, "system.cpu.load_average.1m", GAUGE, "{thread}"),
+    (Host.DISK_SHARE, "system.filesystem.utilization", GAUGE, "1"),
+    (Host.DISK_S, "system.disk.operation_time", COUNTER, "s"),
+    (Host.DISK_BYTES, "system.disk.io", COUNTER, "By"),
+    (Host.RECEIVED, "system.network.io", COUNTER, "By"),
+    (Host.SENT, "system.network.io.transmit", COUNTER, "By"),
+    (Host.DROPPED, "system.network.packet.dropped", COUNTER, "{packet}"),
+)
+CLIENT = (
+    (Edge.SUM, "http.client.request.duration_sum", HISTOGRAM, "s"),
+    (Edge.COUNT, "http.client.request.duration_count", HISTOGRAM, "{request}"),
+    (Edge.FAILED, "http.client.request.failed", COUNTER, "{request}"),
+)
+
+
+@dataclass(frozen=True)
+class Named:
+    """One series: where its values stand, and what it is called."""
+
+    table: int  # 0 node, 1 edge, 2 host
+    row: int
+    column: int
+    metric: str
+    labels: Labels
+    type: SeriesType
+    unit: str
+    entity: tuple[str, str]
+
+
+class SeriesBook:
+    """Every series of an estate in columns, and how samples are taken out of what was measured.
+
+    Args:
+        topology: The estate.
+        interval_s: Between two samples of one series; each node is looked at in its own moment of it.
+        seed: Of those moments.
+    """
+
+    def __init__(self, topology: Topology, interval_s: float, seed: int) -> None:
+        self.named = tuple(_named(topology))
+        self.table = _series_table(self.named)
+        self.hi = self.table.column("hi").to_numpy()
+        self.lo = self.table.column("lo").to_numpy()
+        counts = (len(topology.names), len(topology.source), len(topology.hosts))
+        widths = (NODE_COUNT, len(Edge), len(Host))
+        starts = (0, counts[0] * widths[0], counts[0] * widths[0] + counts[1] * widths[1])
+        self._place = np.array([starts[s.table] + s.row * widths[s.table] + s.column for s in self.named])
+        chance = np.random.default_rng([seed, 5])
+        late_ms = [chance.integers(0, round(interval_s * 1000), count) for count in counts]
+        late_ms[1] = late_ms[0][topology.source]
+        self._late_ms = np.array([late_ms[s.table][s.row] for s in self.named], np.int64)
+        owner = [(s.row, topology.source[s.row] if s.table == 1 else -1, -1)[s.table] for s in self.named]
+        self._owner = np.array(owner, np.int64)
+        self._told = False
+
+    def values(self, measured: Measured) -> NDArray[np.float64]:
+        """The value of each series at each tick, float64, (tick, series); NaN where none was sent."""
+        ticks = len(measured.at_ms)
+        flat = np.concatenate([part.reshape(ticks, -1) for part in (measured.node, measured.edge, measured.host)], 1)
+        value = flat[:, self._place]
+        absent = measured.node[:, :, Node.PRESENT] == 0.0
+        if absent.any():
+            value[(self._owner >= 0) & absent[:, np.maximum(self._owner, 0)]] = np.nan
+        return value
+
+    def samples(self, measured: Measured) -> SampleBatch:
+        """What the exporters sent: rows in time order of ticks; the first batch names every series."""
+        value = self.values(measured)
+        ticks, count = value.shape
+        at_ms = measured.at_ms[:, None] - self._late_ms[None, :]
+        hi, lo = (np.broadcast_to(column, (ticks, count)).reshape(-1) for column in (self.hi, self.lo))
+        at_ms, value = at_ms.reshape(-1), value.reshape(-1)
+        sent = ~np.isnan(value)
+        if not sent.all():
+            hi, lo, at_ms, value = hi[sent], lo[sent], at_ms[sent], value[sent]
+        series, self._told = (no_series() if self._told else self.table), True
+        return SampleBatch(hi, lo, at_ms, value, series)
+
+
+def _named(topology: Topology) -> Iterator[Named]:
+    for row, name in enumerate(topology.names):
+        kind = topology.kind[row]
+        if kind == EXTERNAL:
+            continue  # what is not ours tells nothing of itself
+        labels = {"service.name": name, "service.namespace": "estate"}
+        groups = {DATABASE: (STORE, PROCESS[:2]), CACHE: (CACHED, PROCESS[:2]), QUEUE: (QUEUED,)}.get(
+            kind, (PROCESS, CALLER)
+        )
+        for column, metric, type_, unit in (each for group in groups for each in group):
+            yield Named(0, row, int(column), metric, labels, type_, unit, ("service", name))
+        if kind != QUEUE:
+            yield from _histogram(row, kind, labels, topology.routes[row])
+    for row in range(len(topology.source)):
+        source, target = topology.source[row], topology.target[row]
+        if topology.mode[row] == SYNC:
+            labels = {"service.name": topology.names[source], "service.namespace": "estate"}
+            labels["server.address"] = topology.names[target]
+            for edge_column, metric, type_, unit in CLIENT:
+                yield Named(1, row, int(edge_column), metric, labels, type_, unit, ("service", labels["service.name"]))
+    for row, name in enumerate(topology.hosts):
+        for host_column, metric, type_, unit in MACHINE:
+            yield Named(2, row, int(host_column), metric, {"host.name": name}, type_, unit, ("host", name))
+
+
+def _histogram(row: int, kind: int, labels: Labels, route: str) -> Iterator[Named]:
+    """The latency of what was served, with buckets; of what failed, sum and count alone."""
+    entity = ("service", labels["service.name"])
+    metric, mark, failed = _latency_name(kind, route)
+    fine = labels | mark
+    for place, bound in enumerate(BOUND_TEXTS):
+        yield Named(
+            0, row, Node.BUCKET + place, f"{metric}_bucket", fine | {"le": bound}, HISTOGRAM, "{request}", entity
+        )
+    yield Named(0, row, int(Node.SUM), f"{metric}_sum", fine, HISTOGRAM, "s", entity)
+    yield Named(0, row, int(Node.COUNT), f"{metric}_count", fine, HISTOGRAM, "{request}", entity)
+    yield Named(0, row, int(Node.FAILED_SUM), f"{metric}_sum", fine | failed, HISTOGRAM, "s", entity)
+    yield Named(0, row, int(Node.FAILED_COUNT), f"{metric}_count", fine | failed, HISTOGRAM, "{request}", entity)
+
+
+def _latency_name(kind: int, route: str) -> tuple[str, Labels, Labels]:
+    if kind in (DATABASE, CACHE):
+        return "db.server.operation.duration", {"db.system.name": "postgresql" if kind == DATABASE else "redis"}, {
+            "error.type": "failed"
+        }  # fmt: skip
+    if kind == WORKER:
+        return "messaging.process.duration", {"messaging.system": "nats"}, {"error.type": "failed"}
+    fine = {"http.route": route, "http.response.status_code": "200"}
+    return "http.server.request.duration", fine, {"http.response.status_code": "500", "error.type": "500"}
+
+
+def _series_table(named: Sequence[Named]) -> pa.Table:
+    ids = [series_id(each.metric, each.labels) for each in named]
+    columns = (
+        [hi for hi, _ in ids], [lo for _, lo in ids], [each.metric for each in named],
+        [sorted(each.labels.items()) for each in named], [each.type.value for each in named],
+        [each.unit for each in named], [each.entity[0] for each in named], [each.entity[1] for each in named],
+    )  # fmt: skip
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, SERIES_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=SERIES_SCHEMA)
