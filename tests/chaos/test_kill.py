@@ -136,13 +136,22 @@ def stored(url: str, key: str, signal: str) -> Counter[int]:
         top = 0
         while True:
             page = f"SELECT * FROM ({STORED[signal]}) WHERE number >= {top} ORDER BY number LIMIT {step}"
-            answer = client.post("/api/v1/sql", json={"query": page})
-            answer.raise_for_status()
+            answer = ask(client, page)
             rows = answer.json()["rows"]
             found.update({int(number): int(times) for number, times in rows})
             if not rows:
                 return found
             top = int(rows[-1][0]) + 1
+
+
+def ask(client: httpx.Client, query: str) -> httpx.Response:
+    """The answer, asked for again while an engine that was just killed comes back."""
+    until_s = time.monotonic() + BACK_S_MAX
+    while (answer := client.post("/api/v1/sql", json={"query": query})).status_code == 503:
+        assert time.monotonic() < until_s, answer.text
+        time.sleep(0.2)
+    answer.raise_for_status()
+    return answer
 
 
 def wait_until_stored(url: str, key: str, signal: str, wanted: set[int]) -> Counter[int]:
