@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.abc import MetaPathFinder
 from importlib.metadata import entry_points
 from typing import cast
 
@@ -51,9 +52,19 @@ def run(settings: Settings, roles: Sequence[str]) -> int:
 def _do_without_pandas() -> None:
     """Arrow imports pandas where it is installed, to know its objects; we have none, and save a second and 40 MB.
 
-    A `None` in `sys.modules` is Python's own way to say that a module is not to be had.
+    A `None` in `sys.modules` would be shorter, and Arrow takes it for the module: so pandas is not found.
     """
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+    if not any(isinstance(finder, _NoPandas) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _NoPandas())
+
+
+class _NoPandas(MetaPathFinder):
+    """Knows one module, and that it is not to be had."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Nothing, so that others look; for pandas, that there is none."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("Cerebro does without pandas.", name=fullname)
 
 
 def agents() -> Mapping[str, Agent]:
