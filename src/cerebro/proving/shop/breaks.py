@@ -435,7 +435,7 @@ FLAGGED = tuple(name for name, plan in SERVICES.items() if plan.experiment and n
 BREAKS: Mapping[str, Plan] = {
     "crash": Plan(repeated(CRASH_S, crash_once), WEB),
     "hang": Plan(hang, WEB),
-    "slow_cpu": Plan(inside("slow_cpu", 14), BUSY),
+    "slow_cpu": Plan(inside("slow_cpu", 24), BUSY),
     "memory_leak": Plan(inside("memory_leak", 2 << 20), BUSY),
     "connection_pool_exhaustion": Plan(inside("connection_pool_exhaustion", 1), ("catalogue", "cart")),
     "outside_api_slow": Plan(inside("outside_api_slow", 2400, one_start=False), ("outside",)),

@@ -59,18 +59,17 @@ class Pool:
         Raises:
             Refused: No connection in time, or the database refuses.
         """
-        connection = await self._take()
+        connection, whole = await self._take(), False
         try:
             yield connection
             await connection.commit()
+            whole = True
         except psycopg.Error as error:
-            await connection.close()
             self._telling.log("ERROR", "database error", reason=str(error).strip(), type=type(error).__name__)
             raise Refused(500, f"database: {type(error).__name__}") from error
-        except BaseException:
-            await connection.close()
-            raise
         finally:
+            if not whole:  # what was begun on it is rolled back
+                await connection.close()
             await self._give_back(connection)
 
     async def _take(self) -> Connection:

@@ -49,6 +49,7 @@ class Shop:
         self._settings, self._lease_s = settings, lease_s
         self._clock = clock or SystemClock()
         self._lines = Lines()
+        self._house: subprocess.Popen[bytes] | None = None  # when it was started here
 
     @property
     def home(self) -> Path:
@@ -78,7 +79,7 @@ class Shop:
         (self.home / FILE).unlink(missing_ok=True)
         wish = self.home / "wanted.json"
         write_private(wish, msgspec.json.encode(wanted))
-        house = self._start(wish, with_us=with_us)
+        house = self._house = self._start(wish, with_us=with_us)
         until_s = self._clock.monotonic_s() + UP_S
         while not self.is_up:
             if house.poll() is not None or self._clock.monotonic_s() > until_s:
@@ -115,6 +116,8 @@ class Shop:
             if self._clock.monotonic_s() > until_s:
                 raise Unavailable(f"The shop (pid {sign.pid}) does not end.", "End it by hand.")
             await asyncio.sleep(0.1)
+        if self._house:
+            self._house.wait()
         return True
 
     async def standing(self) -> Standing:

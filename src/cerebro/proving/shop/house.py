@@ -37,6 +37,7 @@ from cerebro.proving.shop.control import (
     Wanted,
     write_private,
 )
+from cerebro.proving.shop.exporter import Exporter
 from cerebro.proving.shop.keeper import TICK_S, Keeper, settings_of_shop
 from cerebro.proving.shop.operations import operate
 from cerebro.proving.shop.wire import Answer, Request, serve
@@ -171,6 +172,12 @@ class House:
             await self._finish(number)
 
 
+async def _export(keeper: Keeper, clock: Clock) -> None:
+    """Tell of the engines, if anyone is told."""
+    if keeper.wanted.export_url:
+        await Exporter(keeper, clock, keeper.wanted.export_s).run()
+
+
 def _problem(status: int, error: CerebroError) -> Answer:
     return Answer(status, msgspec.json.encode(Problem(error.code, error.detail, error.mend)))
 
@@ -193,8 +200,11 @@ async def run(wanted: Wanted) -> None:
         server = await serve(house, 0)
         port = int(server.sockets[0].getsockname()[1])
         write_private(sign, msgspec.json.encode(Sign(port, token, os.getpid(), start_of(os.getpid()))))
+        exporting = asyncio.create_task(_export(keeper, clock))
         await house.keep()
         server.close()
+        exporting.cancel()
+        await asyncio.gather(exporting, return_exceptions=True)
         await house.end_all()
     finally:
         keeper.close()

@@ -34,7 +34,7 @@ from cerebro.spine.errors import Invalid, Unavailable
 
 TICK_S, READY_S, DRAIN_S, STOP_S = 0.25, 25.0, 0.3, 1.5
 REPLICAS_MAX = 6
-KEEPER = "shop-keeper"
+KEEPER, USERS = "shop-keeper", "load"
 
 log = get_log(__name__)
 
@@ -118,11 +118,12 @@ class Keeper:
             self.registry.services[name] = Entry(config=config_of(name), flags=flags_of(name))
         self.registry.services["load"].config |= {"rate": self.wanted.rate, "day_s": self.wanted.day_s}
         self.publish()  # a process reads the registry as it starts
-        for name, plan in SERVICES.items():
-            for _ in range(plan.replicas):
-                self._add(name)
-        self.publish()
-        await asyncio.gather(*(self.wait_ready(name) for name in SERVICES))
+        for names in ([name for name in SERVICES if name != USERS], [USERS]):  # users come when the shop is open
+            for name in names:
+                for _ in range(SERVICES[name].replicas):
+                    self._add(name)
+            self.publish()
+            await asyncio.gather(*(self.wait_ready(name) for name in names))
 
     def _start_engine(self, name: str, child: Child) -> None:
         self.engines[name] = Supervisor([child], self.clock)
@@ -349,8 +350,11 @@ class Keeper:
     def footprint(self) -> Sequence[Mapping[str, object]]:
         """Every process with what it costs."""
         rows = [_row(f"{each.name}-{each.number}", each.state, each.pid, each.version) for each in self.every_replica()]
-        engines = [_row(name, *_engine_state(one), "") for name, one in self.engines.items()]
-        return [*engines, *rows, _row("keeper", State.READY, os.getpid(), "")]
+        return [*self.footprint_of_engines(), *rows, _row("keeper", State.READY, os.getpid(), "")]
+
+    def footprint_of_engines(self) -> Sequence[Mapping[str, object]]:
+        """The database and the queue with what they cost."""
+        return [_row(name, *_engine_state(one), "") for name, one in self.engines.items()]
 
     def close(self) -> None:
         """End every process, the services first."""

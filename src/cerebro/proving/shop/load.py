@@ -23,7 +23,7 @@ SHOPPERS = 2_000
 UNDERWAY_MAX = 600  # users at a time; more fail at once, as at a full door
 CONFIRM_S, ASK_AGAIN_S = 4.0, 0.1
 # Of arrivals; the rest buys.
-HOME, PRODUCT, SEARCH, ADD = 0.38, 0.74, 0.84, 0.94
+HOME, PRODUCT, SEARCH, ADD = 0.34, 0.68, 0.78, 0.86
 
 
 class Felt(msgspec.Struct, frozen=True):

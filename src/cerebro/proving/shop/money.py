@@ -83,12 +83,12 @@ class Gateway:
     async def add(self, request: Request) -> Answer:
         """Put a product into the cart."""
         session = sign(self._room, request.query["shopper"])
-        return await self._room.peers.call("cart", f"/add?id={request.query['id']}", {}, **{HEADER: session})
+        return await self._room.peers.call("cart", f"/add?id={request.query['id']}", {}, headers={HEADER: session})
 
     async def buy(self, request: Request) -> Answer:
         """Buy what is in the cart."""
         session = sign(self._room, request.query["shopper"])
-        return await self._room.peers.call("checkout", "/place", {}, **{HEADER: session})
+        return await self._room.peers.call("checkout", "/place", {}, patience=3.0, headers={HEADER: session})
 
     async def order(self, request: Request) -> Answer:
         """How an order stands."""
@@ -121,7 +121,7 @@ class Checkout:
         """The order's number, once it is paid for and cannot be lost."""
         shopper = need_session(self._room, request)
         session = {HEADER: request.headers[HEADER]}
-        cart = msgspec.json.decode((await self._room.peers.call("cart", "/cart", **session)).body)
+        cart = msgspec.json.decode((await self._room.peers.call("cart", "/cart", headers=session)).body)
         products = sorted(item[0] for item in cart["items"])
         amount = 7 + sum(item[1] for item in cart["items"])
         await self._room.peers.call("payment", "/charge", {"shopper": shopper, "amount": amount})
@@ -131,7 +131,7 @@ class Checkout:
         number = int(rows[0][0])
         await self._journal(number, shopper)
         await self._publish(number)
-        await self._room.peers.call("cart", "/clear", {}, **session)
+        await self._room.peers.call("cart", "/clear", {}, headers=session)
         return answer({"order": number})
 
     async def order(self, request: Request) -> Answer:

@@ -1,5 +1,8 @@
 """Calls to other services: who is there, whose turn it is, how long to wait, when to try again."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 
 from cerebro.kernel.clock import Clock
@@ -10,6 +13,7 @@ from cerebro.proving.shop.wire import Answer, Lines
 
 AVOID_S = 0.5  # a replica that refuses connections is left alone for so long
 BAD_GATEWAY, TIMED_OUT = 502, 504
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Peers:
@@ -21,8 +25,17 @@ class Peers:
         self._avoided: dict[int, float] = {}
         self._turns: dict[str, int] = {}
 
-    async def call(self, name: str, target: str, body: object = None, **headers: str) -> Answer:
+    async def call(
+        self, name: str, target: str, body: object = None, *, headers: Mapping[str, str] = NONE, patience: float = 1.0
+    ) -> Answer:
         """The answer of a service, tried again as often as the configuration says.
+
+        Args:
+            name: Of the service.
+            target: Path and query.
+            body: Sent as JSON by POST; a GET without one.
+            headers: Sent along.
+            patience: So many times the configured time-out.
 
         Raises:
             Refused: With its status when it refuses, 502 when it cannot be reached, 504 when it is silent.
@@ -31,7 +44,7 @@ class Peers:
         method = "GET" if body is None else "POST"
         tries_left = int(self._board.value("retries"))
         while True:
-            answer = await self._once(name, method, target, payload, headers)
+            answer = await self._once(name, method, target, body=payload, headers=headers, patience=patience)
             if answer.ok:
                 return answer
             if answer.status < 500 or tries_left <= 0:
@@ -39,9 +52,9 @@ class Peers:
             tries_left -= 1
             self._telling.count("http.client.retries", **{"server.address": name})
 
-    async def value(self, name: str, target: str, body: object = None, **headers: str) -> dict[str, object]:
+    async def value(self, name: str, target: str, body: object = None) -> dict[str, object]:
         """The JSON object that it answers."""
-        answer = await self.call(name, target, body, **headers)
+        answer = await self.call(name, target, body)
         try:
             decoded: dict[str, object] = msgspec.json.decode(answer.body, type=dict[str, object])
         except msgspec.DecodeError as error:
@@ -49,14 +62,18 @@ class Peers:
             raise Refused(BAD_GATEWAY, f"{name}: unreadable answer") from error
         return decoded
 
-    async def _once(self, name: str, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
-        sent = dict(headers)
+    async def _once(
+        self, name: str, method: str, target: str, *, body: bytes, headers: Mapping[str, str], patience: float
+    ) -> Answer:
+        sent, timeout_s = dict(headers), self._board.seconds("timeout_ms") * patience
         with self._telling.calling(method, name, sent) as stretch:
-            answer = await self._attempt(name, method, target, body, sent)
+            answer = await self._attempt(name, method, target, body=body, headers=sent, timeout_s=timeout_s)
             stretch.status(answer.status)
         return answer
 
-    async def _attempt(self, name: str, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
+    async def _attempt(
+        self, name: str, method: str, target: str, *, body: bytes, headers: dict[str, str], timeout_s: float
+    ) -> Answer:
         if name in self._board.registry.unresolved:
             self._telling.log("ERROR", f"{name}: name or service not known")
             return Answer(BAD_GATEWAY, b"name not known")
@@ -64,7 +81,6 @@ class Peers:
         if port == 0:
             return Answer(BAD_GATEWAY, b"no replica")
         try:
-            timeout_s = self._board.seconds("timeout_ms")
             return await self._lines.ask(port, method, target, body=body, headers=headers, timeout_s=timeout_s)
         except TimeoutError:
             self._telling.log("WARN", f"{name} did not answer in time", timeout_s=timeout_s)

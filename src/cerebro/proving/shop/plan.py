@@ -69,8 +69,8 @@ SERVICES: Mapping[str, Plan] = MappingProxyType(
         "recommendation": Plan(1, {"concurrency": 4, "work_ms": 8, "timeout_ms": 400}, (), "deep_model"),
         "checkout": Plan(1, {"concurrency": 16, "work_ms": 5, "timeout_ms": 3500, "retries": 0}, (), "express"),
         "worker": Plan(1, {"concurrency": 2, "work_ms": 15, "pool_size": 3, "dead_letter": 0}),
-        "gateway": Plan(1, {"timeout_ms": 4000, "shed": 0}, ("banner",), "personal_home"),
-        "load": Plan(1, {"rate": 50, "surge": 1, "day_s": 86_400, "timeout_ms": 5000}),
+        "gateway": Plan(1, {"timeout_ms": 1500, "shed": 0, "concurrency": 250}, ("banner",), "personal_home"),
+        "load": Plan(1, {"rate": 50, "surge": 1, "day_s": 86_400, "timeout_ms": 5000, "retries": 0}),
     }
 )
 

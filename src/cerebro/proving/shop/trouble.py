@@ -16,6 +16,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 OUT_OF_MEMORY = 137  # the exit code of a process that the kernel ended for want of memory
 SCAN_BYTES = 512  # of leaked memory, one byte in so many is read at every request, as a collector would
 SPARE_DESCRIPTORS = 2
+FEATURE_FAILS = 0.7  # of requests that meet the experiment
 
 
 class Troubles:
@@ -50,7 +51,7 @@ class Troubles:
 
     def _fail_by_flag(self) -> None:
         experiment = SERVICES[self._board.name].experiment
-        if experiment and self._board.entry.flags.get(experiment) and self._clock.chance.random() < 0.5:
+        if experiment and self._board.entry.flags.get(experiment) and self._clock.chance.random() < FEATURE_FAILS:
             self._telling.log("ERROR", f"feature {experiment} failed", flag=experiment)
             raise Refused(500, f"feature {experiment} failed")
 

@@ -10,7 +10,8 @@ from cerebro.proving.shop.ground import Shop
 
 # When users notice: so much more fails, or the slowest twentieth takes so much longer.
 ERRORS_MORE, SLOWER_BY, SLOWER_MS = 0.02, 1.6, 25.0
-WINDOW_S, POLL_S, RECOVERY_S_MAX, BASELINE_S = 4.0, 1.0, 40.0, 8.0
+WINDOW_S, POLL_S, RECOVERY_S_MAX = 4.0, 1.0, 30.0
+BASELINE_S, LEAST_S = 5.0, 6.0  # before an injection; of it, also when it was noticed sooner
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,14 @@ def noticed(before: Health, now: Health) -> bool:
 
 
 async def verify(shop: Shop, kinds: Sequence[str], clock: Clock, *, during_s: float) -> AsyncIterator[Verdict]:
-    """Inject each kind for a while, one after the other, and look at what users feel."""
+    """Inject each kind, one after the other, and look at what users feel.
+
+    Args:
+        shop: Running.
+        kinds: In this order.
+        clock: For the pauses.
+        during_s: How long each lasts at most; once it was noticed, no longer than needed.
+    """
     for kind in kinds:
         before = await _calm(shop, clock)
         yield await _one(shop, kind, before, clock, during_s)
@@ -67,7 +75,9 @@ async def _one(shop: Shop, kind: str, before: Health, clock: Clock, during_s: fl
     began_s = clock.monotonic_s()
     beginning = asyncio.create_task(shop.inject(kind, seed=1))
     worst, effect_s = before, -1.0
-    while clock.monotonic_s() - began_s < during_s or not beginning.done():
+    while (lasted_s := clock.monotonic_s() - began_s) < during_s or not beginning.done():
+        if beginning.done() and effect_s >= 0 and lasted_s >= LEAST_S:
+            break
         await clock.sleep(POLL_S)
         now = await _last(shop, clock, min(WINDOW_S, clock.monotonic_s() - began_s))
         worst = max(worst, now, key=lambda health: (round(health.error_share, 2), health.p95_ms))
