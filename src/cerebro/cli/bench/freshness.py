@@ -55,7 +55,7 @@ def _round(sender: Client, client: Client, number: int) -> float:
 def _add(request: WriteRequest, metric: str, at_ms: int, value: float) -> None:
     for index in range(SERIES_COUNT):
         series = request.timeseries.add()
-        for name, text in ((b"__name__", metric.encode()), (b"job", b"bench"), (b"row", b"%d" % index)):
+        for name, text in ((b"__name__", metric.encode()), (b"job", metric.encode()), (b"row", b"%d" % index)):
             series.labels.add(name=name, value=text)
         series.samples.add(value=value + index * 0.01, timestamp=at_ms)
 
