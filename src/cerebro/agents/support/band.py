@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import SeriesName, blank_rows
+from cerebro.agents.support.nature import PERCENT, SHARE
 from cerebro.agents.support.watch import no_priors, start_row
 from cerebro.algorithms.scale import backward_all
 
@@ -61,6 +62,8 @@ def band_of(
     expected, low, high = (
         backward_all(part, scale, offset) for part in (predicted, predicted - band, predicted + band)
     )
+    if int(row["family"]) // 2 in (SHARE, PERCENT):  # no share is less than nothing
+        low = np.maximum(low, np.minimum(expected, np.float32(0.0)))
     return expected, low, high
 
 
