@@ -34,9 +34,9 @@ def run(name: str, *, as_lines: bool, write: bool) -> int:
 
 
 def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
-    from cerebro.cli.bench import api, decode, detector, freshness, ingest, start, store
+    from cerebro.cli.bench import api, decode, detector, estate, freshness, ingest, start, store
 
-    modules = (decode, detector, store, start, ingest, freshness, api)
+    modules = (decode, detector, store, start, ingest, freshness, api, estate)
     return {module.__name__.rpartition(".")[2]: module.run for module in modules}
 
 

@@ -12,6 +12,8 @@ from cerebro.cli.out import complain, failures, say
 app = typer.Typer(
     help="A simulated estate: labelled data sets from a seed, and how real they look.", invoke_without_command=True
 )
+PAGE = Path("docs/reference/simulator.md")
+MARK = "<!-- what follows is written by `cerebro simulate realism --write` -->"
 _SHOWN_S = 2.0  # between two lines of progress where nobody watches a terminal
 
 
@@ -43,6 +45,28 @@ def simulate(  # noqa: PLR0917  options
             complain("")
         rows = ", ".join(f"{count:,} {name}" for name, count in counts.items())
         say(f"{out}: {rows}; {days * 86_400 / took_s:,.0f} times faster than life, files included.")
+
+
+@app.command()
+def realism(
+    datasets: Annotated[
+        Path | None, typer.Option(envvar="CEREBRO_DATASETS", help="Folder of public sets: nab, smd, petshop …")
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Renew the tables of docs/reference/simulator.md.")] = False,
+) -> None:
+    """Compare simulated series with real ones: tails, bursts, memory, seasons, togetherness."""
+    from cerebro.proving.estate.realism import compare
+    from cerebro.spine.errors import Invalid
+
+    with failures():
+        if datasets is None:
+            raise Invalid("There is nothing to compare with.", "Write --datasets DIR, or set CEREBRO_DATASETS.")
+        tables = compare(datasets, complain)
+        if write:
+            head, mark, _ = PAGE.read_text().partition(MARK)
+            PAGE.write_text(f"{head}{mark or MARK}\n\n{tables}")
+        else:
+            say(tables)
 
 
 class _Progress:

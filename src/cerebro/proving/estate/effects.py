@@ -62,7 +62,7 @@ EFFECTS: Mapping[str, Effect] = {
     "bad_flag": _on(SERVICE, turns=((K.ERROR, 0.15, 0.5),), mends="flag_off", change="flag"),
     "queue_backlog": _on(WORKER, turns=((K.CONSUME, 0.06, 0.12),), mends="restart"),
     "cache_flush": _on(
-        CACHE, turns=((K.HIT, 0.02, 0.2),), mends="restore_config", cycle_s=(240.0, 150.0), empties_cache=True
+        CACHE, turns=((K.HIT, 0.0, 0.05),), mends="restore_config", cycle_s=(240.0, 200.0), empties_cache=True
     ),
     "fd_exhaustion": _on(SERVICE, turns=((K.FILE_RATE, 0.01, 0.03),), mends="restart drain"),
     "thread_starvation": _on(SERVICE, turns=((K.THREADS, 0.005, 0.015), (K.DELAY_S, 0.3, 0.8)), mends="restart"),
@@ -87,7 +87,7 @@ EFFECTS: Mapping[str, Effect] = {
     "replica_lag": _on(DATABASE, turns=((K.LAG_RATE, 0.9, 1.0),), mends="failover"),
     "primary_lost": _on(DATABASE, turns=((K.ALIVE, 0.0, 0.0),), mends="failover restart"),
     "poison_message": _on(QUEUE, turns=((K.POISON, 1.0, 1.05), (K.CONSUME, 0.2, 0.4)), mends="skip_message drain"),
-    "retry_storm": _on(KEEPER, turns=((K.RETRIES, 6.0, 10.0), (K.TIMEOUT, 0.0008, 0.0014)), mends="limit_retries"),
+    "retry_storm": _on(KEEPER, turns=((K.RETRIES, 3.0, 5.0), (K.TIMEOUT, 0.0008, 0.0014)), mends="limit_retries"),
     "traffic_surge": _on(ENTRY, turns=((K.LOAD, 4.0, 7.0),), lasts_s=1200.0),
     "cron_overlap": _on(
         DATABASE, SERVICE, turns=((K.JOB_CORES, 4.0, 9.0), (K.COST, 1.5, 2.0)), mends="stop_job", cycle_s=(300.0, 200.0)

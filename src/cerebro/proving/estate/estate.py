@@ -252,6 +252,8 @@ class Estate:
             state[State.FILES] = 0.0
         if Knob.POOL_RATE in turned:
             state[State.POOL] = 0.0
+        if Knob.RETRIES in turned:
+            self.motion.give_up(active.place)
         if Knob.DISK_RATE in turned:
             state[State.DISK] = 0.45
 

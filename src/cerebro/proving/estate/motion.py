@@ -97,3 +97,14 @@ class Motion:
         state[State.FILES] = state[State.POOL] = state[State.BACKLOG] = 0.0
         if self.topology.kind[place] == CACHE:
             state[State.WARM] = 0.0
+
+    def give_up(self, place: int) -> None:
+        """What the node was still trying again, it tries no more, and what waits at those it calls is dropped."""
+        edges = self.topology.source == place
+        self._edge[edges, Edge.FAIL_SHARE] = 0.0
+        reached = self.topology.target[edges]
+        self.state[reached, State.BACKLOG] = self.state[reached, State.ERROR] = self.state[reached, State.TIMED_OUT] = (
+            0.0
+        )
+        self.state[reached, State.HOLD_S] = self.topology.service_s[reached] + self.topology.wait_s[reached]
+        self.state[place, State.BACKLOG] = 0.0

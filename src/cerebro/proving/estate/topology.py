@@ -188,6 +188,7 @@ class _Builder:
             cache = caches[int(chance.integers(len(caches)))] if k < len(caches) or chance.random() < 0.4 else -1
             calls = float(chance.choice([1.0, 1.5, 2.0, 3.0]))
             if cache >= 0:
+                calls *= 3.0  # what is cached is asked for often
                 self._edge(node, cache, calls, 0.25, retries=0, pool=32, vital=0.0)
             self._edge(node, store, calls, 2.0, retries=1, pool=float(chance.choice([10, 20, 30])), cache=cache)
 
@@ -218,7 +219,7 @@ class _Builder:
         entry_share = np.where((kind == SERVICE) & (layer == 0), chance.uniform(0.5, 1.5, count), 0.0)
         entry_share[0] += 2.0
         entry_share /= entry_share.sum()
-        hit_ratio = np.where(kind == CACHE, chance.uniform(0.8, 0.95, count), 0.0)
+        hit_ratio = np.where(kind == CACHE, chance.uniform(0.93, 0.98, count), 0.0)
         users_per_s = 40.0 + 4.0 * count**0.8
         load = _usual_load(entry_share * users_per_s, source, target, calls, cache, hit_ratio)
 
@@ -232,7 +233,7 @@ class _Builder:
         need = load * service_s / chance.uniform(0.18, 0.34, count)
         alone = np.isin(kind, (QUEUE, CACHE, DATABASE, EXTERNAL))
         replicas = np.where(alone, 1.0, np.maximum(2.0, np.ceil(need)))
-        least = pick([0.1, 0.1, 0.5, 0.5, 1.0, 64.0])
+        least = pick([0.1, 0.1, 0.5, 0.5, 0.25, 64.0])
         cores = np.maximum(least, np.ceil(need / replicas * 20.0) / 20.0)
         runs_here = kind != EXTERNAL
         host_count = max(3, int(np.ceil(runs_here.sum() / 8)))
