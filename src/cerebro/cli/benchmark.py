@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from cerebro.cli.bench.figure import Figure
 from cerebro.cli.out import complain, say, table
@@ -45,7 +46,7 @@ def _show(figures: Sequence[Figure], *, as_lines: bool) -> None:
         for figure in figures:
             say(json.dumps(asdict(figure)))
         return
-    rows = [[f.name, f"{f.value:,.4g}", f.unit, f"{f.floor:,.4g}", f"{f.goal:,.4g}", f.verdict] for f in figures]
+    rows = [[f.name, plain(f.value), f.unit, plain(f.floor), plain(f.goal), f.verdict] for f in figures]
     table(["figure", "measured", "unit", "floor", "goal", "reached"], rows, "Nothing was measured.")
 
 
@@ -61,14 +62,25 @@ def _write(figures: Sequence[Figure]) -> None:
         "|---|---:|---|---:|---:|---|",
     ]
     lines += [
-        f"| {f['name']} | {f['value']:,.4g} | {f['unit']} | {f['floor']:,.4g} | {f['goal']:,.4g} | {f['verdict']} |"
+        "| "
+        + " | ".join((f["name"], plain(f["value"]), f["unit"], plain(f["floor"]), plain(f["goal"]), f["verdict"]))
+        + " |"
         for f in known.values()
     ]
     lines += ["", f"<!-- figures {json.dumps(list(known.values()))} -->", ""]
     PAGE.write_text("\n".join(lines))
 
 
-def _read() -> dict[str, Mapping[str, object]]:
+def plain(value: float) -> str:
+    """A figure as people write it.
+
+    >>> plain(739604.0), plain(0.12), plain(21.3)
+    ('739,604', '0.12', '21.3')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _read() -> dict[str, Mapping[str, Any]]:
     """The figures that the page holds already, so that one benchmark renews its own rows only."""
     if not PAGE.exists():
         return {}
