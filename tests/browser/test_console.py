@@ -132,6 +132,8 @@ def test_the_keyboard_goes_everywhere(room, visit, console):
     page.wait_for_selector("tr.chosen")
     page.keyboard.press("Enter")
     page.wait_for_url("**/cases/*")
+    visit.settle()
+    page.wait_for_selector("text=Acknowledge")  # the page's own keys are there with its buttons
     page.keyboard.press("?")
     assert "Acknowledge" in page.inner_text("dialog") or "Copy link" in page.inner_text("dialog")
     page.keyboard.press("Escape")

@@ -139,7 +139,10 @@ class ClickHouseTelemetry:
         settings = {**ARROW, **confine.settings_of(tenant, self._address.database), "readonly": 1}
         tree = await self._ask(f"EXPLAIN QUERY TREE {sql}", parameters, settings)
         confine.judge_tree(tree.column(0).to_pylist(), self._address.database)
-        return await self._ask(sql, parameters, settings)
+        try:
+            return await self._ask(sql, parameters, settings)
+        except Invalid as error:
+            raise confine.without_values(error) from None
 
     async def command(self, sql: str) -> None:
         """Run one statement that answers nothing; see the port."""

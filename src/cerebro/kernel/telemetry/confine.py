@@ -50,6 +50,10 @@ class Node:
     name: str
 
 
+FAILED_ON_A_VALUE = re.compile(r"while executing|Cannot parse|Cannot convert", re.IGNORECASE)
+ERROR_NAME = re.compile(r"\(([A-Z][A-Z_]+)\)\W*$")
+
+
 def one_statement(sql: str) -> str:
     """The SQL without what may follow its end.
 
@@ -113,6 +117,20 @@ def judge_tree(lines: Iterable[str], database: str) -> None:
             raise _out_of_bounds(table["name"])
         if function := TREE_FUNCTION.fullmatch(line):
             _judge_function(function["name"].lower(), reads=True)
+
+
+def without_values(error: Invalid) -> Invalid:
+    """The refusal without the value that it failed on, which may be another tenant's.
+
+    The engine works a function out on the dictionary of a column, and a dictionary is shared by all rows of a part.
+    """
+    if not FAILED_ON_A_VALUE.search(error.detail):
+        return error
+    name = ERROR_NAME.search(error.detail)
+    return Invalid(
+        f"The store could not work out a function on some value ({name[1] if name else 'no name'}).",
+        "Use the form of the function that ends in OrNull.",
+    )
 
 
 def _node(found: re.Match[str]) -> Node:
