@@ -120,11 +120,12 @@ def spans(number: int) -> tuple[bytes, dict[str, str]]:
     return request.SerializeToString(), {"Content-Type": "application/x-protobuf"}
 
 
+NUMBERS = "SELECT toUInt64OrNull({}) AS number, count() AS times FROM {} WHERE service = 'chaos' GROUP BY number"
 STORED = {
     "metrics": "SELECT toUInt64(value) AS number, count() AS times FROM samples WHERE (hi, lo) IN "
     "(SELECT hi, lo FROM series WHERE metric = 'chaos_number') GROUP BY number",
-    "logs": "SELECT toUInt64OrNull(body) AS number, count() AS times FROM logs WHERE service = 'chaos' GROUP BY number",
-    "traces": "SELECT toUInt64OrNull(name) AS number, count() AS times FROM spans WHERE service = 'chaos' GROUP BY number",
+    "logs": NUMBERS.format("body", "logs"),
+    "traces": NUMBERS.format("name", "spans"),
 }
 
 
