@@ -76,6 +76,6 @@ def _welcome(settings: Settings) -> None:
     first = settings.data_dir / "first-login"
     if first.exists():
         login, password = first.read_text().splitlines()[:2]
-        say(f"First login: {login}   password: {password}   (shown once: change it under Settings)")
+        say(f"First login: {login}   password: {password}   (shown once: change it in the console, user menu)")
         first.unlink()
     say("Stop it: make down.   How it is: cerebro status, cerebro doctor.")
