@@ -39,7 +39,8 @@ async def test_cases_are_filtered_and_paged(client, desk, tenant, finding):
 
     assert len(await titles()) == 9
     assert sorted(await titles(severity="major")) == ["h2", "h3", "h6", "h7"]
-    assert await titles(severity="4", order="severity") == ["h7", "h3"]
+    assert set(await titles(severity="4", order="severity")) == {"h3", "h7"}
+    assert set((await titles(order="severity"))[:2]) == {"h3", "h7"}
     assert await titles(entity="host/h5") == ["h5"]
     assert await titles(text="H4 rose") == ["h4"]
     assert await titles(live="false") == await titles(state="resolved,closed") == []
