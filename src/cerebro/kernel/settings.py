@@ -191,6 +191,12 @@ def load_settings() -> Settings:
         raise Invalid(f"The settings do not fit: {faults}.", "docs/reference/settings.md lists them all.") from error
 
 
+def datasets_dir() -> Path | None:
+    """The folder of public data sets that benchmarks read, where `CEREBRO_DATASETS` names one."""
+    named = os.environ.get("CEREBRO_DATASETS", "")
+    return Path(named) if named else None
+
+
 def child_environment(**extra: str) -> dict[str, str]:
     """This process's environment with `extra` over it, for a child to be started with."""
     return os.environ | extra
