@@ -11,9 +11,10 @@ import typer
 from cerebro.cli.out import as_json, complain, failures, say, table
 from cerebro.kernel.settings import Settings, load_settings
 from cerebro.proving import ledger, report
-from cerebro.proving.drill import Plan, Run
+from cerebro.proving.drill import QUIET, Plan, Run
 from cerebro.proving.score import Scores, by_watcher, score
 from cerebro.proving.suites.read import Suite, read_suite
+from cerebro.proving.watch import Stage
 from cerebro.spine.errors import Invalid
 
 drill = typer.Typer(help="Break something on purpose, and watch; or score Cerebro over a suite of faults.")
@@ -100,17 +101,29 @@ async def _play_simulated(settings: Settings, plans: Sequence[Plan], path: Path,
 
 
 async def _play_real(settings: Settings, plans: Sequence[Plan], path: Path, quiet: bool) -> None:
-    from cerebro.cli.drill_live import real_stage
-    from cerebro.proving.drill import run_plan
+    from cerebro.cli.drill_live import orderly, real_stage
 
     if not plans:
         return
-    async with real_stage(settings, complain) as stage:
+    try:
+        with orderly():
+            async with real_stage(settings, complain) as stage:
+                await _play_on(stage, plans, path, quiet)
+    except asyncio.CancelledError:
+        complain("Stopped; nothing is left behind. Go on with the same words and --resume.")
+        raise SystemExit(130) from None
 
-        async def play(plan: Plan) -> list[Run]:
-            return await run_plan(stage, plan, "real")
 
-        await _play_all(plans, play, path, quiet)
+async def _play_on(stage: Stage, plans: Sequence[Plan], path: Path, quiet: bool) -> None:
+    from cerebro.proving.drill import run_plan
+
+    async def play(plan: Plan) -> list[Run]:
+        return await run_plan(stage, plan, "real")
+
+    known = {QUIET, *(fault.kind for fault in stage.ground.faults())}
+    if unknown := sorted({plan.kind for plan in plans} - known):
+        complain(f"Left out, for this ground cannot have them: {', '.join(unknown)}.")
+    await _play_all([plan for plan in plans if plan.kind in known], play, path, quiet)
 
 
 async def _play_all(plans: Sequence[Plan], play: Player, path: Path, quiet: bool) -> None:

@@ -1,11 +1,12 @@
 """A drill in life: the real shop beside the real Cerebro, and a story told while it happens."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from random import SystemRandom
 from typing import Any
 
@@ -97,6 +98,27 @@ class RealStage:
         return await self.shop.health(end_ms - round(over_s * 1000), end_ms)
 
 
+@contextmanager
+def orderly() -> Iterator[None]:
+    """Told to end in any way, this task is cancelled, once: what it started is ended in order."""
+    loop, me, asked = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+    assert me is not None
+
+    def ask() -> None:
+        if not asked.is_set():
+            asked.set()
+            me.cancel()
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for each in signals:
+        loop.add_signal_handler(each, ask)
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+
 @asynccontextmanager
 async def real_stage(settings: Settings, progress: Progress) -> AsyncIterator[RealStage]:
     """The shop, and Cerebro when it is not up; both are ended afterwards when we started them.
@@ -106,11 +128,11 @@ async def real_stage(settings: Settings, progress: Progress) -> AsyncIterator[Re
         Unavailable: It did not start.
     """
     started = not supervise.status(settings)
-    if started:
-        progress("Starting Cerebro …")
-        await _start_cerebro(settings, progress)
     shop, ours = Shop(settings), False
     try:
+        if started:
+            progress("Starting Cerebro …")
+            await _start_cerebro(settings, progress)
         if not shop.is_up:
             progress("Opening the shop: a dozen processes with users in them …")
             url, key = way_in(settings)
@@ -137,7 +159,6 @@ async def _start_cerebro(settings: Settings, progress: Progress) -> None:
         said, wrong = await child.communicate()
     except asyncio.CancelledError:
         await child.communicate()  # it is nearly up: only then can it be stopped in order
-        await asyncio.to_thread(supervise.down, settings)
         raise
     if child.returncode:
         raise Unavailable(f"Cerebro did not start: {wrong.decode().strip()[-500:]}", "See: cerebro doctor.")
@@ -150,17 +171,23 @@ async def play(settings: Settings, kind: str, seed: int) -> int:
     """One drill for a newcomer, told as it happens; the exit code."""
     console, seed = Console(highlight=False), seed or SystemRandom().randrange(1, 1_000_000)
     fault = _choose(Shop(settings), kind, seed, console)
-    began_s = time.monotonic()
     try:
-        async with real_stage(settings, lambda line: console.print(Text(clean(line), "dim"))) as stage:
-            teller = Teller(console, stage)
-            await teller.play(fault, seed)
-            await teller.sum_up(fault, time.monotonic() - began_s)
-            await _linger(console, stage)
+        with orderly():
+            await _told(settings, console, fault, seed)
     except asyncio.CancelledError:
         console.print("Stopped. Nothing is left behind.")
         return 130
     return 0
+
+
+async def _told(settings: Settings, console: Console, fault: Fault, seed: int) -> None:
+    """The drill itself, on a stage of its own."""
+    began_s = time.monotonic()
+    async with real_stage(settings, lambda line: console.print(Text(clean(line), "dim"))) as stage:
+        teller = Teller(console, stage)
+        await teller.play(fault, seed)
+        await teller.sum_up(fault, time.monotonic() - began_s)
+        await _linger(console, stage)
 
 
 def _choose(shop: Shop, kind: str, seed: int, console: Console) -> Fault:
@@ -188,7 +215,12 @@ async def _linger(console: Console, stage: RealStage) -> None:
     if not sys.stdin.isatty():
         return
     console.print(f"Look around at [bold]{stage.cerebro.client.url}[/]; press Enter when you have seen enough.")
-    await asyncio.to_thread(sys.stdin.readline)
+    loop, pressed = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin, pressed.set)
+    try:
+        await pressed.wait()
+    finally:
+        loop.remove_reader(sys.stdin)
 
 
 class Teller:

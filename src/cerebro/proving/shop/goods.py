@@ -121,6 +121,7 @@ class Catalogue:
         return made
 
     async def _page(self, category: int) -> object:
+        await asyncio.sleep(self._room.board.seconds("miss_ms"))
         async with self._room.pool.connection() as connection:
             rows = await self._room.pool.run(connection, LIST_SQL, (category,), table="products")
             facets = await self._room.pool.run(connection, FACETS_SQL, (category, category), table="movements")

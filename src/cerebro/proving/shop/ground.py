@@ -78,7 +78,12 @@ class Shop:
         make_directory(self.home, 0o711)
         (self.home / FILE).unlink(missing_ok=True)
         wish = self.home / "wanted.json"
-        write_private(wish, msgspec.json.encode(wanted))
+        try:
+            write_private(wish, msgspec.json.encode(wanted))
+        except OSError as error:
+            raise Unavailable(
+                f"{self.home} cannot be written: {error.strerror}.", "Make room, or another place."
+            ) from error
         house = self._house = self._start(wish, with_us=with_us)
         until_s = self._clock.monotonic_s() + UP_S
         while not self.is_up:

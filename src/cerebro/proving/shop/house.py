@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--wish", type=Path, required=True, help="the file with what is wanted")
     try:
         asyncio.run(run(msgspec.json.decode(parser.parse_args().wish.read_bytes(), type=Wanted)))
-    except CerebroError as error:
+    except (CerebroError, OSError) as error:  # a full disk, among others
         log.error("shop_failed", error=str(error))  # noqa: TRY400  a sentence, not a traceback
         raise SystemExit(1) from None
 

@@ -43,7 +43,8 @@ class Plan:
         replicas: Processes of it.
         config: Its settings by name. Time-outs and waits in milliseconds, counts as they are:
             `concurrency` requests worked at a time, `queue_max` more that may wait, `work_ms` a request's
-            waiting for things that the shop has not, `timeout_ms` for one call to another service,
+            waiting for things that the shop has not, `miss_ms` that of a page which is not in the cache,
+            `timeout_ms` for one call to another service,
             `retries` after a failed call, `pool_size` connections to the database.
         flags: Features by name.
         experiment: The flag whose feature fails; `bad_flag` turns it on.
@@ -63,7 +64,9 @@ SERVICES: Mapping[str, Plan] = MappingProxyType(
     {
         "cache": Plan(config={"concurrency": 256}),
         "outside": Plan(config={"concurrency": 256, "work_ms": 25}),
-        "catalogue": Plan(2, {"concurrency": 2, "work_ms": 22, "queue_max": 60}, ("facets",), "new_ranking"),
+        "catalogue": Plan(
+            2, {"concurrency": 2, "work_ms": 22, "miss_ms": 120, "queue_max": 60}, ("facets",), "new_ranking"
+        ),
         "cart": Plan(2, {"concurrency": 8, "work_ms": 4}, ("notes",), "bundles"),
         "payment": Plan(2, {"concurrency": 16, "work_ms": 3, "timeout_ms": 2500, "retries": 0}, (), "saved_cards"),
         "recommendation": Plan(1, {"concurrency": 4, "work_ms": 8, "timeout_ms": 400}, (), "deep_model"),
@@ -81,7 +84,7 @@ EDGES: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 STORED = ("catalogue", "cart", "checkout", "worker")  # those with connections to the database
 ON_THE_WAY = ("catalogue", "cart", "payment", "checkout", "gateway")  # those that a user's request needs
-PRODUCTS, MOVEMENTS, CATEGORIES = 20_000, 240_000, 100
+PRODUCTS, MOVEMENTS, CATEGORIES = 20_000, 480_000, 100
 SUBJECT, STREAM, CONSUMER = "shop.orders", "shop", "worker"
 
 

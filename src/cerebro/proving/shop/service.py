@@ -141,6 +141,7 @@ async def _look(room: Room, name: str) -> None:
     """Follow the registry."""
     while True:
         await asyncio.sleep(LOOK_S)
+        room.troubles.spare()
         room.board.look()
         room.troubles.look()
         if name in STORED:

@@ -55,6 +55,11 @@ class Troubles:
             self._telling.log("ERROR", f"feature {experiment} failed", flag=experiment)
             raise Refused(500, f"feature {experiment} failed")
 
+    def spare(self) -> None:
+        """Let one descriptor go, so that the registry can be read; `look` takes it again."""
+        if self._opened:
+            os.close(self._opened.pop())
+
     def look(self) -> None:
         """What befalls it apart from requests; called a few times a second."""
         if self._leaked and not self._board.trouble("memory_leak") and not self._board.build.leak_bytes:

@@ -9,7 +9,7 @@ from cerebro.proving.model import CONTROL, Fault, Health
 from cerebro.proving.shop.ground import Shop
 
 # When users notice: so much more fails, or the slowest twentieth takes so much longer.
-ERRORS_MORE, SLOWER_BY, SLOWER_MS = 0.02, 1.6, 25.0
+ERRORS_MORE, SLOWER_BY, SLOWER_MS = 0.02, 1.5, 20.0
 WINDOW_S, POLL_S, RECOVERY_S_MAX = 4.0, 1.0, 30.0
 BASELINE_S, LEAST_S = 5.0, 6.0  # before an injection; of it, also when it was noticed sooner
 
