@@ -4,6 +4,7 @@ Sources, the later over the earlier: the defaults here; `cerebro.toml` in the da
 named by `CEREBRO_CONFIG`; the environment (`CEREBRO_HTTP__PORT=9000`). An unknown name is an error.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -93,6 +94,19 @@ class SupportSettings(Branch):
     warmup_samples: int = Field(36, ge=8, description="Samples a series must show before it is judged.")
     snapshot_s: float = Field(60.0, description="Seconds between two snapshots of the detector's state.")
     series_max: int = Field(1_000_000, description="Series one detector watches; more are counted and left alone.")
+    time_zone: str = Field("UTC", description="Whose days and weeks the seasons follow: Europe/Moscow, UTC.")
+    holidays: str = Field("", description="ISO 3166 code of the country whose public holidays count as Sundays.")
+    forecasts: tuple[str, ...] = Field(
+        (), description="Selectors whose forecasts are exported as series, such as `queue.depth{queue=\"orders\"}`."
+    )
+    forecast_horizons_s: tuple[float, ...] = Field((3600.0, 21_600.0, 86_400.0), description="How far ahead each.")
+
+
+class ScalingSettings(Branch):
+    """Predictive scaling: what KEDA and the HPA ask."""
+
+    keda_port: int = Field(0, ge=0, le=65535, description="Port of KEDA's external scaler (gRPC); 0 for none.")
+    keda_host: str = Field("127.0.0.1", description="Its address; anything but loopback needs `http.tls_certificate`.")
 
 
 class CaseworkSettings(Branch):
@@ -161,6 +175,7 @@ class Settings(BaseSettings):
     intake: IntakeSettings = IntakeSettings()
     host: HostSettings = HostSettings()
     support: SupportSettings = SupportSettings()
+    scaling: ScalingSettings = ScalingSettings()
     casework: CaseworkSettings = CaseworkSettings()
     access: AccessSettings = AccessSettings()
 
@@ -209,4 +224,10 @@ def as_environment(settings: Settings) -> dict[str, str]:
     for branch, fields in branches.items():
         if isinstance(fields, dict):
             named |= {f"CEREBRO_{branch.upper()}__{name.upper()}": value for name, value in fields.items()}
-    return child_environment(**{name: str(value) for name, value in named.items() if value is not None})
+    return child_environment(
+        **{
+            name: json.dumps(value) if isinstance(value, list) else str(value)
+            for name, value in named.items()
+            if value is not None
+        }
+    )
