@@ -13,6 +13,7 @@ from cerebro.app.roles import agents
 from cerebro.casework.desk import Desk
 from cerebro.casework.flow import Brain
 from cerebro.casework.store import CASES, FINDINGS, every
+from cerebro.casework.topology.surveyor import Surveyor
 from cerebro.kernel.bus.port import Message
 from cerebro.kernel.bus.streams import ALL
 from cerebro.kernel.clock import VirtualClock
@@ -47,8 +48,9 @@ class Inside:
         self.kernel = kernel
         self._detector = cast(Judge, agents()["support"].tasks(kernel)[0])
         self._brain, self._desk = Brain(kernel), Desk(kernel)
+        self._surveyor = Surveyor(kernel)
         self._swept_s = 0.0
-        self._after = {"metrics": 0, "findings": 0}
+        self._after = {"metrics": 0, "traces": 0, "findings": 0}
 
     async def open(self) -> None:
         """Make the streams."""
@@ -58,8 +60,10 @@ class Inside:
     async def catch_up(self) -> None:
         """Judge and sort what has come since the last call, then do what is due by time alone."""
         bus, clock = self.kernel.bus, self.kernel.clock
-        for message in await self._read("metrics"):
+        for message in (measured := await self._read("metrics")):
             await self._detector.take(message)
+        await self._surveyor.take([*measured, *await self._read("traces")])
+        await self._surveyor.keep()
         if found := await self._read("findings"):
             await self._brain.take(found)
         if clock.monotonic_s() - self._swept_s >= SWEEP_S:

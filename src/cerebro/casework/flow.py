@@ -11,6 +11,7 @@ from cerebro.casework import metrics, notify
 from cerebro.casework.desk import Desk
 from cerebro.casework.executors.webhook import Webhook
 from cerebro.casework.store import NOTICES, Notice, known_tenants
+from cerebro.casework.topology.surveyor import Surveyor
 from cerebro.kernel.bus.port import Message
 from cerebro.kernel.bus.position import Entry, Place, key_of, load, trim_to_slowest
 from cerebro.kernel.clock import Clock
@@ -46,7 +47,7 @@ def tasks(kernel: Kernel) -> Sequence[Task]:
     Raises:
         Invalid: The webhook's address would carry cases in the clear.
     """
-    found: list[Task] = [Brain(kernel), Sweeper(kernel)]
+    found: list[Task] = [Brain(kernel), Sweeper(kernel), Surveyor(kernel)]
     if kernel.settings.casework.webhook_url:
         found.append(Messenger(kernel))
     return found

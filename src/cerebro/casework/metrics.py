@@ -16,3 +16,9 @@ FINDING_AGE_SECONDS = Histogram(
 )
 NOTICES = Counter("cerebro_casework_notices_total", "Attempts to tell someone outside of a change.", ["outcome"])
 ANSWERS = Counter("cerebro_casework_answers_total", "API reads, by whether the answer was at hand.", ["source"])
+MAP_SECONDS = Histogram(
+    "cerebro_casework_map_seconds",
+    "Time to keep what has changed of one tenant's map.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+MAP_REFUSED = Counter("cerebro_casework_map_refused_total", "Sights beyond a limit of the map, by what of.", ["what"])

@@ -97,7 +97,7 @@ class SupportSettings(Branch):
     time_zone: str = Field("UTC", description="Whose days and weeks the seasons follow: Europe/Moscow, UTC.")
     holidays: str = Field("", description="ISO 3166 code of the country whose public holidays count as Sundays.")
     forecasts: tuple[str, ...] = Field(
-        (), description="Selectors whose forecasts are exported as series, such as `queue.depth{queue=\"orders\"}`."
+        (), description='Selectors whose forecasts are exported as series, such as `queue.depth{queue="orders"}`.'
     )
     forecast_horizons_s: tuple[float, ...] = Field((3600.0, 21_600.0, 86_400.0), description="How far ahead each.")
 
@@ -116,8 +116,31 @@ class CaseworkSettings(Branch):
     hold_s: float = Field(60.0, description="Signals must stay clear this long before a case resolves itself.")
     reopen_s: float = Field(1800.0, description="A finding this soon after a case resolved reopens it.")
     silence_s_max: float = Field(7 * DAY_S, description="Longest silence anyone can ask for.")
+    map_forget_s: float = Field(3600.0, gt=0, description="What was not seen for so long is no longer on the map.")
+    map_days: int = Field(30, ge=1, description="For how long the past of the map is kept.")
     webhook_url: str = Field("", description="Case changes are posted here as JSON; empty for none.")
     webhook_secret: str = Field("", description="Key of the HMAC-SHA256 signature of each post.", repr=False)
+
+
+class HandsSettings(Branch):
+    """What Cerebro does about a case."""
+
+    enabled: bool = Field(True, description="Propose actions for cases, and carry out what is allowed.")
+    round_s: float = Field(2.0, ge=0.2, description="Seconds between two looks at cases and actions.")
+    look_s: float = Field(30.0, ge=5, description="Over so long a stretch it is read what users feel.")
+    usual_s: float = Field(300.0, ge=30, description="The stretch before a case that says what users are used to.")
+    approval_s: float = Field(1800.0, ge=60, description="An action that nobody has approved after so long expires.")
+    call_timeout_s: float = Field(60.0, ge=1, description="Longest wait for one call of an executor.")
+    tries_max: int = Field(3, ge=1, description="Actions tried for one case before a person is called.")
+    entity_per_hour_max: int = Field(4, ge=1, description="Actions an hour on one entity.")
+    tenant_per_hour_max: int = Field(30, ge=1, description="Actions an hour of one tenant.")
+    under_way_max: int = Field(3, ge=1, description="Actions of one tenant under way at one time.")
+    share_max: float = Field(0.5, gt=0, le=1, description="Of a target's capacity, away at one time without asking.")
+    share_min_safe: float = Field(0.3, ge=0, le=1, description="Share of the blame before a safe action by itself.")
+    share_min_guarded: float = Field(0.4, ge=0, le=1, description="The same for a guarded one.")
+    share_min_dangerous: float = Field(0.6, ge=0, le=1, description="The same for a dangerous one.")
+    link_s: float = Field(900.0, ge=60, description="For so long a signed link approves an action.")
+    link_key: str = Field("", description="Key that those links are signed with; the token key when empty.", repr=False)
 
 
 class AccessSettings(Branch):
@@ -177,6 +200,7 @@ class Settings(BaseSettings):
     support: SupportSettings = SupportSettings()
     scaling: ScalingSettings = ScalingSettings()
     casework: CaseworkSettings = CaseworkSettings()
+    hands: HandsSettings = HandsSettings()
     access: AccessSettings = AccessSettings()
 
     @classmethod
