@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cerebro.cli import ask, people, serve, shop, simulate
+from cerebro.cli import ask, explain, people, serve, shop, simulate
 from cerebro.cli.drill import drill
 from cerebro.cli.out import failures, say
 
@@ -24,6 +24,7 @@ app.add_typer(shop.shop, name="shop")
 app.add_typer(simulate.app, name="simulate")
 serve.register(app)
 ask.register(app)
+explain.register(app)
 
 
 @app.command()

@@ -19,7 +19,7 @@ class Evidence:
     """One question that was asked, what came back, and the sentence that it proves."""
 
     sentence: str
-    engine: str  # clickhouse | postgres | host
+    engine: str  # clickhouse | records | postgres | host
     query: str  # runnable as it stands, with its window written in
     start_ms: int
     end_ms: int

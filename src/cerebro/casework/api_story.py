@@ -1,0 +1,196 @@
+"""The story of a case over HTTP: sentences with the numbers of their proofs; on request, every proof asked again."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from starlette.requests import Request
+
+from cerebro.casework.answers import Answers, Json, answer, question, quick_route
+from cerebro.casework.phrases import Teller
+from cerebro.casework.proof import Sentence, proof_id
+from cerebro.casework.reread import Reading, reread
+from cerebro.casework.store import CASES, FINDINGS
+from cerebro.casework.story import Changes, Material, changes_of, changes_query, tell
+from cerebro.kernel.access.guard import Principal
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.records.port import Search
+from cerebro.kernel.web.door import needs
+from cerebro.spine.cases import Case
+from cerebro.spine.errors import CerebroError, NotFound
+from cerebro.spine.findings import Evidence
+from cerebro.spine.identity import CaseId, TenantId
+
+Reader = Annotated[Principal, Depends(needs("read"))]
+FRESH_S = 1.0
+SIGNALS_READ = 50  # findings that a story is made of at most, the worst
+READINGS_AT_ONCE = 4
+PROOFS_CHECKED_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ProofLine:
+    """One proof, by the number that the sentences name.
+
+    Args:
+        id: Made of the question alone, so that it stays the same.
+        verdict: Of asking again: same, changed, expired, drawn, unanswered; empty when nobody asked.
+        found: The digest of what came back now.
+        detail: Why there was no answer.
+    """
+
+    number: int
+    id: str
+    engine: str
+    query: str
+    start_ms: int
+    end_ms: int
+    digest: str
+    sentence: str
+    sample: Mapping[str, object]
+    verdict: str = ""
+    found: str = ""
+    row_count: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceLine:
+    """One sentence: hurts, since, owner, cause, changed, tried or unknown; and its proofs' numbers."""
+
+    part: str
+    text: str
+    proofs: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The whole story of a case."""
+
+    case: CaseId
+    title: str
+    language: str
+    told_ms: int
+    sentences: Sequence[SentenceLine]
+    proofs: Sequence[ProofLine]
+
+
+def router(kernel: Kernel, answers: Answers) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["casework"], route_class=quick_route(answers))
+
+    @routes.get("/cases/{case_id}/story", response_model=Story)
+    async def story(
+        request: Request,
+        principal: Reader,
+        case_id: Annotated[str, Path(max_length=64)],
+        *,
+        language: Annotated[str, Query(pattern="^(en|ru)$")] = "en",
+        offset_min: Annotated[int, Query(ge=-840, le=840, description="Your clock's distance from UTC, minutes.")] = 0,
+        check: Annotated[bool, Query(description="Ask every proof again, and tell what came back.")] = False,
+    ) -> Json:
+        """What hurts, since when, whose it is, why, what changed, what was tried, what is not known: each proved."""
+        tenant = principal.tenant
+
+        async def make() -> Story:
+            return await told(kernel, tenant, CaseId(case_id), language=language, offset_min=offset_min, check=check)
+
+        if check:
+            return answer(await make())
+        return await answers.get(tenant, question(request), make, ttl_s=FRESH_S)
+
+    return routes
+
+
+async def told(
+    kernel: Kernel, tenant: TenantId, case_id: CaseId, *, language: str, offset_min: int = 0, check: bool = False
+) -> Story:
+    """The story of a case; with `check`, every proof is asked again.
+
+    Raises:
+        NotFound: The tenant has no such case.
+    """
+    material = await gather(kernel, tenant, case_id)
+    now_ms = kernel.clock.now_ms()
+    sentences = tell(material, Teller(language, now_ms, offset_min))
+    lines, proofs = numbered(sentences)
+    readings = await check_all(kernel, tenant, proofs) if check else [None] * len(proofs)
+    shown = [_shown(number, *pair) for number, pair in enumerate(zip(proofs, readings, strict=True), 1)]
+    return Story(case_id, material.case.title, language, now_ms, lines, shown)
+
+
+async def gather(kernel: Kernel, tenant: TenantId, case_id: CaseId) -> Material:
+    """What the story of a case is made of.
+
+    Raises:
+        NotFound: The tenant has no such case.
+    """
+    async with kernel.records.transaction() as transaction:
+        record = await transaction.load(CASES, tenant, case_id, lock=False)
+        if record is None:
+            raise NotFound(f"There is no case {case_id}.", "It may belong to another tenant.")
+        case = record.value
+        worst = sorted(case.signals, key=lambda each: (each.cleared, -each.severity, each.at_ms))[:SIGNALS_READ]
+        first = min(case.signals, key=lambda each: (each.at_ms, each.key), default=None)
+        ids = tuple({signal.finding for signal in [*worst, *([first] if first else [])]})
+        page = await transaction.find(FINDINGS, tenant, Search({"key": ids}, limit=len(ids) or 1)) if ids else None
+    findings = {record.value.id: record.value for record in page.records} if page else {}
+    return Material(case, findings, await _changes(kernel, tenant, case))
+
+
+async def _changes(kernel: Kernel, tenant: TenantId, case: Case) -> Changes | None:
+    sql, _, _ = changes_query(case, tenant)
+    try:
+        table = await kernel.telemetry.query(sql)
+    except CerebroError:
+        return None  # a story with a part missing is better than none
+    return changes_of(case, tenant, table.to_pylist())
+
+
+def numbered(sentences: Sequence[Sentence]) -> tuple[list[SentenceLine], list[Evidence]]:
+    """The sentences with their proofs as numbers from 1, and the proofs in that order, each once."""
+    numbers: dict[str, int] = {}
+    proofs: list[Evidence] = []
+    lines = []
+    for sentence in sentences:
+        own = []
+        for evidence in sentence.evidence:
+            name = proof_id(evidence)
+            if name not in numbers:
+                proofs.append(evidence)
+                numbers[name] = len(proofs)
+            own.append(numbers[name])
+        lines.append(SentenceLine(sentence.part.value, sentence.text, tuple(dict.fromkeys(own))))
+    return lines, proofs
+
+
+async def check_all(kernel: Kernel, tenant: TenantId, proofs: Sequence[Evidence]) -> list[Reading | None]:
+    """Every proof asked again, a few at a time; those beyond `PROOFS_CHECKED_MAX` are not."""
+    few = asyncio.Semaphore(READINGS_AT_ONCE)
+
+    async def one(evidence: Evidence) -> Reading:
+        async with few:
+            return await reread(kernel, tenant, evidence)
+
+    read = await asyncio.gather(*(one(evidence) for evidence in proofs[:PROOFS_CHECKED_MAX]))
+    return [*read, *[None] * (len(proofs) - len(read))]
+
+
+def _shown(number: int, evidence: Evidence, reading: Reading | None) -> ProofLine:
+    return ProofLine(
+        number=number,
+        id=proof_id(evidence),
+        engine=evidence.engine,
+        query=evidence.query,
+        start_ms=evidence.start_ms,
+        end_ms=evidence.end_ms,
+        digest=evidence.digest,
+        sentence=evidence.sentence,
+        sample=evidence.sample,
+        verdict=reading.verdict.value if reading else "",
+        found=reading.digest if reading else "",
+        row_count=reading.row_count if reading else 0,
+        detail=reading.detail if reading else "",
+    )
