@@ -1,5 +1,6 @@
 """What the agent answers over HTTP: the budget, the watched series, the band of one of them."""
 
+import asyncio
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from cerebro.agents.support.describe import rounded
 from cerebro.agents.support.model import Reading, SeriesName
 from cerebro.agents.support.nature import reading_of
 from cerebro.agents.support.observe import Watch
+from cerebro.agents.support.outlook import Foreseen, Horizon, horizon_of, look_ahead
+from cerebro.agents.support.select import Selector, parse_selector
 from cerebro.agents.support.words import subject_of
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.spending import Spending
@@ -93,7 +96,53 @@ def router(kernel: Kernel) -> APIRouter:
         found = replay(named, at_ms, value, unit=unit, warmup_count=rules.warmup_samples)
         return band_view(named, cut(found, start_ms, end_ms))
 
+    @routes.get("/forecast")
+    async def forecast(
+        principal: Reader,
+        selector: Annotated[str, Query(max_length=2000, description='`metric{label="value"}`')],
+        horizon_s: Annotated[float, Query(description="How far ahead, seconds; 5 minutes to 92 days.")] = 86_400.0,
+        aggregate: Annotated[str, Query(description="How several series become one: sum, avg, max, min.")] = "sum",
+        bound: Annotated[
+            float | None, Query(description="When will it be met? A limit, a quota, 0 for used up.")
+        ] = None,
+    ) -> dict[str, Any]:
+        """Where a metric is going: its history, its median ahead, and intervals that hold 80 % and 95 % of the time."""
+        chosen, horizon = parse_selector(selector), horizon_of(horizon_s)
+        found = await foresee_total(kernel, principal.tenant, chosen, horizon, aggregate)
+        if not len(found.at_ms):
+            raise NotFound(f"Nothing was stored of {selector[:200]}.", "Look at /api/v1/series for what there is.")
+        return forecast_view(found, bound)
+
     return routes
+
+
+async def foresee_total(
+    kernel: Kernel, tenant: TenantId, selector: Selector, horizon: Horizon, aggregate: str
+) -> Foreseen:
+    """The forecast of the selected series taken together, from whole steps of the rollups only."""
+    end_ms = kernel.clock.now_ms() // horizon.step_ms * horizon.step_ms
+    window, rules = Window(end_ms - horizon.history_ms, end_ms), kernel.settings.support
+    at_ms, value = await store.find_total(
+        kernel.telemetry, tenant, selector, window, step_ms=horizon.step_ms, aggregate=aggregate
+    )
+    return await asyncio.to_thread(look_ahead, at_ms, value, horizon, zone=rules.time_zone, country=rules.holidays)
+
+
+def forecast_view(found: Foreseen, bound: float | None) -> dict[str, Any]:
+    """A forecast for a chart; without quantiles, and with the reason, while there is too little history."""
+    view: dict[str, Any] = {"at_ms": found.at_ms.tolist(), "value": rounded(found.value.astype(np.float32))}
+    if (outlook := found.outlook) is None:
+        return view | {"ahead_ms": [], "quantiles": {}, "reason": "Not yet: there are fewer than 48 steps of history."}
+    rows = zip(outlook.quantiles, outlook.values, strict=True)
+    view |= {
+        "ahead_ms": found.ahead_ms.tolist(),
+        "quantiles": {f"{q:g}": rounded(row.astype(np.float32)) for q, row in rows},
+    }
+    if bound is not None:
+        places = outlook.reaches(bound, rising=bound >= float(found.value[np.isfinite(found.value)][-1]))
+        met = [int(found.ahead_ms[place]) if place >= 0 else None for place in places]
+        view["reaches"] = dict(zip(("earliest_ms", "likely_ms", "latest_ms"), met, strict=True)) | {"bound": bound}
+    return view
 
 
 def parse_series(text: str) -> tuple[int, int]:

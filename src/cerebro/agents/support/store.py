@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cerebro.agents.support.model import SeriesName
 from cerebro.agents.support.observe import Watch, names_of
+from cerebro.agents.support.select import Selector
 from cerebro.agents.support.snapshot import Frozen, decode, encode
 from cerebro.kernel.bus.port import Bus
 from cerebro.kernel.observe.log import get_log
@@ -40,6 +41,34 @@ WHERE tenant = {tenant:String} AND hi = {hi:UInt64} AND lo = {lo:UInt64}
   AND at >= toDateTime(intDiv({start:Int64}, 1000)) AND at < toDateTime(intDiv({end:Int64}, 1000))
 GROUP BY at ORDER BY at
 """
+TOTAL_SQL = """
+SELECT at_ms, {aggregate}(one) AS value
+FROM (
+    SELECT at_ms, hi, lo, if(kind IN ('counter', 'histogram'), {rate}, mean) AS one
+    FROM (
+        SELECT toUnixTimestamp(r.{moment}) * 1000 AS at_ms, r.hi AS hi, r.lo AS lo, any(named.kind) AS kind,
+               argMax(r.last, r.latest) AS last, sum(r.sum) / sum(r.count) AS mean
+        FROM {table} AS r
+        INNER JOIN (
+            SELECT hi, lo, anyLast(type) AS kind FROM series
+            WHERE tenant = {{tenant:String}} AND {clauses} GROUP BY hi, lo
+        ) AS named ON r.hi = named.hi AND r.lo = named.lo
+        WHERE r.tenant = {{tenant:String}}
+          AND r.hour >= toStartOfHour(toDateTime(intDiv({{start:Int64}}, 1000)))
+          AND r.{moment} >= toDateTime(intDiv({{start:Int64}}, 1000))
+          AND r.{moment} < toDateTime(intDiv({{end:Int64}}, 1000))
+        GROUP BY at_ms, hi, lo
+    )
+)
+WHERE isFinite(one)
+GROUP BY at_ms ORDER BY at_ms
+"""
+RATE = """if(
+    lagInFrame(at_ms) OVER (PARTITION BY hi, lo ORDER BY at_ms) = at_ms - {step_ms},
+    greatest(last - lagInFrame(last) OVER (PARTITION BY hi, lo ORDER BY at_ms), 0) * 1000 / {step_ms},
+    nan)"""
+AGGREGATES = ("sum", "avg", "max", "min")
+HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +149,25 @@ async def find_points(
     parameters = {"tenant": tenant, "hi": name[0], "lo": name[1], "start": window.start_ms, "end": window.end_ms}
     rolled = await telemetry.query(ROLLUP_SQL, parameters)
     return _columns(rolled, "last" if cumulative else "mean")
+
+
+async def find_total(
+    telemetry: Telemetry, tenant: TenantId, selector: Selector, window: Window, *, step_ms: int, aggregate: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Times and values of all selected series taken together, a step of a rollup each; of counters, the rate a second.
+
+    Raises:
+        Invalid: The aggregate is not one of `AGGREGATES`.
+    """
+    if aggregate not in AGGREGATES:
+        raise Invalid(f"{aggregate!r} is no way to take series together.", f"Choose one of: {', '.join(AGGREGATES)}.")
+    clauses, parameters = selector.clauses()
+    query = TOTAL_SQL.format(
+        aggregate=aggregate, clauses=clauses, rate=RATE.format(step_ms=step_ms),
+        table="samples_1h" if step_ms >= HOUR_MS else "samples_5m", moment="hour" if step_ms >= HOUR_MS else "at",
+    )  # fmt: skip
+    asked = {**parameters, "tenant": tenant, "start": window.start_ms, "end": window.end_ms}
+    return _columns(await telemetry.query(query, asked), "value")
 
 
 def _columns(table: pa.Table | None, value: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -1,0 +1,135 @@
+"""Where a metric is going, in its own time: history on a grid, the calendar, the forecast."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import holidays
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebro.algorithms.forecast import Outlook, foresee, hours_of_week
+from cerebro.spine.errors import Invalid
+
+MINUTES_5_MS, HOUR_MS, DAY_MS = 300_000, 3_600_000, 86_400_000
+FINE_MS_MAX = 3 * DAY_MS  # a longer horizon is foreseen by the hour
+FINE_HISTORY_MS, COARSE_HISTORY_MS = 21 * DAY_MS, 84 * DAY_MS
+HORIZON_MS_MIN, HORIZON_MS_MAX = MINUTES_5_MS, 92 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How far to look, and so how finely and from how much."""
+
+    horizon_ms: int
+    step_ms: int
+    history_ms: int
+
+    @property
+    def steps(self) -> int:
+        """Steps of the grid that lie ahead."""
+        return max(1, -(-self.horizon_ms // self.step_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """History and outlook on one grid; `outlook` is `None` where there is too little history."""
+
+    at_ms: NDArray[np.int64]
+    value: NDArray[np.float64]
+    ahead_ms: NDArray[np.int64]
+    outlook: Outlook | None
+
+    def at(self, after_ms: int, quantile: float) -> float | None:
+        """What is expected so long after the newest value, at one of the outlook's quantiles."""
+        if self.outlook is None:
+            return None
+        place = min(len(self.ahead_ms) - 1, max(0, int(np.searchsorted(self.ahead_ms, self.at_ms[-1] + after_ms))))
+        return float(self.outlook.values[self.outlook.quantiles.index(quantile), place])
+
+
+def horizon_of(horizon_s: float) -> Horizon:
+    """The grid for a horizon.
+
+    Raises:
+        Invalid: It is shorter than five minutes, or longer than a quarter of a year.
+    """
+    ms = round(horizon_s * 1000)
+    if not HORIZON_MS_MIN <= ms <= HORIZON_MS_MAX:
+        raise Invalid("A horizon lies between 5 minutes and 92 days.", "Ask for 300 to 7948800 seconds.")
+    fine = ms <= FINE_MS_MAX
+    return Horizon(ms, MINUTES_5_MS if fine else HOUR_MS, FINE_HISTORY_MS if fine else COARSE_HISTORY_MS)
+
+
+def look_ahead(
+    at_ms: NDArray[np.int64],
+    value: NDArray[np.float64],
+    horizon: Horizon,
+    *,
+    zone: str = "UTC",
+    country: str = "",
+) -> Foreseen:
+    """Foresee a metric from its history.
+
+    Args:
+        at_ms: Starts of the grid's steps that hold a value, rising, int64, (n,).
+        value: Mean of each step, float64, (n,).
+        horizon: Of `horizon_of`.
+        zone: Whose days and weeks count.
+        country: ISO 3166 code whose public holidays are Sundays; empty for none.
+    """
+    step = horizon.step_ms
+    if not len(at_ms):
+        return Foreseen(at_ms, value, np.empty(0, np.int64), None)
+    places = (at_ms - at_ms[0]) // step
+    grid = np.full(int(places[-1]) + 1, np.nan)
+    grid[places] = value
+    times = at_ms[0] + step * np.arange(len(grid) + horizon.steps)
+    local = times + _offsets(times, zone)
+    keys = hours_of_week(local, _are_holidays(local, country) if country else None)
+    none_below = bool(np.nanmin(grid) >= 0.0)
+    outlook = foresee(grid, keys, steps_a_day=DAY_MS / step, low=0.0 if none_below else -np.inf)
+    return Foreseen(times[: len(grid)], grid, times[len(grid) :], outlook)
+
+
+def check_calendar(zone: str, country: str) -> None:
+    """Say so when a zone or a country is not known.
+
+    Raises:
+        Invalid: With the setting to change.
+    """
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as error:
+        raise Invalid(f"There is no time zone {zone!r}.", "Write it as Europe/Moscow or UTC.") from error
+    if country and country not in holidays.list_supported_countries():
+        raise Invalid(f"The holidays of {country!r} are not known.", "Write an ISO 3166 code such as RU, DE or US.")
+
+
+def _offsets(times: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
+    """What the zone adds to each moment, milliseconds, daylight saving included; looked up once an hour."""
+    hours, place = np.unique(times // HOUR_MS, return_inverse=True)
+    name = ZoneInfo(zone)
+    return np.array([_offset(name, int(hour)) for hour in hours], np.int64)[place]
+
+
+@lru_cache(maxsize=65_536)
+def _offset(zone: ZoneInfo, hour: int) -> int:
+    found = datetime.fromtimestamp(hour * 3600, zone).utcoffset()
+    return round(found.total_seconds() * 1000) if found else 0
+
+
+def _are_holidays(local: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
+    days, place = np.unique(local // DAY_MS, return_inverse=True)
+    known = _calendar(country)
+    return np.array([_date(int(day)) in known for day in days])[place]
+
+
+@lru_cache(maxsize=16)
+def _calendar(country: str) -> holidays.HolidayBase:
+    return holidays.country_holidays(country)
+
+
+def _date(day: int) -> str:
+    return str(np.datetime64(day, "D"))
