@@ -8,6 +8,7 @@ from cerebro.kernel.engines.nats import nats_url
 from cerebro.kernel.engines.postgres import postgres_url
 from cerebro.kernel.engines.store import clickhouse_url
 from cerebro.kernel.kit import Kernel
+from cerebro.kernel.llm.port import Models
 from cerebro.kernel.settings import Settings
 
 
@@ -38,10 +39,22 @@ async def open_kernel(settings: Settings) -> AsyncIterator[Kernel]:
     )
     records = PostgresRecords(postgres_url(settings))
     telemetry = ClickHouseTelemetry(clickhouse_url(settings))
+    models = _models(settings, clock)
     try:
         await records.open()
-        yield Kernel(settings, clock, bus, telemetry, records)
+        yield Kernel(settings, clock, bus, telemetry, records, models)
     finally:
+        if models:
+            await models.close()
         await telemetry.close()
         await records.close()
         await bus.close()
+
+
+def _models(settings: Settings, clock: SystemClock) -> Models | None:
+    """The language models that are configured; without one, not even their code is loaded."""
+    if not settings.llm.provider:
+        return None
+    from cerebro.kernel.llm.providers import open_models
+
+    return open_models(settings.llm, clock)

@@ -14,6 +14,8 @@ from cerebro.casework.proof import Sentence, proof_id
 from cerebro.casework.reread import Reading, reread
 from cerebro.casework.store import CASES, FINDINGS
 from cerebro.casework.story import Changes, Material, changes_of, changes_query, tell
+from cerebro.casework.wording import Wording
+from cerebro.casework.wording import worded as in_other_words
 from cerebro.kernel.access.guard import Principal
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.records.port import Search
@@ -66,8 +68,23 @@ class SentenceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """How someone wants a story."""
+
+    language: str = "en"
+    offset_min: int = 0
+    check: bool = False
+    worded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
-    """The whole story of a case."""
+    """The whole story of a case.
+
+    Args:
+        worded_by: The model whose words were accepted; empty when the templates stand.
+        not_worded: Why they stand although a model was asked for.
+    """
 
     case: CaseId
     title: str
@@ -75,6 +92,8 @@ class Story:
     told_ms: int
     sentences: Sequence[SentenceLine]
     proofs: Sequence[ProofLine]
+    worded_by: str = ""
+    not_worded: str = ""
 
 
 def router(kernel: Kernel, answers: Answers) -> APIRouter:
@@ -90,12 +109,13 @@ def router(kernel: Kernel, answers: Answers) -> APIRouter:
         language: Annotated[str, Query(pattern="^(en|ru)$")] = "en",
         offset_min: Annotated[int, Query(ge=-840, le=840, description="Your clock's distance from UTC, minutes.")] = 0,
         check: Annotated[bool, Query(description="Ask every proof again, and tell what came back.")] = False,
+        worded: Annotated[bool, Query(description="In the words of a model, where one is configured.")] = False,
     ) -> Json:
         """What hurts, since when, whose it is, why, what changed, what was tried, what is not known: each proved."""
-        tenant = principal.tenant
+        tenant, wanted = principal.tenant, Wanted(language, offset_min, check=check, worded=worded)
 
         async def make() -> Story:
-            return await told(kernel, tenant, CaseId(case_id), language=language, offset_min=offset_min, check=check)
+            return await told(kernel, tenant, CaseId(case_id), wanted)
 
         if check:
             return answer(await make())
@@ -104,21 +124,24 @@ def router(kernel: Kernel, answers: Answers) -> APIRouter:
     return routes
 
 
-async def told(
-    kernel: Kernel, tenant: TenantId, case_id: CaseId, *, language: str, offset_min: int = 0, check: bool = False
-) -> Story:
-    """The story of a case; with `check`, every proof is asked again.
+async def told(kernel: Kernel, tenant: TenantId, case_id: CaseId, wanted: Wanted) -> Story:
+    """The story of a case as it is wanted.
 
     Raises:
         NotFound: The tenant has no such case.
     """
     material = await gather(kernel, tenant, case_id)
     now_ms = kernel.clock.now_ms()
-    sentences = tell(material, Teller(language, now_ms, offset_min))
-    lines, proofs = numbered(sentences)
-    readings = await check_all(kernel, tenant, proofs) if check else [None] * len(proofs)
+    wording = Wording(tell(material, Teller(wanted.language, now_ms, wanted.offset_min)))
+    if wanted.worded:
+        wording = await in_other_words(kernel.models, case_id, wording.sentences)
+    lines, proofs = numbered(wording.sentences)
+    readings = await check_all(kernel, tenant, proofs) if wanted.check else [None] * len(proofs)
     shown = [_shown(number, *pair) for number, pair in enumerate(zip(proofs, readings, strict=True), 1)]
-    return Story(case_id, material.case.title, language, now_ms, lines, shown)
+    return Story(
+        case_id, material.case.title, wanted.language, now_ms, lines, shown,
+        worded_by=wording.model, not_worded=wording.reason,
+    )  # fmt: skip
 
 
 async def gather(kernel: Kernel, tenant: TenantId, case_id: CaseId) -> Material:

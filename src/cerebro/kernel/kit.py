@@ -7,6 +7,7 @@ from typing import Protocol
 
 from cerebro.kernel.bus.port import Bus
 from cerebro.kernel.clock import Clock
+from cerebro.kernel.llm.port import Models
 from cerebro.kernel.records.port import Records
 from cerebro.kernel.settings import Settings
 from cerebro.kernel.telemetry.port import Telemetry
@@ -22,6 +23,7 @@ class Kernel:
     bus: Bus
     telemetry: Telemetry
     records: Records
+    models: Models | None = None  # language models, when some are configured
 
 
 class Task(Protocol):

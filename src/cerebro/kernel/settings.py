@@ -130,7 +130,7 @@ class HandsSettings(Branch):
     look_s: float = Field(30.0, ge=5, description="Over so long a stretch it is read what users feel.")
     usual_s: float = Field(300.0, ge=30, description="The stretch before a case that says what users are used to.")
     approval_s: float = Field(1800.0, ge=60, description="An action that nobody has approved after so long expires.")
-    call_timeout_s: float = Field(60.0, ge=1, description="Longest wait for one call of an executor.")
+    call_timeout_s: float = Field(30.0, ge=1, description="Longest wait for one call of an executor.")
     tries_max: int = Field(3, ge=1, description="Actions tried for one case before a person is called.")
     entity_per_hour_max: int = Field(4, ge=1, description="Actions an hour on one entity.")
     tenant_per_hour_max: int = Field(30, ge=1, description="Actions an hour of one tenant.")
@@ -141,6 +141,34 @@ class HandsSettings(Branch):
     share_min_dangerous: float = Field(0.6, ge=0, le=1, description="The same for a dangerous one.")
     link_s: float = Field(900.0, ge=60, description="For so long a signed link approves an action.")
     link_key: str = Field("", description="Key that those links are signed with; the token key when empty.", repr=False)
+
+
+class LlmSettings(Branch):
+    """Language models that may word what is proved. None by default: nothing is sent anywhere."""
+
+    provider: str = Field(
+        "", pattern="^(|openai|bedrock)$", description="`openai` (any compatible chat API), `bedrock`; empty for none."
+    )
+    url: str = Field("", description="Of the chat API, up to `/v1`; for Bedrock empty, or a private endpoint.")
+    model: str = Field("", description="The model's name at the provider.")
+    key: str = Field("", description="API key of the chat API.", repr=False)
+    second_provider: str = Field("", pattern="^(|openai|bedrock)$", description="Asked when the first does not answer.")
+    second_url: str = Field("", description="The same for the second provider.")
+    second_model: str = Field("", description="The same for the second provider.")
+    second_key: str = Field("", description="The same for the second provider.", repr=False)
+    aws_region: str = Field("us-east-1", description="Region of Bedrock.")
+    aws_access_key: str = Field("", description="Credential for Bedrock.", repr=False)
+    aws_secret_key: str = Field("", description="Credential for Bedrock.", repr=False)
+    aws_session_token: str = Field("", description="Third part of a temporary credential.", repr=False)
+    timeout_s: float = Field(8.0, gt=0, le=60, description="Longest wait for one answer.")
+    failures_max: int = Field(3, ge=1, description="Failures in a row after which a provider is left alone.")
+    pause_s: float = Field(60.0, ge=1, description="For so long; then one question tries.")
+    calls_per_case_max: int = Field(12, ge=1, description="Calls that one case may cost.")
+    tokens_per_case_max: int = Field(40_000, ge=1000, description="Tokens that one case may cost, sent and received.")
+    remember_s: float = Field(3600.0, ge=0, description="The same question is answered from memory for so long.")
+    masked_names: str = Field(
+        "", description="Names of people and customers to mask before anything leaves, with commas."
+    )
 
 
 class AccessSettings(Branch):
@@ -202,6 +230,7 @@ class Settings(BaseSettings):
     casework: CaseworkSettings = CaseworkSettings()
     hands: HandsSettings = HandsSettings()
     access: AccessSettings = AccessSettings()
+    llm: LlmSettings = LlmSettings()
 
     @classmethod
     def settings_customise_sources(
