@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,10 @@ from cerebro.proving import ledger, report
 from cerebro.proving.drill import QUIET, Plan, Run
 from cerebro.proving.score import Scores, by_watcher, score
 from cerebro.proving.suites.read import Suite, read_suite
-from cerebro.proving.watch import Stage
 from cerebro.spine.errors import Invalid
+
+if TYPE_CHECKING:
+    from cerebro.cli.drill_live import RealStage
 
 drill = typer.Typer(help="Break something on purpose, and watch; or score Cerebro over a suite of faults.")
 
@@ -114,11 +116,13 @@ async def _play_real(settings: Settings, plans: Sequence[Plan], path: Path, quie
         raise SystemExit(130) from None
 
 
-async def _play_on(stage: Stage, plans: Sequence[Plan], path: Path, quiet: bool) -> None:
+async def _play_on(stage: "RealStage", plans: Sequence[Plan], path: Path, quiet: bool) -> None:
     from cerebro.proving.drill import run_plan
 
     async def play(plan: Plan) -> list[Run]:
-        return await run_plan(stage, plan, "real")
+        runs = await run_plan(stage, plan, "real")
+        await stage.shop.tidy()  # whatever was done about it, the next drill begins as the first one did
+        return runs
 
     known = {QUIET, *(fault.kind for fault in stage.ground.faults())}
     if unknown := sorted({plan.kind for plan in plans} - known):

@@ -7,6 +7,7 @@ import typer
 
 from cerebro.cli.out import as_json, failures, say, table
 from cerebro.kernel.settings import Settings, load_settings
+from cerebro.proving import report
 from cerebro.spine.errors import Invalid, Unauthenticated, Unavailable
 
 shop = typer.Typer(help="A small real shop to break and to watch.", no_args_is_help=True)
@@ -102,10 +103,14 @@ def do(
 def verify(
     kinds: Annotated[list[str] | None, typer.Argument(help="Which kinds; every one when none is named.")] = None,
     seconds: Annotated[float, typer.Option(min=4, max=120, help="How long each is injected.")] = 15.0,
+    again: Annotated[int, typer.Option(min=0, max=5, help="How often a kind that did not hold is tried again.")] = 1,
+    write: Annotated[bool, typer.Option("--write", help=f"Renew the table of {report.PAGE}.")] = False,
 ) -> None:
-    """Inject each kind, and say whether users noticed it and whether it passed."""
+    """Inject each kind: do users notice, does what helps help, does it pass? Opens a shop when none is up."""
+    from cerebro.cli import shop_verify
+
     with failures():
-        raise SystemExit(asyncio.run(_verify(kinds or [], seconds)))
+        raise SystemExit(asyncio.run(shop_verify.run(load_settings(), kinds or [], seconds, again, write=write)))
 
 
 def way_in(settings: Settings) -> tuple[str, str]:
@@ -125,38 +130,6 @@ def way_in(settings: Settings) -> tuple[str, str]:
             f"{error.detail} The shop has nobody to tell.", "Start Cerebro: make up; or: cerebro shop up --quiet"
         ) from error
     return client.url, str(made["key"])
-
-
-async def _verify(kinds: list[str], seconds: float) -> int:
-    from cerebro.kernel.clock import SystemClock
-    from cerebro.proving.faults import fault_of
-    from cerebro.proving.shop.ground import Shop
-    from cerebro.proving.shop.verify import verify as each_verdict
-
-    one = Shop(load_settings(), lease_s=seconds + 60)
-    wanted = [fault_of(kind).kind for kind in kinds] or [fault.kind for fault in one.faults()]
-    say("| kind | target | users noticed after | p95 before, ms | p95, ms | failed | passed after | holds |")
-    say("|---|---|---|---|---|---|---|---|")
-    broken = 0
-    async for it in each_verdict(one, wanted, SystemClock(), during_s=seconds):
-        broken += not it.holds
-        cells = (
-            it.fault.kind,
-            it.target,
-            _seconds(it.effect_s),
-            f"{it.before.p95_ms:.0f}",
-            f"{it.worst.p95_ms:.0f}",
-            f"{it.worst.error_share:.1%}",
-            _seconds(it.recovery_s),
-            "yes" if it.holds else "NO",
-        )
-        say(f"| {' | '.join(cells)} |")
-    say(f"\n{len(wanted) - broken} of {len(wanted)} hold.")
-    return 1 if broken else 0
-
-
-def _seconds(duration_s: float) -> str:
-    return "never" if duration_s < 0 else f"{duration_s:.0f} s"
 
 
 async def _say_standing(settings: Settings, *, json: bool = False) -> None:

@@ -113,7 +113,7 @@ FIRST_TWELVE = (
         "The cache is empty again and again, and everything falls on the store",
         DATA,
         "pages are slow until the cache is warm",
-        ("warm_cache", "restore_config"),
+        ("restore_config", "warm_cache"),
         ends_alone=True,
     ),
 )

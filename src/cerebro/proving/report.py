@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from html import escape
+from pathlib import Path
 
 from cerebro.proving.drill import Run
 from cerebro.proving.score import Middle, Row, Scores, Share
+from cerebro.spine.errors import Invalid
+
+PAGE = Path("docs/reference/drills.md")
 
 COLUMNS = (
     "kind", "runs", "felt", "finding", "case", "finding s", "case s", "cause 1st", "cause 1-3",
@@ -70,10 +74,51 @@ def as_object(scores: Scores) -> dict[str, object]:
 
 def markdown(scores: Scores) -> str:
     """The table for the documentation."""
-    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     rows = [*scores.rows, scores.total] if scores.total.run_count else []
-    lines += [f"| {' | '.join(cells(row))} |" for row in [*rows, *scores.controls]]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*heading(COLUMNS), *(line(cells(row)) for row in [*rows, *scores.controls])]) + "\n"
+
+
+def line(cells: Sequence[str]) -> str:
+    """One row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def heading(columns: Sequence[str]) -> list[str]:
+    """The first two lines of a Markdown table."""
+    return [line(columns), "|---" * len(columns) + "|"]
+
+
+def rows_in(section: str, page: Path = PAGE) -> dict[str, str]:
+    """The table rows that a section of the page holds, by their first cell."""
+    lines = [row for row in _cut(section, page)[1].splitlines() if row.startswith("| ")]
+    return {row.split(" | ")[0].removeprefix("| "): row for row in lines[1:]}
+
+
+def renew(section: str, text: str, page: Path = PAGE) -> None:
+    """Put the text between a section's two marks; the rest of the page stays as it is.
+
+    Raises:
+        Invalid: There is no such page or section, or it cannot be written.
+    """
+    before, _, after = _cut(section, page)
+    try:
+        page.write_text(f"{before}\n{text.strip()}\n{after}")
+    except OSError as error:
+        raise Invalid(f"{page} cannot be written: {error.strerror}.", "Name a page that you may write.") from error
+
+
+def _cut(section: str, page: Path) -> tuple[str, str, str]:
+    """Up to and with the opening mark, what stands between, and from the closing mark on."""
+    opening, closing = f"<!-- {section} -->", f"<!-- /{section} -->"
+    try:
+        text = page.read_text()
+    except OSError as error:
+        raise Invalid(f"{page} cannot be read: {error.strerror}.", "Run it where the page is.") from error
+    head, found, rest = text.partition(opening)
+    inner, closed, tail = rest.partition(closing)
+    if not found or not closed:
+        raise Invalid(f"{page} has no place for {section}.", f"Put {opening} and {closing} where it shall stand.")
+    return head + opening, inner, closing + tail
 
 
 def page(scores: Sequence[Scores], runs: Sequence[Run], command: str) -> str:

@@ -38,7 +38,7 @@ End = Callable[[], Awaitable[None]]
 BURN = "while True: pass"
 NEIGHBOURS = 4  # foreign processes: two for each core of the smallest machine
 FAR_AWAY_MS = 120_000  # beyond a session's life
-PASSED_S, CRASH_S, FLUSH_S, CRON_S = 0.5, 2.5, 0.15, 2.0
+PASSED_S, CRASH_S, CRON_S = 0.5, 2.5, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +91,16 @@ def deployed(version: str) -> Break:
     return begin
 
 
-def configured(**values: float) -> Break:
-    """A configuration is put in place; the target's processes read it as they run."""
+def configured(*, told: bool = True, **values: float) -> Break:
+    """A configuration is put in place, announced or not; the target's processes read it as they run."""
 
     async def begin(site: Site) -> End:
         keeper = site.keeper
-        keeper.configure(site.service, **values)
+        before = dict(keeper.entry(site.service).config)
+        keeper.configure(site.service, values, told=told)
 
         async def end() -> None:
-            if any(keeper.entry(site.service).config[name] == value for name, value in values.items()):
-                keeper.restore_config(site.service)
+            keeper.take_back(site.service, values, before)
 
         return end
 
@@ -199,16 +199,22 @@ async def _cross(_site: Site, number: int, connection: "psycopg.AsyncConnection[
             await connection.rollback()
 
 
-async def crash_once(site: Site) -> None:
-    """The target's processes are ended by force, as a segmentation fault would."""
-    for replica in site.keeper.replicas[site.service]:
-        if replica.state is State.READY:
-            site.keeper.signal(replica, signal.SIGKILL)
+async def crash(site: Site) -> End:
+    """The target's processes are ended by force again and again, as a fault in what they remember would.
 
+    Those that are started anew on purpose are free of it; those that only come back by themselves are not.
+    """
+    keeper, name = site.keeper, site.service
+    ill = {replica.incarnation for replica in keeper.replicas[name]}
 
-async def flush(site: Site) -> None:
-    """The cache forgets."""
-    await ask_each(site.keeper, "cache", "/clear")
+    async def again() -> None:
+        while True:
+            for replica in keeper.replicas[name]:
+                if replica.incarnation in ill and replica.state is State.READY:
+                    keeper.signal(replica, signal.SIGKILL)
+            await asyncio.sleep(CRASH_S)
+
+    return ending(asyncio.create_task(again()))
 
 
 async def reindex(site: Site) -> None:
@@ -277,7 +283,7 @@ async def messages(site: Site, bodies: Sequence[bytes], every_s: float) -> End:
 
 async def backlog(site: Site) -> End:
     """A partner imports orders, more of them than one worker confirms."""
-    return await messages(site, [msgspec.json.encode({"order": 0})] * 60, 0.2)
+    return await messages(site, [msgspec.json.encode({"order": 0})] * 34, 0.2)
 
 
 async def poison(site: Site) -> End:
@@ -344,13 +350,13 @@ async def unresolved(site: Site) -> End:
 async def uneven(site: Site) -> End:
     """All work goes to one replica, which is slow enough to notice."""
     keeper, name = site.keeper, site.service
-    keeper.configure(name, concurrency=1)
+    before = dict(keeper.entry(name).config)
+    keeper.configure(name, {"concurrency": 1})
     for replica in keeper.replicas[name][1:]:
         keeper.weigh(name, replica.number, 0.02)
 
     async def end() -> None:
-        if keeper.entry(name).config["concurrency"] == 1:
-            keeper.restore_config(name)
+        keeper.take_back(name, {"concurrency": 1}, before)
         keeper.weigh(name, None, 1.0)
 
     return end
@@ -359,12 +365,12 @@ async def uneven(site: Site) -> End:
 async def loop(site: Site) -> End:
     """A configuration that no process starts with; the running ones are restarted for it."""
     keeper = site.keeper
-    keeper.configure(site.service, concurrency=0)
+    before = dict(keeper.entry(site.service).config)
+    keeper.configure(site.service, {"concurrency": 0})
     await keeper.restart(site.service)
 
     async def end() -> None:
-        if keeper.entry(site.service).config["concurrency"] == 0:
-            keeper.restore_config(site.service)
+        keeper.take_back(site.service, {"concurrency": 0}, before)
 
     return end
 
@@ -433,9 +439,9 @@ WEB = ("catalogue", "cart", "gateway")
 FLAGGED = tuple(name for name, plan in SERVICES.items() if plan.experiment and name != "recommendation")
 
 BREAKS: Mapping[str, Plan] = {
-    "crash": Plan(repeated(CRASH_S, crash_once), WEB),
+    "crash": Plan(crash, WEB),
     "hang": Plan(hang, WEB),
-    "slow_cpu": Plan(inside("slow_cpu", 24), BUSY),
+    "slow_cpu": Plan(inside("slow_cpu", 0.75), BUSY),
     "memory_leak": Plan(inside("memory_leak", 2 << 20), BUSY),
     "connection_pool_exhaustion": Plan(inside("connection_pool_exhaustion", 1), ("catalogue", "cart")),
     "outside_api_slow": Plan(inside("outside_api_slow", 2400, one_start=False), ("outside",)),
@@ -444,7 +450,7 @@ BREAKS: Mapping[str, Plan] = {
     "bad_deploy_latency": Plan(deployed(VERSION_LATENCY), WEB),
     "bad_flag": Plan(flag, FLAGGED),
     "queue_backlog": Plan(backlog, ("worker",)),
-    "cache_flush": Plan(repeated(FLUSH_S, flush), ("cache",)),
+    "cache_flush": Plan(configured(told=False, forget_ms=150), ("cache",)),
     "fd_exhaustion": Plan(inside("fd_exhaustion", 1), WEB),
     "thread_starvation": Plan(inside("thread_starvation", 350), WEB),
     "disk_full": Plan(full_disk, ("checkout",)),

@@ -57,11 +57,30 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Doing(msgspec.Struct, frozen=True):
-    """An operation that is wanted."""
+    """An operation that is wanted. The same `key` again does nothing and answers as before."""
 
     name: str
     target: str
-    parameters: dict[str, str]
+    parameters: dict[str, str] = {}
+    key: str = ""
+
+
+class Executor(msgspec.Struct, frozen=True):
+    """Whom Cerebro may ask to operate the shop: written into its data directory while the shop is up.
+
+    Args:
+        url: Of the control door: `GET /operations`, `GET /state?target=…`, `POST /dry-run` and `POST /operate`.
+        key: Bearer token for these four and nothing else: it does not open what breaks, or shows what is broken.
+        targets: Entities that it answers for.
+    """
+
+    name: str
+    kind: str
+    url: str
+    key: str
+    pid: int
+    started_s: float
+    targets: list[str]
 
 
 class Problem(msgspec.Struct, frozen=True):

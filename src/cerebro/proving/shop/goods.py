@@ -13,7 +13,7 @@ from cerebro.proving.shop.session import need_session
 from cerebro.proving.shop.trouble import burn
 from cerebro.proving.shop.wire import Answer, Request
 
-CACHE_ENTRIES_MAX, CACHE_S = 20_000, 300.0
+CACHE_ENTRIES_MAX, CACHE_S, LOOK_S = 20_000, 300.0, 0.2
 LIST_SQL = """
 SELECT id, name, price FROM products WHERE category = %s ORDER BY popularity DESC LIMIT 20
 """
@@ -41,6 +41,14 @@ class Cache:
         self._values: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         room.telling.gauge("cache.entries", "{entry}", lambda: len(self._values))
         self.routes: Routes = {"GET /value": self.get, "POST /value": self.put, "POST /clear": self.clear}
+
+    async def run(self) -> None:
+        """Forget everything as often as the configuration says."""
+        while True:
+            forget_s = self._room.board.seconds("forget_ms")
+            await asyncio.sleep(forget_s or LOOK_S)
+            if forget_s:
+                self._values.clear()
 
     async def get(self, request: Request) -> Answer:
         """The value, or 204 when there is none."""

@@ -150,6 +150,10 @@ class Shop:
         """Do something to it; see `Ground.operate`."""
         await self._ask("POST", "/operate", Doing(operation.name, operation.target.text, dict(operation.parameters)))
 
+    async def tidy(self) -> None:
+        """End every fault and put everything back as it was when the shop was opened, whatever was done to it since."""
+        await self._ask("POST", "/tidy")
+
     async def health(self, start_ms: int, end_ms: int) -> Health:
         """What users felt of the requests that began in this stretch, by the load generator's own record."""
         felt = await self._ask("GET", f"/felt?start_ms={start_ms}&end_ms={end_ms}")

@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import os
 import signal
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import msgspec
 
 from cerebro.kernel.children import start_of
 from cerebro.kernel.clock import Clock, SystemClock
+from cerebro.kernel.engines.ground import make_directory
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.settings import load_settings
 from cerebro.proving.faults import fault_of
@@ -30,6 +32,7 @@ from cerebro.proving.shop.control import (
     Ask,
     Begun,
     Doing,
+    Executor,
     Problem,
     Row,
     Sign,
@@ -39,14 +42,29 @@ from cerebro.proving.shop.control import (
 )
 from cerebro.proving.shop.exporter import Exporter
 from cerebro.proving.shop.keeper import TICK_S, Keeper, settings_of_shop
-from cerebro.proving.shop.operations import operate
-from cerebro.proving.shop.wire import Answer, Request, serve
+from cerebro.proving.shop.operations import ELSEWHERE, operate
+from cerebro.proving.shop.plan import SERVICES
+from cerebro.proving.shop.prospect import Prospect, catalogue, look_ahead, state_of
+from cerebro.proving.shop.wire import LOOPBACK, Answer, Request, serve
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import CerebroError, Invalid, Unavailable
 
 MODULE = "cerebro.proving.shop.house"
 
+# What the key that Cerebro gets opens: it operates the shop, and neither breaks it nor sees what is broken.
+FOR_OPERATORS = frozenset({"GET /operations", "GET /state", "POST /dry-run", "POST /operate"})
+DONE_MAX = 1000
+EXECUTORS = "executors"  # in Cerebro's data directory
+TARGETS = [*(f"service/{name}" for name in (*SERVICES, *ELSEWHERE) if name != "host"), "host/host"]
+
 log = get_log(__name__)
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What an operation came to: what it was to change, and how the target is now."""
+
+    ahead: Prospect
+    state: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -61,36 +79,52 @@ class Lease:
 class House:
     """The keeper behind its control door."""
 
-    def __init__(self, keeper: Keeper, clock: Clock, token: str) -> None:
-        self._keeper, self._clock, self._token = keeper, clock, token
+    def __init__(self, keeper: Keeper, clock: Clock, token: str, operator_key: str) -> None:
+        self._keeper, self._clock, self._token, self._operator_key = keeper, clock, token, operator_key
+        self._done: OrderedDict[str, Done] = OrderedDict()  # by key, the oldest forgotten first
         self._leases: dict[str, Lease] = {}
         self._ended: dict[str, Begun] = {}
+        self._underway: set[asyncio.Future[Any]] = set()
         self._changing = asyncio.Lock()  # one change at a time, each whole
         self.stop = asyncio.Event()
         self._routes: Mapping[str, Callable[[Request], Awaitable[Any]]] = {
             "POST /inject": self._inject,
             "POST /end": self._end,
             "POST /operate": self._operate,
+            "GET /operations": self._operations,
+            "GET /state": self._state,
+            "POST /dry-run": self._dry_run,
             "GET /felt": self._felt,
             "GET /standing": self._standing,
+            "POST /tidy": self._tidy,
             "POST /down": self._down,
         }
 
     async def __call__(self, request: Request) -> Answer:
         """One request at the control door."""
-        if not hmac.compare_digest(request.headers.get("authorization", ""), f"Bearer {self._token}"):
+        shown, wanted = request.headers.get("authorization", ""), f"{request.method} {request.path}"
+        is_owner = hmac.compare_digest(shown, f"Bearer {self._token}")
+        if not is_owner and not (
+            hmac.compare_digest(shown, f"Bearer {self._operator_key}") and wanted in FOR_OPERATORS
+        ):
             return _problem(401, Invalid("The shop's door wants its token.", "It stands in door.json."))
-        route = self._routes.get(f"{request.method} {request.path}")
+        route = self._routes.get(wanted)
         if route is None:
-            return _problem(404, Invalid(f"No {request.method} {request.path} here."))
+            return _problem(404, Invalid(f"No {wanted} here."))
         try:
             # Shielded: what was begun is finished, also when the one who asked has gone.
-            said = await asyncio.shield(asyncio.ensure_future(route(request)))
+            said = await asyncio.shield(self._begin(route(request)))
         except CerebroError as error:
             return _problem(503 if error.retry else 400, error)
         except msgspec.MsgspecError as error:
             return _problem(400, Invalid(f"That cannot be read: {error}."))
         return Answer(200, msgspec.json.encode(said))
+
+    def _begin(self, doing: Awaitable[Any]) -> "asyncio.Future[Any]":
+        task = asyncio.ensure_future(doing)
+        self._underway.add(task)
+        task.add_done_callback(self._underway.discard)
+        return task
 
     async def keep(self) -> None:
         """Look after processes and leases until told to stop."""
@@ -141,12 +175,31 @@ class House:
         self._ended[number] = ended
         return ended
 
-    async def _operate(self, request: Request) -> dict[str, bool]:
+    async def _operate(self, request: Request) -> Done:
+        """Do it once; whoever asks again with the same key hears what came of it the first time."""
         doing = msgspec.json.decode(request.body, type=Doing)
         async with self._changing:
+            if doing.key in self._done:
+                return self._done[doing.key]
             operation = Operation(doing.name, EntityKey.parse(doing.target), doing.parameters)
+            ahead = look_ahead(self._keeper, operation)
             await operate(self._keeper, operation)
-        return {"done": True}
+            done = Done(ahead, state_of(self._keeper, operation.target.name))
+        if doing.key:
+            self._done[doing.key] = done
+            if len(self._done) > DONE_MAX:
+                self._done.popitem(last=False)
+        return done
+
+    async def _dry_run(self, request: Request) -> Prospect:
+        doing = msgspec.json.decode(request.body, type=Doing)
+        return look_ahead(self._keeper, Operation(doing.name, EntityKey.parse(doing.target), doing.parameters))
+
+    async def _operations(self, _request: Request) -> list[dict[str, str]]:
+        return catalogue()
+
+    async def _state(self, request: Request) -> dict[str, str]:
+        return state_of(self._keeper, EntityKey.parse(request.query.get("target", "")).name)
 
     async def _felt(self, request: Request) -> msgspec.Raw:
         load = self._keeper.replicas["load"][0]
@@ -162,9 +215,23 @@ class House:
         rows = [msgspec.convert(row, Row) for row in self._keeper.footprint()]
         return Standing(rows, [lease.begun for lease in self._leases.values()], self._keeper.wanted.export_url)
 
+    async def _tidy(self, _request: Request) -> dict[str, bool]:
+        """End every fault, and put everything back as planned."""
+        await self.end_all()
+        async with self._changing:
+            await self._keeper.as_planned()
+        return {"done": True}
+
     async def _down(self, _request: Request) -> dict[str, bool]:
         self.stop.set()
         return {"done": True}
+
+    async def break_off(self) -> None:
+        """Leave what is half done: all of it is about to end."""
+        underway = list(self._underway)
+        for task in underway:
+            task.cancel()
+        await asyncio.gather(*underway, return_exceptions=True)
 
     async def end_all(self) -> None:
         """End whatever still runs."""
@@ -176,6 +243,17 @@ async def _export(keeper: Keeper, clock: Clock) -> None:
     """Tell of the engines, if anyone is told."""
     if keeper.wanted.export_url:
         await Exporter(keeper, clock, keeper.wanted.export_s).run()
+
+
+def _executor_file(keeper: Keeper) -> Path:
+    """Where Cerebro finds whom to ask."""
+    return keeper.home.parent / EXECUTORS / "shop.json"
+
+
+def _introduce(file: Path, executor: Executor) -> None:
+    """Tell Cerebro whom to ask."""
+    make_directory(file.parent, 0o700)
+    write_private(file, msgspec.json.encode(executor))
 
 
 def _problem(status: int, error: CerebroError) -> Answer:
@@ -190,8 +268,8 @@ async def run(wanted: Wanted) -> None:
     """
     clock, settings = SystemClock(), settings_of_shop(load_settings())
     keeper = Keeper(settings, wanted, clock)
-    token = token_urlsafe(24)
-    house = House(keeper, clock, token)
+    token, operator_key = token_urlsafe(24), token_urlsafe(24)
+    house = House(keeper, clock, token, operator_key)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, house.stop.set)
     sign = keeper.home / FILE
@@ -199,16 +277,22 @@ async def run(wanted: Wanted) -> None:
         await keeper.open()
         server = await serve(house, 0)
         port = int(server.sockets[0].getsockname()[1])
-        write_private(sign, msgspec.json.encode(Sign(port, token, os.getpid(), start_of(os.getpid()))))
+        me = os.getpid(), start_of(os.getpid())
+        _introduce(
+            _executor_file(keeper), Executor("shop", "process", f"http://{LOOPBACK}:{port}", operator_key, *me, TARGETS)
+        )
+        write_private(sign, msgspec.json.encode(Sign(port, token, *me)))
         exporting = asyncio.create_task(_export(keeper, clock))
         await house.keep()
         server.close()
         exporting.cancel()
         await asyncio.gather(exporting, return_exceptions=True)
+        await house.break_off()
         await house.end_all()
     finally:
         keeper.close()
         sign.unlink(missing_ok=True)
+        _executor_file(keeper).unlink(missing_ok=True)
 
 
 def main() -> None:

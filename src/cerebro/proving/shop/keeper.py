@@ -243,6 +243,7 @@ class Keeper:
             if replica.supervisor.statuses()[0].restarts:
                 return
             await asyncio.sleep(0.1)
+            self.tick()  # while something is changed, nobody else looks after the processes
 
     def weigh(self, name: str, number: int | None, weight: float) -> None:
         """Give one replica, or each, this share of the work."""
@@ -287,12 +288,13 @@ class Keeper:
             )
             await self.restart(name)
 
-    def configure(self, name: str, **values: float) -> None:
+    def configure(self, name: str, values: Mapping[str, float], *, told: bool = True) -> None:
         """Change the configuration; the one before is kept."""
         entry = self.entry(name)
         self.configs[name].append(dict(entry.config))
-        entry.config |= values
-        self.told("config", name, f"{name} reconfigured: {values}")
+        entry.config |= dict(values)
+        if told:
+            self.told("config", name, f"{name} reconfigured: {dict(values)}")
         self.publish()
 
     def restore_config(self, name: str) -> None:
@@ -303,6 +305,34 @@ class Keeper:
         if name in self.registry.unresolved:
             self.registry.unresolved.remove(name)
         self.weigh(name, None, 1.0)
+
+    def take_back(self, name: str, ours: Mapping[str, float], before: Mapping[str, float]) -> None:
+        """Undo what is left of a change of the configuration; what others have changed since stays."""
+        entry = self.entry(name)
+        back = {key: before[key] for key, value in ours.items() if entry.config[key] == value != before[key]}
+        past = [each for each in self.configs[name] if not any(each[key] == ours[key] for key in back)]
+        self.configs[name] = [each for each in past if each != entry.config | back]
+        if back:
+            entry.config |= back
+            self.told("config", name, f"{name} reconfigured: {back}")
+        self.publish()
+
+    async def as_planned(self) -> None:
+        """Everything as it was when the shop was opened, whatever has been done to it since."""
+        registry = self.registry
+        registry.supplier, registry.circuit_open = "main", False
+        for name, entry in registry.services.items():
+            wish = {key: entry.config[key] for key in ("rate", "day_s") if name == USERS}
+            entry.config, entry.flags, self.configs[name] = config_of(name) | wish, flags_of(name), []
+            entry.places = [Place(place.number, place.port) for place in entry.places]
+        self.publish()
+        for name, plan in SERVICES.items():
+            stale = self.versions[name][-1] != GOOD_VERSION
+            self.versions[name] = [GOOD_VERSION]
+            if stale:
+                await self.restart(name)
+            if len(self.replicas[name]) != plan.replicas:
+                await self.scale(name, plan.replicas)
 
     def flag(self, name: str, flag: str, *, on: bool) -> None:
         """Turn a feature on or off."""

@@ -22,6 +22,7 @@ DAY_SHARE = 0.35  # how far the curve of the day swings around its mean
 SHOPPERS = 2_000
 UNDERWAY_MAX = 600  # users at a time; more fail at once, as at a full door
 CONFIRM_S, ASK_AGAIN_S = 4.0, 0.1
+LONG_S = 0.5  # who has waited so long feels it, though no answer has come yet
 # Of arrivals; the rest buys.
 HOME, PRODUCT, SEARCH, ADD = 0.34, 0.68, 0.78, 0.86
 
@@ -41,13 +42,24 @@ class Load:
         self._room = room
         self._record: deque[Felt] = deque(maxlen=RECORD_MAX)
         self._underway: set[asyncio.Task[None]] = set()
+        self._waiting: dict[object, tuple[int, float]] = {}  # since when: the hour, and this process's own seconds
         room.telling.gauge("shop.users.underway", "{user}", lambda: len(self._underway))
         self.routes: Routes = {"GET /felt": self.felt}
 
     async def felt(self, request: Request) -> Answer:
         """What users felt of the requests that began in a stretch of time."""
         start_ms, end_ms = int(request.query["start_ms"]), int(request.query["end_ms"])
-        return answer(summary([each for each in self._record if start_ms <= each.at_ms < end_ms]))
+        felt = [each for each in (*self._record, *self._still()) if start_ms <= each.at_ms < end_ms]
+        return answer(summary(felt))
+
+    def _still(self) -> list[Felt]:
+        """Those who have waited long and wait on."""
+        now_s = self._room.clock.monotonic_s()
+        return [
+            Felt(at_ms, (now_s - began_s) * 1000, True)
+            for at_ms, began_s in self._waiting.values()
+            if now_s - began_s >= LONG_S
+        ]
 
     async def run(self) -> None:
         """Let users come until the process ends."""
@@ -110,10 +122,14 @@ class Load:
         """The answer, or nothing when the user was refused; either is recorded."""
         clock = self._room.clock
         at_ms, began_s, got = clock.now_ms(), clock.monotonic_s(), None
+        mark = object()
+        self._waiting[mark] = at_ms, began_s
         try:
             got = await asking
         except Refused as refused:
             self._room.telling.count("shop.requests.failed", reason=str(refused.status))
+        finally:
+            del self._waiting[mark]
         self._record.append(Felt(at_ms, (clock.monotonic_s() - began_s) * 1000, got is not None))
         return got
 

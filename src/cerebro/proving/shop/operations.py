@@ -1,17 +1,25 @@
 """What can be done to the shop while it runs, by name; each with its true effect."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cerebro.proving.model import Operation
 from cerebro.proving.shop import disk, stock
 from cerebro.proving.shop.acts import ask_each, execute
-from cerebro.proving.shop.keeper import Keeper
+from cerebro.proving.shop.keeper import Keeper, Replica
 from cerebro.proving.shop.plan import CATEGORIES, SERVICES
 from cerebro.spine.errors import Invalid
 
+WARM_S = 8.0
 ENGINES = ("postgres", "nats")
 ELSEWHERE = (*ENGINES, "host")  # targets that are none of the services
+
+
+OF_SERVICES = frozenset(
+    ("scale", "rollback", "deploy", "flag_off", "flag_on", "drain", "undrain", "raise_limit", "limit_retries")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +55,26 @@ async def operate(keeper: Keeper, operation: Operation) -> None:
     Raises:
         Invalid: There is no such operation, target or parameter.
     """
-    act = ACTS.get(operation.name)
     name = operation.target.name
+    act = check(keeper, operation)
+    keeper.told("operation", name, f"{operation.name} {name}", operation=operation.name)
+    await act(Order(keeper, name, operation.parameters))
+
+
+def check(keeper: Keeper, operation: Operation) -> Act:
+    """What does it, once it is known that it can be done there.
+
+    Raises:
+        Invalid: There is no such operation or target, or one does not go with the other.
+    """
+    act, name = ACTS.get(operation.name), operation.target.name
     if act is None:
         raise Invalid(f"The shop knows no operation {operation.name!r}.", f"It knows: {', '.join(ACTS)}.")
     if name not in ELSEWHERE:
         keeper.entry(name)
-    keeper.told("operation", name, f"{operation.name} {name}", operation=operation.name)
-    await act(Order(keeper, name, operation.parameters))
+    elif operation.name in OF_SERVICES:
+        raise Invalid(f"{operation.name} goes with a service, not with {name}.", f"There are: {', '.join(SERVICES)}.")
+    return act
 
 
 async def restart(order: Order) -> None:
@@ -141,10 +161,20 @@ async def clear_cache(order: Order) -> None:
 
 
 async def warm_cache(order: Order) -> None:
-    """Every category is asked for once."""
-    for category in range(CATEGORIES):
-        replica = order.keeper.replicas["catalogue"][0]
-        await order.keeper.lines.ask(replica.port, "GET", f"/list?category={category}", headers={}, timeout_s=5)
+    """Every category is asked for once, as far as that goes in a few seconds: the store has enough to do."""
+    keeper = order.keeper
+    waiting = iter(range(CATEGORIES))
+
+    async def warm(replica: Replica) -> None:
+        for category in waiting:
+            with suppress(OSError, TimeoutError):
+                await keeper.lines.ask(
+                    replica.port, "GET", f"/list?category={category}", headers={}, timeout_s=WARM_S / 2
+                )
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(WARM_S):
+            await asyncio.gather(*(warm(replica) for replica in keeper.replicas["catalogue"]))
 
 
 async def rotate_credential(order: Order) -> None:
@@ -155,7 +185,7 @@ async def rotate_credential(order: Order) -> None:
 
 async def shed(order: Order) -> None:
     """A share is refused at the front door."""
-    order.keeper.configure("gateway", shed=order.number("share", 0, 1))
+    order.keeper.configure("gateway", {"shed": order.number("share", 0, 1)})
 
 
 async def raise_limit(order: Order) -> None:
@@ -163,12 +193,12 @@ async def raise_limit(order: Order) -> None:
     config, limit = order.keeper.entry(order.name).config, order.parameters.get("limit", "pool_size")
     if limit not in config:
         raise Invalid(f"{order.name} has no limit {limit!r}.", f"It has: {', '.join(config)}.")
-    order.keeper.configure(order.name, **{limit: order.number("value", 0, 1e6, config[limit] * 2)})
+    order.keeper.configure(order.name, {limit: order.number("value", 0, 1e6, config[limit] * 2)})
 
 
 async def limit_retries(order: Order) -> None:
     """Fewer tries again."""
-    order.keeper.configure(order.name, retries=order.number("value", 0, 10, 0))
+    order.keeper.configure(order.name, {"retries": order.number("value", 0, 10, 0)})
 
 
 async def open_circuit(order: Order) -> None:
@@ -208,7 +238,7 @@ async def free_disk(order: Order) -> None:
 
 async def skip_message(order: Order) -> None:
     """Messages that failed a few times are put aside from now on."""
-    order.keeper.configure("worker", dead_letter=1)
+    order.keeper.configure("worker", {"dead_letter": 1})
 
 
 def cure(*kinds: str) -> Act:

@@ -44,6 +44,7 @@ class Plan:
         config: Its settings by name. Time-outs and waits in milliseconds, counts as they are:
             `concurrency` requests worked at a time, `queue_max` more that may wait, `work_ms` a request's
             waiting for things that the shop has not, `miss_ms` that of a page which is not in the cache,
+            `forget_ms` after which a cache forgets everything, again and again, 0 for never,
             `timeout_ms` for one call to another service,
             `retries` after a failed call, `pool_size` connections to the database.
         flags: Features by name.
@@ -62,7 +63,7 @@ COMMON: Mapping[str, float] = MappingProxyType(
 
 SERVICES: Mapping[str, Plan] = MappingProxyType(
     {
-        "cache": Plan(config={"concurrency": 256}),
+        "cache": Plan(config={"concurrency": 256, "forget_ms": 0}),
         "outside": Plan(config={"concurrency": 256, "work_ms": 25}),
         "catalogue": Plan(
             2, {"concurrency": 2, "work_ms": 22, "miss_ms": 120, "queue_max": 60}, ("facets",), "new_ranking"

@@ -20,7 +20,8 @@ from cerebro.proving.shop.refusal import Refused
 from cerebro.proving.shop.registry import Board
 from cerebro.proving.shop.room import Room, Routes
 from cerebro.proving.shop.telling import Telling
-from cerebro.proving.shop.trouble import Troubles, resident_bytes
+from cerebro.proving.shop.trouble import Troubles
+from cerebro.proving.shop.vitals import Vitals
 from cerebro.proving.shop.wire import Answer, Request, serve
 
 MODULE = "cerebro.proving.shop.service"
@@ -104,7 +105,8 @@ async def play(name: str, number: int, port: int, board: Board, clock: Clock) ->
     if board.value("concurrency") < 1:
         raise SystemExit(f"{name}: concurrency must be at least 1, not {board.value('concurrency'):.0f}")
     telling = Telling(name, number, board.version, board.registry, clock)
-    telling.gauge("process.memory.usage", "By", resident_bytes)
+    vitals = Vitals(clock)
+    vitals.tell(telling)
     room = Room(
         board, clock, telling, Troubles(board, telling, clock), Peers(board, telling, clock), Pool(board, telling)
     )
@@ -116,8 +118,8 @@ async def play(name: str, number: int, port: int, board: Board, clock: Clock) ->
     stop = asyncio.Event()
     for number_of_signal in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number_of_signal, stop.set)
-    running = [asyncio.create_task(_look(room, name))]
-    if isinstance(part, Worker | Load):
+    running = [asyncio.create_task(_look(room, name, vitals)), asyncio.create_task(room.troubles.heat())]
+    if isinstance(part, Worker | Load | Cache):
         running.append(asyncio.create_task(part.run()))
     running.append(asyncio.create_task(_wait(stop)))
     done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -137,10 +139,12 @@ async def _wait(stop: asyncio.Event) -> None:
     await stop.wait()
 
 
-async def _look(room: Room, name: str) -> None:
+async def _look(room: Room, name: str, vitals: Vitals) -> None:
     """Follow the registry."""
     while True:
+        due_s = room.clock.monotonic_s() + LOOK_S
         await asyncio.sleep(LOOK_S)
+        vitals.woke(room.clock.monotonic_s() - due_s)
         room.troubles.spare()
         room.board.look()
         room.troubles.look()

@@ -11,11 +11,12 @@ from cerebro.proving.shop.plan import MEMORY_BYTES_MAX, SERVICES
 from cerebro.proving.shop.refusal import Refused
 from cerebro.proving.shop.registry import Board
 from cerebro.proving.shop.telling import Telling
+from cerebro.proving.shop.vitals import resident_bytes
 
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 OUT_OF_MEMORY = 137  # the exit code of a process that the kernel ended for want of memory
 SCAN_BYTES = 512  # of leaked memory, one byte in so many is read at every request, as a collector would
 SPARE_DESCRIPTORS = 2
+SLICE_S, LOOK_S = 0.1, 0.2  # of burning and resting; between two looks whether there is anything to burn
 FEATURE_FAILS = 0.7  # of requests that meet the experiment
 
 
@@ -42,8 +43,6 @@ class Troubles:
             self._leaked.append(chance.randbytes(kept_bytes))
         if self._leaked:
             sum(sum(each[::SCAN_BYTES]) for each in self._leaked)
-        if burning := self._board.trouble("slow_cpu"):
-            burn(burning.amount / 1000, self._clock)
         if build.error_share > chance.random():
             self._telling.log("ERROR", "unhandled error in request", version=self._board.version)
             raise Refused(500, "internal error")
@@ -54,6 +53,14 @@ class Troubles:
         if experiment and self._board.entry.flags.get(experiment) and self._clock.chance.random() < FEATURE_FAILS:
             self._telling.log("ERROR", f"feature {experiment} failed", flag=experiment)
             raise Refused(500, f"feature {experiment} failed")
+
+    async def heat(self) -> None:
+        """Burn the CPU beside the requests, in slices, for the share of time that the trouble says."""
+        while True:
+            burning = self._board.trouble("slow_cpu")
+            if burning:
+                burn(SLICE_S * burning.amount, self._clock)
+            await asyncio.sleep(SLICE_S * (1 - burning.amount) if burning else LOOK_S)
 
     def spare(self) -> None:
         """Let one descriptor go, so that the registry can be read; `look` takes it again."""
@@ -100,11 +107,3 @@ def burn(duration_s: float, clock: Clock) -> None:
     until_s = clock.monotonic_s() + duration_s
     while clock.monotonic_s() < until_s:
         pass
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds; 0 when there is no descriptor left to ask with."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
-    except OSError:
-        return 0

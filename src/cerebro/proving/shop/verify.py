@@ -1,17 +1,25 @@
-"""Whether each kind of fault does to users what it says, and is gone when it is ended: tried, not assumed."""
+"""Whether each kind of fault does to users what it says, is helped by what should help, and is gone when it is ended.
+
+Tried on the running shop, not assumed. What counts is the users' own record, never what a fault says of itself.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from cerebro.kernel.clock import Clock
-from cerebro.proving.model import CONTROL, Fault, Health
+from cerebro.proving.model import CONTROL, Fault, Health, Injection, Operation
 from cerebro.proving.shop.ground import Shop
+from cerebro.proving.shop.operations import ACTS
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import CerebroError
 
 # When users notice: so much more fails, or the slowest twentieth takes so much longer.
 ERRORS_MORE, SLOWER_BY, SLOWER_MS = 0.02, 1.5, 20.0
 WINDOW_S, POLL_S, RECOVERY_S_MAX = 4.0, 1.0, 30.0
-BASELINE_S, LEAST_S = 5.0, 6.0  # before an injection; of it, also when it was noticed sooner
+BASELINE_S, LEAST_S = 6.0, 6.0  # before an injection; of it, also when it was noticed sooner
+STEADY_COUNT = 2  # looks in a row that count as noticed, or as recovered
+HELP_S_MAX = 12.0  # for a remedy to be felt
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,8 @@ class Verdict:
 
     Args:
         effect_s: From the injection to the first stretch in which users noticed; -1 for never.
+        remedy: The operation that was tried while the fault was still injected; empty for none.
+        helped_s: From the operation until users were served as before; -1 for not in time.
         recovery_s: From its end to the first stretch in which they noticed nothing; -1 for not in time.
         worst: The stretch in which it was worst.
     """
@@ -29,21 +39,39 @@ class Verdict:
     before: Health
     worst: Health
     effect_s: float
+    remedy: str
+    helped_s: float
     recovery_s: float
 
     @property
     def holds(self) -> bool:
         """A fault is noticed and passes; a control is not noticed."""
-        noticed = self.effect_s >= 0
-        return self.recovery_s >= 0 and noticed != (self.fault.cause_kind == CONTROL)
+        felt = self.effect_s >= 0
+        return self.recovery_s >= 0 and felt != (self.fault.cause_kind == CONTROL)
+
+    @property
+    def shows(self) -> str:
+        """How it shows to users: what became worse."""
+        if self.effect_s < 0:
+            return "not at all"
+        before, worst, words = self.before, self.worst, []
+        if worst.error_share > before.error_share + ERRORS_MORE:
+            words.append(f"{worst.error_share:.0%} of requests fail")
+        if slower(before, worst):
+            words.append(f"p95 {before.p95_ms:.0f} → {worst.p95_ms:.0f} ms")
+        return ", ".join(words) or "fewer requests get through"
+
+
+def slower(before: Health, now: Health) -> bool:
+    """Whether the slowest twentieth takes so much longer that users feel it."""
+    return now.p95_ms > before.p95_ms * SLOWER_BY + SLOWER_MS
 
 
 def noticed(before: Health, now: Health) -> bool:
     """Whether users feel the difference."""
     if now.request_count < 5:
         return True  # users cannot even come
-    slower = now.p95_ms > before.p95_ms * SLOWER_BY + SLOWER_MS
-    return slower or now.error_share > before.error_share + ERRORS_MORE
+    return slower(before, now) or now.error_share > before.error_share + ERRORS_MORE
 
 
 async def verify(shop: Shop, kinds: Sequence[str], clock: Clock, *, during_s: float) -> AsyncIterator[Verdict]:
@@ -53,7 +81,7 @@ async def verify(shop: Shop, kinds: Sequence[str], clock: Clock, *, during_s: fl
         shop: Running.
         kinds: In this order.
         clock: For the pauses.
-        during_s: How long each lasts at most; once it was noticed, no longer than needed.
+        during_s: How long each lasts at most before it is helped; once it was noticed, no longer than needed.
     """
     for kind in kinds:
         before = await _calm(shop, clock)
@@ -74,25 +102,50 @@ async def _last(shop: Shop, clock: Clock, length_s: float) -> Health:
 async def _one(shop: Shop, kind: str, before: Health, clock: Clock, during_s: float) -> Verdict:
     began_s = clock.monotonic_s()
     beginning = asyncio.create_task(shop.inject(kind, seed=1))
-    worst, effect_s = before, -1.0
+    worst, effect_s, times = before, -1.0, 0
     while (lasted_s := clock.monotonic_s() - began_s) < during_s or not beginning.done():
-        if beginning.done() and effect_s >= 0 and lasted_s >= LEAST_S:
+        if beginning.done() and times >= STEADY_COUNT and lasted_s >= LEAST_S:
             break
         await clock.sleep(POLL_S)
         now = await _last(shop, clock, min(WINDOW_S, clock.monotonic_s() - began_s))
         worst = max(worst, now, key=lambda health: (round(health.error_share, 2), health.p95_ms))
-        if effect_s < 0 and clock.monotonic_s() - began_s >= 2 and noticed(before, now):
-            effect_s = clock.monotonic_s() - began_s
+        times = times + 1 if noticed(before, now) else 0
+        if times == STEADY_COUNT and effect_s < 0:
+            effect_s = clock.monotonic_s() - began_s - POLL_S
     injection = await beginning
+    remedy, helped_s = await _help(shop, injection, before, clock) if effect_s >= 0 else ("", -1.0)
     ended = await shop.end(injection)
-    recovery_s = await _recovery(shop, before, clock)
-    return Verdict(ended.fault, ended.target.text, before, worst, effect_s, recovery_s)
+    await shop.tidy()  # what the remedy left: another supplier, more replicas
+    recovery_s = await _served(shop, before, clock, RECOVERY_S_MAX)
+    return Verdict(ended.fault, ended.target.text, before, worst, effect_s, remedy, helped_s, recovery_s)
 
 
-async def _recovery(shop: Shop, before: Health, clock: Clock) -> float:
-    ended_s = clock.monotonic_s()
-    while clock.monotonic_s() - ended_s < RECOVERY_S_MAX:
+async def _help(shop: Shop, injection: Injection, before: Health, clock: Clock) -> tuple[str, float]:
+    """Try what honestly helps, the best first, while the fault goes on; how soon it was felt."""
+    remedy = next((name for name in injection.fault.remedies if name in ACTS), "")
+    if not remedy or injection.fault.cause_kind == CONTROL:
+        return "", -1.0
+    began_s = clock.monotonic_s()
+    try:
+        await shop.operate(Operation(remedy, _where(remedy, injection.target)))
+    except CerebroError:
+        return remedy, -1.0
+    took_s = clock.monotonic_s() - began_s
+    served_s = await _served(shop, before, clock, HELP_S_MAX)
+    return remedy, served_s if served_s < 0 else took_s + served_s
+
+
+def _where(remedy: str, target: EntityKey) -> EntityKey:
+    """What the remedy is done to: retries are capped, and pages shed, where they come from."""
+    return EntityKey("service", "gateway") if remedy in ("limit_retries", "shed") else target
+
+
+async def _served(shop: Shop, before: Health, clock: Clock, within_s: float) -> float:
+    """How long until users are served as before, twice in a row; -1 for not in time."""
+    ended_s, times = clock.monotonic_s(), 0
+    while clock.monotonic_s() - ended_s < within_s:
         await clock.sleep(POLL_S)
-        if not noticed(before, await _last(shop, clock, POLL_S * 2)):
+        times = 0 if noticed(before, await _last(shop, clock, POLL_S * 2)) else times + 1
+        if times == STEADY_COUNT:
             return clock.monotonic_s() - ended_s
     return -1.0

@@ -7,14 +7,20 @@ import pytest
 
 from cerebro.kernel.clock import SystemClock, VirtualClock
 from cerebro.proving.faults import ALL, OPERATIONS
+from cerebro.proving.model import Operation
 from cerebro.proving.shop import disk
 from cerebro.proving.shop.breaks import BREAKS
+from cerebro.proving.shop.control import Wanted
+from cerebro.proving.shop.keeper import Keeper
 from cerebro.proving.shop.load import Felt, summary
 from cerebro.proving.shop.operations import ACTS
-from cerebro.proving.shop.plan import SERVICES
+from cerebro.proving.shop.plan import SERVICES, config_of, flags_of
+from cerebro.proving.shop.prospect import look_ahead, state_of
 from cerebro.proving.shop.proxy import Proxy, Weather
-from cerebro.proving.shop.registry import EVERY_REPLICA, Board, Entry, Registry, Trouble, load, save
+from cerebro.proving.shop.registry import EVERY_REPLICA, Board, Entry, Place, Registry, Trouble, load, save
 from cerebro.proving.shop.wire import Answer, Lines, Request, serve
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import Invalid
 
 
 async def echo(request: Request) -> Answer:
@@ -143,3 +149,95 @@ def test_health_counts_what_users_felt():
 
     assert felt == {"request_count": 100, "error_share": 0.1, "p50_ms": 51.0, "p95_ms": 96.0}
     assert summary([])["error_share"] == 0
+
+
+@pytest.fixture
+def keeper(make_settings):
+    """One that keeps nothing yet: the registry as planned, no processes."""
+    keeper = Keeper(make_settings(), Wanted(), VirtualClock())
+    keeper.registry = Registry()
+    for name in SERVICES:
+        keeper.registry.services[name] = Entry(
+            places=[Place(0, 1), Place(1, 2)], config=config_of(name), flags=flags_of(name)
+        )
+        keeper.replicas[name], keeper.versions[name], keeper.configs[name] = [], ["1.4.0"], []
+    return keeper
+
+
+CART = EntityKey("service", "cart")
+
+
+@pytest.mark.parametrize(
+    ("operation", "change", "undo"),
+    [
+        (Operation("scale", CART, {"replicas": "3"}), ("replicas", "0", "3"), ("scale", {"replicas": "0"})),
+        (Operation("deploy", CART, {"version": "1.4.1"}), ("version", "1.4.0", "1.4.1"), ("rollback", {})),
+        (Operation("flag_off", CART), ("flag.notes", "yes", "no"), ("flag_on", {"flag": "notes"})),
+        (Operation("drain", CART, {"replica": "1"}), ("weight.1", "1", "0"), ("undrain", {"replica": "1"})),
+        (Operation("shed", CART, {"share": "0.2"}), ("gateway shed", "0", "0.2"), ("shed", {"share": "0"})),
+        (
+            Operation("raise_limit", CART, {"limit": "pool_size"}),
+            ("cart pool_size", "6", "12"),
+            ("raise_limit", {"value": "6", "limit": "pool_size"}),
+        ),
+        (Operation("limit_retries", CART), ("cart retries", "1", "0"), ("limit_retries", {"value": "1"})),
+        (Operation("open_circuit", CART), ("circuit_open", "no", "yes"), ("close_circuit", {})),
+        (Operation("failover", CART), ("supplier", "main", "standby"), ("failover", {})),
+    ],
+)
+def test_a_dry_run_says_what_would_change_and_what_takes_it_back(keeper, operation, change, undo):
+    """Nothing is done by it."""
+    before = state_of(keeper, "cart")
+    ahead = look_ahead(keeper, operation)
+
+    assert [(each.what, each.before, each.after) for each in ahead.changes] == [change]
+    assert [(each.name, each.parameters) for each in ahead.undo] == [undo]
+    assert state_of(keeper, "cart") == before == ahead.state
+
+
+@pytest.mark.parametrize("name", sorted(ACTS))
+def test_every_operation_can_be_looked_at_first(keeper, name):
+    """On a service that has all that an operation may need."""
+    parameters = {"replica": "0", "share": "0.1", "version": "1.4.1"}
+
+    assert look_ahead(keeper, Operation(name, CART, parameters)).state["version"] == "1.4.0"
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [
+        (Operation("pray", CART), "no operation 'pray'"),
+        (Operation("scale", EntityKey("service", "bar")), "no service 'bar'"),
+        (Operation("scale", EntityKey("service", "postgres")), "goes with a service"),
+        (Operation("scale", CART, {"replicas": "many"}), "no number"),
+        (Operation("drain", CART, {"replica": "7"}), "no replica 7"),
+        (Operation("raise_limit", CART, {"limit": "sky"}), "no limit 'sky'"),
+    ],
+)
+def test_a_dry_run_refuses_what_cannot_be_done(keeper, operation, words):
+    """With a line that says what can."""
+    with pytest.raises(Invalid, match=words):
+        look_ahead(keeper, operation)
+
+
+def test_the_state_tells_no_fault(keeper):
+    """Who operates the shop sees what its own people see."""
+    keeper.registry.services["cart"].troubles.append(Trouble("a", "slow_cpu", -1, 0, 1 << 60))
+    keeper.registry.routes["gateway>cart"] = 4711
+
+    assert "slow_cpu" not in str(state_of(keeper, "cart"))
+    assert "4711" not in str(state_of(keeper, "cart"))
+
+
+def test_a_fault_takes_back_only_its_own_settings(keeper, monkeypatch):
+    """What others have changed meanwhile stays, and nobody goes back to the fault's settings afterwards."""
+    monkeypatch.setattr(Keeper, "told", lambda *_arguments, **_labels: None)
+    before, ours = config_of("gateway"), {"timeout_ms": 28.0, "retries": 8.0}
+    keeper.configure("gateway", ours)
+    keeper.configure("gateway", {"retries": 0.0})
+    keeper.take_back("gateway", ours, before)
+    config = keeper.entry("gateway").config
+
+    assert (config["timeout_ms"], config["retries"]) == (before["timeout_ms"], 0.0)
+    keeper.restore_config("gateway")
+    assert keeper.entry("gateway").config["timeout_ms"] == before["timeout_ms"]
