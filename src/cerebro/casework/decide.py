@@ -1,10 +1,10 @@
-"""What one finding does to the cases of its scene: the whole decision, as a value."""
+"""What one finding does to the cases it belongs to: the whole decision, as a value."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cerebro.casework import life
-from cerebro.casework.correlate import Limits, correlate
+from cerebro.casework.correlate import spot_of, spotted
 from cerebro.spine.cases import LIVE, Case
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import CaseId
@@ -31,8 +31,8 @@ NOWHERE = Decision(CaseId(""))
 def decide(
     finding: Finding,
     cases: Sequence[Case],
+    reason: str,
     waiting: Sequence[Finding],
-    limits: Limits,
     *,
     now_ms: int,
     new_id: Callable[[], str],
@@ -41,29 +41,36 @@ def decide(
 
     Args:
         finding: Not seen before.
-        cases: Of the finding's scene: every live one, and those that resolved a short time ago.
+        cases: That it joins and shows to be one, the oldest first; none when it opens its own. For one that clears:
+            those that follow its trouble.
+        reason: Why it joins the first of them.
         waiting: Cleared findings of the same dedup key that found no case.
-        limits: How near is near.
         now_ms: Written into timelines; decides nothing.
         new_id: Called when a case is opened.
     """
     if finding.cleared:
         return _clear(finding, cases, now_ms)
 
-    joining = correlate(finding, cases, limits)
     gone: list[Case] = []
-    if joining.cases:
-        case = joining.cases[0]
-        for other in joining.cases[1:]:
-            case, closed = life.merged(case, other, now_ms)
+    if cases:
+        case = cases[0]
+        for other in cases[1:]:
+            case, closed = both(case, other, now_ms)
             gone.append(closed)
-        case = life.joined(case, finding, joining.reason, now_ms)
+        case = life.joined(case, finding, reason, now_ms)
     else:
-        case = life.opened(CaseId(new_id()), finding, joining.reason, now_ms)
+        case = life.opened(CaseId(new_id()), finding, reason, now_ms)
+    case = replace(case, spots=spotted(case.spots, (spot_of(finding),)))
 
     for clearing in waiting:
         case = life.cleared(case, clearing, now_ms)
     return Decision(case.id, (case, *gone), tuple(waiting))
+
+
+def both(case: Case, other: Case, now_ms: int) -> tuple[Case, Case]:
+    """The case with all of the other, and the other, closed and pointing to it."""
+    after, closed = life.merged(case, other, now_ms)
+    return replace(after, spots=spotted(case.spots, other.spots)), closed
 
 
 def _clear(finding: Finding, cases: Sequence[Case], now_ms: int) -> Decision:

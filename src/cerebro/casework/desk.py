@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from cerebro.casework import life, metrics, silence
-from cerebro.casework.correlate import Limits, scene
+from cerebro.casework.correlate import Limits, Ties
 from cerebro.casework.decide import decide
 from cerebro.casework.lines import case_line, finding_line
 from cerebro.casework.silence import Silence
@@ -25,7 +25,8 @@ from cerebro.casework.store import (
     keep_finding,
     running_silences,
 )
-from cerebro.casework.unit import WAITING_MAX, Unit
+from cerebro.casework.tying import Tying
+from cerebro.casework.unit import WAITING_MAX, KnownDocket, Unit
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record, Search, Transaction
@@ -61,6 +62,8 @@ class Desk:
         self._limits = Limits.of(kernel.settings.casework)
         self._notifies = bool(kernel.settings.casework.webhook_url)
         self._known: set[TenantId] = set()
+        self._dockets: dict[TenantId, KnownDocket] = {}
+        self._tying = Tying(kernel)
 
     async def admit(self, tenant: TenantId, findings: Sequence[Finding]) -> Sequence[KeptFinding]:
         """Bring the findings into their cases, all or none; what was admitted before is passed over.
@@ -69,13 +72,15 @@ class Desk:
             The findings that were new, as they are kept.
         """
 
+        ties = await self._tying.of(tenant)
+
         async def work(transaction: Transaction) -> tuple[list[KeptFinding], list[Case]]:
             unit = await self._unit(transaction, tenant)
             await self._know(transaction, tenant)
             unseen = await unit.unseen(findings)
             await unit.look_for_clearings(unseen)
             for finding in unseen:
-                await self._take(unit, finding)
+                await self._take(unit, finding, ties)
             new = [row for row, version in unit.rows.values() if version == 0]
             return new, await unit.save()
 
@@ -114,7 +119,7 @@ class Desk:
             after = verb(case)
             if isinstance(after, life.Refusal):
                 raise Stale(after.value)
-            await unit.put(after)
+            unit.put(after)
             changed = await unit.save()
             if also:
                 await also(transaction)
@@ -160,6 +165,8 @@ class Desk:
             NotFound: The tenant has no such silence running.
         """
 
+        ties = await self._tying.of(tenant)
+
         async def work(transaction: Transaction) -> list[Case]:
             record = await transaction.load(SILENCES, tenant, silence_id)
             if record is None or not record.value.live:
@@ -167,7 +174,7 @@ class Desk:
             over = replace(record.value, live=False, ends_ms=min(record.value.ends_ms, self._clock.now_ms()))
             await transaction.save(SILENCES, tenant, silence_id, over, version=record.version)
             unit = await self._unit(transaction, tenant)
-            await self._release(unit, silence_id)
+            await self._release(unit, silence_id, ties)
             changed = await unit.save()
             if also:
                 await also(transaction)
@@ -207,30 +214,39 @@ class Desk:
 
     async def _unit(self, transaction: Transaction, tenant: TenantId) -> Unit:
         unit = Unit(transaction, tenant, self._clock.now_ms(), self._limits, self._notifies)
+        unit.known = self._dockets.setdefault(tenant, KnownDocket())
         unit.silences = await running_silences(transaction, tenant)
+        await unit.open()
         return unit
 
-    async def _take(self, unit: Unit, finding: Finding) -> None:
+    async def _take(self, unit: Unit, finding: Finding, ties: Ties) -> None:
         """Put one finding where it belongs."""
         quiet = None if finding.cleared else silence.covering(unit.silences, finding, unit.now_ms)
         if quiet:
             unit.write(keep_finding(finding, silence=quiet.id))
             return
+        docket, reason = unit.known.docket, ""
+        if finding.cleared:
+            wanted: Sequence[CaseId] = docket.holding(finding.dedup_key)
+        else:
+            joining = docket.joining(finding, self._limits, ties)
+            wanted, reason = joining.cases, joining.reason
+        found = [await unit.case(case_id) for case_id in wanted]
         made = decide(
             finding,
-            await unit.cases_of(scene(finding.entity)),
+            [case for case in found if case is not None],
+            reason,
             [] if finding.cleared else unit.waiting(finding.dedup_key),
-            self._limits,
             now_ms=unit.now_ms,
             new_id=self._clock.new_id,
         )
         for case in made.changed:
-            await unit.put(case)
+            unit.put(case)
         unit.write(keep_finding(finding, made.case))
         for claimed in made.claimed:
             unit.write(keep_finding(claimed, made.case))
 
-    async def _release(self, unit: Unit, silence_id: str) -> None:
+    async def _release(self, unit: Unit, silence_id: str, ties: Ties) -> None:
         """Take in what a silence held back, unless it has cleared since or another silence covers it."""
         held = Search({"silence": silence_id, "case": ""}, order="seen_ms", limit=WAITING_MAX)
         page = await unit.transaction.find(FINDINGS, unit.tenant, held)
@@ -239,7 +255,7 @@ class Desk:
             row = record.value
             if all(clearing.seen_ms < row.seen_ms for clearing in unit.waiting(row.dedup_key)):
                 unit.rows[row.mark] = row, record.version
-                await self._take(unit, row)
+                await self._take(unit, row, ties)
 
     async def _know(self, transaction: Transaction, tenant: TenantId) -> None:
         if tenant in self._known or await transaction.load(TENANTS, SELF_TENANT, tenant):
@@ -253,13 +269,20 @@ class Desk:
             Unavailable: It crossed others `ATTEMPTS_MAX` times.
         """
         for _ in range(ATTEMPTS_MAX):
+            is_done = False
             try:
                 async with self._kernel.records.transaction() as transaction:
-                    return await work(transaction)
+                    made = await work(transaction)
+                is_done = True
             except Stale:
                 raise
             except Conflict as error:
                 log.debug("transaction_crossed", detail=error.detail)
+            finally:
+                if not is_done:
+                    self._dockets.clear()  # they may hold what was not stored
+            if is_done:
+                return made
         raise Unavailable("Other changes kept crossing this one.", "Try again in a moment.")
 
     async def _tell_cases(self, tenant: TenantId, changed: Sequence[Case]) -> None:

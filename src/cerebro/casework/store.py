@@ -1,8 +1,8 @@
 """What casework keeps in the store of record, and the questions it asks there."""
 
 import hashlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from cerebro.casework.life import may_settle
@@ -16,6 +16,8 @@ SILENCES_MAX = 1000  # running at one time, a tenant
 PAGE = 500
 
 NO_CASE = CaseId("")
+JOINABLE = "joinable"  # the one key of `SCENES`
+RULES_KEY, HISTORY_KEY = "rules", "history"
 
 T = TypeVar("T")
 
@@ -39,9 +41,26 @@ class KeptCase(Case):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The cases that a finding of one scene can join. Locked by who decides, so that two never open one each."""
+    """The cases of a tenant that a finding can join. Locked by who decides, so that two never open one each."""
 
     cases: tuple[CaseId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRules:
+    """The rules of correlation as a person wrote them."""
+
+    text: str
+    by: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How often troubles of entities came, and came together; by text, pairs with a line feed between."""
+
+    alone: Mapping[str, int] = field(default_factory=dict)
+    together: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +97,8 @@ CASES = Collection(
 )
 SILENCES = Collection("silences", Silence, ("live", "ends_ms", "entity", "signal"))
 SCENES = Collection("scenes", Scene)
+RULES = Collection("map_drawings", KeptRules)  # beside what else people say of the map, under `RULES_KEY`
+HISTORIES = Collection("scenes", History)  # beside `JOINABLE`, under `HISTORY_KEY`
 NOTICES = Collection("notices", Notice, ("state", "due_ms", "case"))  # all under SELF_TENANT: one queue
 TENANTS = Collection("case_tenants", Known)  # under SELF_TENANT
 

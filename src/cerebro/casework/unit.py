@@ -4,15 +4,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cerebro.casework import metrics, notify, silence
-from cerebro.casework.correlate import Limits, scene
+from cerebro.casework.correlate import Docket, Limits
 from cerebro.casework.silence import Silence
-from cerebro.casework.store import CASES, FINDINGS, NOTICES, SCENES, KeptFinding, Scene, keep_case, mark
+from cerebro.casework.store import (
+    CASES,
+    FINDINGS,
+    JOINABLE,
+    NOTICES,
+    SCENES,
+    KeptFinding,
+    Scene,
+    every,
+    keep_case,
+    mark,
+)
 from cerebro.kernel.records.port import Search, Transaction
 from cerebro.spine.cases import LIVE, Case, CaseState
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import SELF_TENANT, CaseId, TenantId
 
 WAITING_MAX = 1000  # clearings looked at for one batch
+
+
+@dataclass(slots=True)
+class KnownDocket:
+    """The docket of a tenant as this process last read or wrote it; good while its version is the stored one."""
+
+    version: int = -1
+    docket: Docket = field(default_factory=Docket)
 
 
 @dataclass(slots=True)
@@ -29,8 +48,32 @@ class Unit:
     clearings: dict[str, tuple[KeptFinding, int]] = field(default_factory=dict)  # kept ones that found no case, by mark
     _cases: dict[CaseId, tuple[Case | None, int]] = field(default_factory=dict)
     _now: dict[CaseId, Case] = field(default_factory=dict)
-    _scenes: dict[str, tuple[Scene, int]] = field(default_factory=dict)
-    _members: dict[str, list[CaseId]] = field(default_factory=dict)
+    known: KnownDocket = field(default_factory=KnownDocket)
+    _is_listed: bool = False  # the list of joinable cases is to be written
+
+    async def open(self) -> Docket:
+        """Become the one who decides: lock the list of the cases that can be joined, and know them all."""
+        record = await self.transaction.load(SCENES, self.tenant, JOINABLE)
+        if record is None:
+            await self._found()
+            record = await self.transaction.load(SCENES, self.tenant, JOINABLE)
+            assert record is not None
+        if record.version != self.known.version:
+            self.known.docket = Docket()
+            for case_id in record.value.cases:
+                found = await self.transaction.load(CASES, self.tenant, case_id, lock=False)
+                if found is not None and self._joinable(found.value):
+                    self.known.docket.put(found.value)
+            self.known.version = record.version
+        for line in list(self.known.docket.lines.values()):
+            if line.state is CaseState.RESOLVED and self.now_ms - line.resolved_ms >= self.limits.reopen_ms:
+                self._is_listed |= self.known.docket.drop(line.id)
+        return self.known.docket
+
+    async def _found(self) -> None:
+        """Begin the list with the cases that are live: the first time, or after an upgrade."""
+        live = [case.key async for case in every(self.transaction, CASES, self.tenant, Search({"live": True}))]
+        await self.transaction.save(SCENES, self.tenant, JOINABLE, Scene(tuple(map(CaseId, live))), version=0)
 
     async def case(self, case_id: CaseId) -> Case | None:
         """The case as it stands in this transaction, locked."""
@@ -42,26 +85,12 @@ class Unit:
             self._now[case_id] = record.value
         return self._now[case_id]
 
-    async def cases_of(self, name: str) -> list[Case]:
-        """Every case that a finding of this scene could join."""
-        if name not in self._members:
-            record = await self.transaction.load(SCENES, self.tenant, name)
-            kept = record.value if record else Scene(())
-            self._scenes[name] = kept, record.version if record else 0
-            self._members[name] = list(kept.cases)
-        found = [await self.case(case_id) for case_id in self._members[name]]
-        return [case for case in found if case is not None and self._joinable(case)]
-
-    async def put(self, case: Case) -> None:
+    def put(self, case: Case) -> None:
         """The case is to be this one."""
         self._cases.setdefault(case.id, (None, 0))
         self._now[case.id] = case
-        before = self._cases[case.id][0]
-        if case.state in LIVE and (before is None or before.state not in LIVE):
-            name = scene(case.entities[0])
-            await self.cases_of(name)
-            if case.id not in self._members[name]:
-                self._members[name].append(case.id)
+        docket = self.known.docket
+        self._is_listed |= docket.put(case) if self._joinable(case) else docket.drop(case.id)
 
     def version(self, case_id: CaseId) -> int:
         """The version of the case as it was loaded."""
@@ -108,10 +137,11 @@ class Unit:
         changed = [case for case_id, case in self._now.items() if case != self._cases[case_id][0]]
         for case in changed:
             await self._save_case(case)
-        for name, (kept, version) in self._scenes.items():
-            members = tuple(c for c in self._members[name] if c in self._now and self._joinable(self._now[c]))
-            if members != kept.cases:
-                await self.transaction.save(SCENES, self.tenant, name, Scene(members), version=version)
+        if self._is_listed:
+            listed = Scene(tuple(self.known.docket.lines))
+            self.known.version = await self.transaction.save(
+                SCENES, self.tenant, JOINABLE, listed, version=self.known.version
+            )
         return changed
 
     async def _save_case(self, case: Case) -> None:

@@ -73,6 +73,16 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """Where the trouble of a case showed, and when: from its first onset to its last, and to its last sign."""
+
+    entity: EntityKey
+    at_ms: int
+    onset_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """Findings that are one story, and what is being done about it."""
 
@@ -100,3 +110,4 @@ class Case:
     began_ms: int = 0  # the earliest onset of its findings
     last_ms: int = 0  # when the latest trouble of it was seen
     finding_count: int = 0  # `findings` names the first ones only
+    spots: tuple[Spot, ...] = ()  # by entity; what later findings are held against
