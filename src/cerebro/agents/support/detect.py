@@ -12,7 +12,7 @@ Control Handbook, 1956; S. W. Roberts, Control Chart Tests Based on Geometric Mo
 239-250), but with limits from `algorithms.tails` instead of those of the normal distribution.
 """
 
-from math import exp, isfinite, log
+from math import exp, isfinite, log, log10
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from cerebro.algorithms.tails import (
     COUNT,
     PEAK,
     QUIET,
+    RATE,
     RUN,
     THRESHOLD,
     TOP,
@@ -74,6 +75,7 @@ GAP = 3.0  # intervals without a sample that count as a gap
 GAP_NOTED = 1.5
 EPISODE_KEEP = 0.5 ** (1 / 672)  # an hour: half in four weeks
 TOP_KEEP = 0.5 ** (1 / 96)  # an hour: half in four days
+NEWS_KEEP = 0.5 ** (1 / 60)  # a sample: half in sixty
 AHEAD = 8  # samples; 4 … 16 differ little
 HOT_LINES = 4
 LATE, REFUSED, RESET, JUDGED = range(4)
@@ -107,15 +109,15 @@ def detect(
         zone_ms: What to add to Unix time for the hour on the wall.
     """
     n = len(row)
-    judged, predicted, band, effect = (np.full(n, np.nan, np.float32) for _ in range(4))
+    judged, predicted, band, effect, strangeness, news = (np.full(n, np.nan, np.float32) for _ in range(6))
     turn, test, weekly = np.zeros(n, np.uint8), np.zeros(n, np.uint8), np.zeros(n)
     counts = np.zeros(4, np.int64)
     _detect(
         rows, rows.ctypes.data, rows.itemsize, row, at_ms, value, unit, priors, warmup_count, zone_ms,
-        judged, predicted, band, effect, turn, test, weekly, counts,
+        judged, predicted, band, effect, turn, test, weekly, strangeness, news, counts,
     )  # fmt: skip
     return Judged(
-        judged, predicted, band, turn, test, weekly, effect,
+        judged, predicted, band, turn, test, weekly, effect, strangeness, news,
         int(counts[JUDGED]), int(counts[LATE]), int(counts[REFUSED]), int(counts[RESET]),
     )  # fmt: skip
 
@@ -124,7 +126,8 @@ def detect(
 def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its parts are the functions below
     rows: Any, first_row: int, row_bytes: int, row: Any, at_ms: Any, value: Any,
     unit: float, priors: Any, warmup_count: int, zone_ms: int,
-    judged: Any, predicted: Any, band: Any, effect: Any, turn: Any, test: Any, weekly: Any, counts: Any,
+    judged: Any, predicted: Any, band: Any, effect: Any, turn: Any, test: Any, weekly: Any, strangeness: Any, news: Any,
+    counts: Any,
 ) -> None:  # fmt: skip
     scores = np.zeros(TEST_COUNT)
     for k in range(len(row)):
@@ -169,6 +172,9 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
 
         s.value, s.predicted, s.band = number, middle, reach
         judged[k], predicted[k], band[k] = number, middle, reach
+        if s.count >= warmup_count:
+            strangeness[k] = _strangeness(s, scores, priors)
+            news[k] = _news(s, strangeness[k])
         if abs(z) < CALM:
             s.onset_ms = 0
         elif s.onset_ms == 0:
@@ -312,6 +318,29 @@ def _weigh(s: Any, scores: Any, priors: Any, unit: float) -> Any:
         if share < least:
             chosen, rarity, least = j, count, share
     return chosen, rarity
+
+
+@native
+def _strangeness(s: Any, scores: Any, priors: Any) -> float:
+    """-log10 of the chance, at one sample, of an answer as strange as the strangest; 0 where nothing is strange."""
+    strangest: float = 0.0
+    for j in range(TEST_COUNT):
+        tail = s.tail[j]
+        if scores[j] > tail[THRESHOLD]:
+            excess = log(scores[j] / tail[THRESHOLD])
+            mine = -log10(max(rate_beyond(tail, excess, priors[s.family, j]), 1e-30))
+        else:  # under the threshold the chance falls from 1 to that of a cluster
+            mine = -log10(max(tail[RATE], 1e-30)) * scores[j] / tail[THRESHOLD]
+        strangest = max(strangest, mine)
+    return strangest
+
+
+@native
+def _news(s: Any, strangeness: float) -> float:
+    """What of it goes beyond the highest of late, which fades."""
+    news: float = strangeness - s.told
+    s.told = max(s.told * NEWS_KEEP, strangeness)
+    return max(news, 0.0)
 
 
 @native

@@ -70,6 +70,7 @@ SERIES = np.dtype(
         ("value", "f4"),  # the newest sample as judged, in its unit
         ("predicted", "f4"),
         ("band", "f4"),  # half-width
+        ("told", "f4"),  # highest strangeness of late, fading
         ("scale", "u1"),
         ("reading", "u1"),
         ("family", "u1"),  # series of one family lend each other what they know of tails
@@ -156,6 +157,8 @@ class Judged:
     test: NDArray[np.uint8]  # the `Test` that turned
     weekly: NDArray[np.float64]  # where it turned: expected count a week of something as strange
     effect: NDArray[np.float32]  # distance from the expected value, in half-widths of the band
+    strangeness: NDArray[np.float32]  # -log10 of the calibrated chance of something as strange at one sample
+    news: NDArray[np.float32]  # the part of it that the samples before had not shown yet
     judged_count: int
     late_count: int
     refused_count: int  # not a number, or a counter that is not finite
