@@ -27,12 +27,25 @@ def front(kernel: Kernel, roles: Collection[str], agents: Mapping[str, Agent]) -
     whole = cast(Asgi, api(kernel, gate, live, agents) if "console" in roles else bare(kernel, gate))
     if "console" in roles:
         tasks.append(live)
+        tasks += scalers(kernel, gate)
     if "collector" in roles:
         intake = IntakeApp(kernel, gate.guard)
         tasks += intake.tasks()
         whole = _doors_first(intake, whole)
     http = kernel.settings.http
     return [*tasks, HttpServer(Front(whole, kernel.clock, tls=http.tls_certificate is not None), http)]
+
+
+def scalers(kernel: Kernel, gate: Gate) -> Sequence[Task]:
+    """The door of KEDA, where its port is set."""
+    scaling, http = kernel.settings.scaling, kernel.settings.http
+    if not scaling.keda_port:
+        return ()
+    from cerebro.agents.support.agent import AGENT
+    from cerebro.kernel.scaling.keda import KedaScaler
+
+    certificate = (http.tls_certificate, http.tls_key) if http.tls_certificate and http.tls_key else None
+    return (KedaScaler(AGENT.keda_asks(kernel, gate.guard), scaling.keda_host, scaling.keda_port, certificate),)
 
 
 def gate_of(kernel: Kernel) -> Gate:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from cerebro.agents.support import api
-from cerebro.agents.support.flow import Detector
+from cerebro.agents.support.flow import Detector, Foreseer
+from cerebro.kernel.access.guard import Guard
 from cerebro.kernel.kit import Kernel, Task
+from cerebro.kernel.scaling.ask import Ask
 from cerebro.spine.manifest import AgentManifest
 
 
@@ -23,11 +25,17 @@ class SupportAgent:
 
     def tasks(self, kernel: Kernel) -> Sequence[Task]:
         """What the role `detector` runs."""
-        return (Detector(kernel),)
+        return (Detector(kernel), Foreseer(kernel))
 
     def router(self, kernel: Kernel) -> object:
         """Its REST routes."""
-        return api.router(kernel)
+        routes = api.router(kernel)
+        routes.include_router(api.scaling_router(kernel))
+        return routes
+
+    def keda_asks(self, kernel: Kernel, guard: Guard) -> Ask:
+        """What answers KEDA's scaler."""
+        return api.keda_asks(kernel, guard)
 
 
 AGENT = SupportAgent()

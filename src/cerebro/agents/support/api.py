@@ -1,10 +1,12 @@
 """What the agent answers over HTTP: the budget, the watched series, the band of one of them."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
+from starlette.responses import JSONResponse
 
 from cerebro.agents.support import store
 from cerebro.agents.support.admit import Budget, status_of
@@ -18,11 +20,13 @@ from cerebro.agents.support.select import Selector, parse_selector
 from cerebro.agents.support.words import subject_of
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.spending import Spending
-from cerebro.kernel.access.guard import Principal
+from cerebro.kernel.access.guard import Guard, Principal
 from cerebro.kernel.kit import Kernel
+from cerebro.kernel.scaling import external_metrics
+from cerebro.kernel.scaling.ask import Ask, Need, number_of
 from cerebro.kernel.telemetry.port import Window
 from cerebro.kernel.web.door import needs
-from cerebro.spine.errors import Invalid, NotFound
+from cerebro.spine.errors import CerebroError, Invalid, NotFound
 from cerebro.spine.identity import TenantId
 
 Reader = Annotated[Principal, Depends(needs("read"))]
@@ -54,16 +58,16 @@ class Views:
 
 def router(kernel: Kernel) -> APIRouter:
     """The routes under `/api/v1`."""
-    routes, views = APIRouter(prefix="/api/v1", tags=["support"]), Views(kernel)
+    routes, views = APIRouter(tags=["support"]), Views(kernel)
     rules = kernel.settings.support
 
-    @routes.get("/budget")
+    @routes.get("/api/v1/budget")
     async def budget(principal: Reader) -> dict[str, Any]:
         """The noise budget of your tenant: what may be expected, what was spent, what was admitted."""
         found = await store.load_budget(kernel.bus, principal.tenant)
         return found or status_of(Budget(Spending(rules.noise_budget)))
 
-    @routes.get("/support/series")
+    @routes.get("/api/v1/support/series")
     async def series(
         principal: Reader,
         entity: Annotated[str, Query(description="`kind/name`, such as `host/web-7`")],
@@ -76,7 +80,7 @@ def router(kernel: Kernel) -> APIRouter:
         shown = [series_view(watch, row, rules.warmup_samples) for row in rows[:limit]] if watch else []
         return {"items": shown, "cursor": ""}
 
-    @routes.get("/support/band")
+    @routes.get("/api/v1/support/band")
     async def band(
         principal: Reader,
         series: Annotated[str, Query(description="`hi-lo`, as findings and `/support/series` name it")],
@@ -96,7 +100,7 @@ def router(kernel: Kernel) -> APIRouter:
         found = replay(named, at_ms, value, unit=unit, warmup_count=rules.warmup_samples)
         return band_view(named, cut(found, start_ms, end_ms))
 
-    @routes.get("/forecast")
+    @routes.get("/api/v1/forecast")
     async def forecast(
         principal: Reader,
         selector: Annotated[str, Query(max_length=2000, description='`metric{label="value"}`')],
@@ -114,6 +118,66 @@ def router(kernel: Kernel) -> APIRouter:
         return forecast_view(found, bound)
 
     return routes
+
+
+def scaling_router(kernel: Kernel) -> APIRouter:
+    """The external metrics API of Kubernetes."""
+    routes = APIRouter(tags=["scaling"])
+
+    @routes.get(external_metrics.ROOT)
+    async def discover(principal: Reader) -> dict[str, object]:
+        """What an API server asks first."""
+        return external_metrics.resources()
+
+    @routes.get(external_metrics.ROOT + "/namespaces/{namespace}/{metric}")
+    async def external(
+        principal: Reader,
+        namespace: Annotated[str, Path(max_length=253)],
+        metric: Annotated[str, Path(max_length=500)],
+        selector: Annotated[str, Query(alias="labelSelector", max_length=2000)] = "",
+    ) -> JSONResponse:
+        """What will be needed within `cerebro_horizon_s`, at `cerebro_quantile`, with `cerebro_aggregate`."""
+        try:
+            labels, ours = external_metrics.parse_labels(selector)
+            chosen = Selector(metric, tuple((name, "=", value) for name, value in labels.items()))
+            value = await needed(kernel, principal.tenant, chosen, ours)
+        except CerebroError as error:
+            code, body = external_metrics.failure(error)
+            return JSONResponse(body, code)
+        return JSONResponse(external_metrics.value_list(metric, labels, value, kernel.clock.now_ms()))
+
+    return routes
+
+
+async def needed(kernel: Kernel, tenant: TenantId, selector: Selector, said: Mapping[str, str]) -> float:
+    """What is needed from now to the horizon, for who scales ahead of it.
+
+    Args:
+        kernel: Of this process.
+        tenant: Whose metric.
+        selector: Which.
+        said: `horizon_s` (900), `quantile` (0.9), `aggregate` (sum), as text.
+
+    Raises:
+        Invalid: One of them cannot be read.
+        NotFound: Nothing was stored of the metric.
+    """
+    horizon, quantile = number_of(said, "horizon_s", 900.0), number_of(said, "quantile", 0.9)
+    found = await foresee_total(kernel, tenant, selector, horizon_of(horizon), said.get("aggregate", "sum"))
+    if not len(found.at_ms):
+        raise NotFound(f"Nothing was stored of {selector.metric[:200]}.")
+    return found.peak(quantile)
+
+
+def keda_asks(kernel: Kernel, guard: Guard) -> Ask:
+    """What answers KEDA: `selector`, `horizon_s`, `quantile` and `aggregate` of a trigger's metadata."""
+
+    async def ask(authorization: str, metadata: Mapping[str, str]) -> Need:
+        principal = await guard.authenticate(authorization)
+        principal.need("read")
+        return Need(await needed(kernel, principal.tenant, parse_selector(metadata.get("selector", "")), metadata))
+
+    return ask
 
 
 async def foresee_total(

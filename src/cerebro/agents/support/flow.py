@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 import numpy as np
@@ -10,6 +11,8 @@ from cerebro.agents.support import metrics, store
 from cerebro.agents.support.admit import status_of
 from cerebro.agents.support.model import SeriesName
 from cerebro.agents.support.observe import Rules, Tally, Watch, learn_names, new_watch, observe, tick
+from cerebro.agents.support.outlook import Foreseen, Horizon, as_samples, check_calendar, horizon_of, look_ahead
+from cerebro.agents.support.select import Selector, parse_selector
 from cerebro.agents.support.snapshot import freeze
 from cerebro.kernel.bus.port import Message
 from cerebro.kernel.bus.position import Place
@@ -18,11 +21,12 @@ from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.observe.traces import span
 from cerebro.kernel.settings import SupportSettings
+from cerebro.kernel.telemetry.port import Window
 from cerebro.spine.errors import Conflict, Invalid, Unavailable
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import DEFAULT_TENANT, TenantId
 from cerebro.spine.telemetry import SampleBatch, SeriesType, no_series
-from cerebro.spine.wire import decode_samples
+from cerebro.spine.wire import decode_samples, encode_samples
 
 log = get_log(__name__)
 
@@ -35,6 +39,7 @@ IDLE_S = 10.0  # with nothing to read for so long, time is taken from our own cl
 BUDGET_S = 10.0  # between two notes of the budget
 NAMES_S = 10.0  # between two look-ups of series that nobody named on the bus
 SNAPSHOT_SHARE = 0.05  # of our time that snapshots may take; they grow rarer as the state grows
+FORESEE_S = 300.0
 ASIDE_COUNT = 20_000  # samples; a larger batch is judged on another thread
 
 
@@ -203,6 +208,55 @@ class Detector:
         taken_s = self._saved_s - begun_s
         metrics.SNAPSHOT_SECONDS.observe(taken_s)
         self._pause_s = max(self._kernel.settings.support.snapshot_s, taken_s / SNAPSHOT_SHARE)
+
+
+class Foreseer:
+    """Stores the forecasts that the settings ask for, as series of their own.
+
+    Each is published under a key of its moment, so that two of us at once store it once.
+    """
+
+    name = "foreseer"
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        rules = kernel.settings.support
+        check_calendar(rules.time_zone, rules.holidays)
+        self._selectors = {text: parse_selector(text) for text in rules.forecasts}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look ahead every five minutes until `stop`."""
+        while self._selectors and not stop.is_set():
+            await self.look(DEFAULT_TENANT)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), FORESEE_S)
+
+    async def look(self, tenant: TenantId) -> None:
+        """Foresee every selector once and publish what is expected."""
+        now_ms = self._kernel.clock.now_ms() // round(FORESEE_S * 1000) * round(FORESEE_S * 1000)
+        horizons_s = self._kernel.settings.support.forecast_horizons_s
+        for text, selector in self._selectors.items():
+            try:
+                found = await self._foresee(tenant, selector, horizon_of(max(horizons_s)))
+            except (Unavailable, Invalid) as error:
+                log.warning("forecast_failed", selector=text, reason=error.detail)
+                continue
+            if found.outlook is None:
+                continue
+            body = encode_samples(as_samples(text, found, horizons_s, now_ms))
+            key = f"forecast:{tenant}:{now_ms}:{text}"
+            await publish_until(
+                self._kernel.bus, self._kernel.clock, f"telemetry.{tenant}.metrics", body, dedup_key=key
+            )
+
+    async def _foresee(self, tenant: TenantId, selector: Selector, horizon: Horizon) -> Foreseen:
+        rules = self._kernel.settings.support
+        end_ms = self._kernel.clock.now_ms() // horizon.step_ms * horizon.step_ms
+        window = Window(end_ms - horizon.history_ms, end_ms)
+        at_ms, value = await store.find_total(
+            self._kernel.telemetry, tenant, selector, window, step_ms=horizon.step_ms, aggregate="sum"
+        )
+        return await asyncio.to_thread(look_ahead, at_ms, value, horizon, zone=rules.time_zone, country=rules.holidays)
 
 
 def rules_of(settings: SupportSettings) -> Rules:

@@ -32,6 +32,7 @@ GOLDEN = re.compile(
 DETAIL_LABELS = frozenset({"cpu", "cpu.logical_number", "core", "le", "quantile", "pid", "process.pid"})
 DETAIL_KINDS = frozenset({"process", "container", "pod"})
 CUMULATIVE = frozenset({SeriesType.COUNTER, SeriesType.HISTOGRAM})
+FORECAST, WEIGHT_FORECAST = "forecast", 1e-9  # what we expect is nothing that has happened
 WEIGHT_GOLDEN, WEIGHT_FAULT, WEIGHT_DETAIL = 20.0, 5.0, 0.3
 
 SHARE, PERCENT, BYTES, SECONDS, FAULTS, COUNTS, UNKNOWN = range(7)
@@ -97,6 +98,8 @@ def kind_of(name: SeriesName, reading: Reading) -> int:  # noqa: PLR0911  a tabl
 
 def weight_of(name: SeriesName, kind: int) -> float:
     """Its part of the noise budget, beside others."""
+    if name.entity_kind == FORECAST:
+        return WEIGHT_FORECAST
     labels = {label for label, _ in name.labels}
     if name.entity_kind in DETAIL_KINDS or labels & DETAIL_LABELS or name.metric.endswith("_bucket"):
         return WEIGHT_DETAIL

@@ -1,16 +1,22 @@
 """Where a metric is going, in its own time: history on a grid, the calendar, the forecast."""
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import cast
 from zoneinfo import ZoneInfo
 
-import holidays
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from cerebro.algorithms.forecast import Outlook, foresee, hours_of_week
+from cerebro.agents.support.nature import FORECAST
+from cerebro.algorithms.forecast import QUANTILES, Outlook, foresee, hours_of_week
 from cerebro.spine.errors import Invalid
+from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch, SeriesType, series_id
+
+METRIC = "cerebro.forecast"
 
 MINUTES_5_MS, HOUR_MS, DAY_MS = 300_000, 3_600_000, 86_400_000
 FINE_MS_MAX = 3 * DAY_MS  # a longer horizon is foreseen by the hour
@@ -41,12 +47,18 @@ class Foreseen:
     ahead_ms: NDArray[np.int64]
     outlook: Outlook | None
 
-    def at(self, after_ms: int, quantile: float) -> float | None:
-        """What is expected so long after the newest value, at one of the outlook's quantiles."""
+    def peak(self, quantile: float) -> float:
+        """The most that is needed from now on: the newest value, or more where more is expected.
+
+        Raises:
+            Invalid: The outlook has no such quantile.
+        """
+        if quantile not in QUANTILES:
+            raise Invalid(f"There is no quantile {quantile:g}.", f"Choose from: {', '.join(map(str, QUANTILES))}.")
+        newest = float(self.value[np.isfinite(self.value)][-1])
         if self.outlook is None:
-            return None
-        place = min(len(self.ahead_ms) - 1, max(0, int(np.searchsorted(self.ahead_ms, self.at_ms[-1] + after_ms))))
-        return float(self.outlook.values[self.outlook.quantiles.index(quantile), place])
+            return newest
+        return max(newest, float(self.outlook.values[self.outlook.quantiles.index(quantile)].max()))
 
 
 def horizon_of(horizon_s: float) -> Horizon:
@@ -93,6 +105,27 @@ def look_ahead(
     return Foreseen(times[: len(grid)], grid, times[len(grid) :], outlook)
 
 
+def as_samples(selector: str, found: Foreseen, horizons_s: Sequence[float], now_ms: int) -> SampleBatch:
+    """What is expected at each horizon and quantile, as series that are named with their samples."""
+    assert found.outlook is not None  # the caller has looked
+    rows, values = [], []
+    for ahead_s in horizons_s:
+        place = int(np.searchsorted(found.ahead_ms, found.at_ms[-1] + round(ahead_s * 1000)))
+        for quantile, expected in zip(found.outlook.quantiles, found.outlook.values, strict=True):
+            labels = {"ahead_s": f"{ahead_s:g}", "quantile": f"{quantile:g}", "selector": selector}
+            hi, lo = series_id(METRIC, labels)
+            rows.append(
+                {
+                    "hi": hi, "lo": lo, "metric": METRIC, "labels": list(labels.items()), "type": SeriesType.GAUGE,
+                    "unit": "", "entity_kind": FORECAST, "entity_name": selector[:200],
+                }
+            )  # fmt: skip
+            values.append(float(expected[min(place, len(expected) - 1)]))
+    series = pa.Table.from_pylist(rows, schema=SERIES_SCHEMA)
+    his, los = (np.array([row[part] for row in rows], np.uint64) for part in ("hi", "lo"))
+    return SampleBatch(his, los, np.full(len(rows), now_ms, np.int64), np.array(values), series)
+
+
 def check_calendar(zone: str, country: str) -> None:
     """Say so when a zone or a country is not known.
 
@@ -103,8 +136,8 @@ def check_calendar(zone: str, country: str) -> None:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError) as error:
         raise Invalid(f"There is no time zone {zone!r}.", "Write it as Europe/Moscow or UTC.") from error
-    if country and country not in holidays.list_supported_countries():
-        raise Invalid(f"The holidays of {country!r} are not known.", "Write an ISO 3166 code such as RU, DE or US.")
+    if country:
+        _calendar(country)
 
 
 def _offsets(times: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
@@ -127,8 +160,16 @@ def _are_holidays(local: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
 
 
 @lru_cache(maxsize=16)
-def _calendar(country: str) -> holidays.HolidayBase:
-    return holidays.country_holidays(country)
+def _calendar(country: str) -> Container[str]:
+    from holidays import country_holidays  # noqa: PLC0415  few set a country, and everyone would wait
+
+    try:
+        found = country_holidays(country)
+    except NotImplementedError as error:
+        raise Invalid(
+            f"The holidays of {country!r} are not known.", "Write an ISO 3166 code such as RU, DE or US."
+        ) from error
+    return cast(Container[str], found)
 
 
 def _date(day: int) -> str:
