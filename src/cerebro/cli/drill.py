@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from cerebro.cli.drill_live import RealStage
 
 drill = typer.Typer(help="Break something on purpose, and watch; or score Cerebro over a suite of faults.")
-
-Player = Callable[[Plan], Awaitable[list[Run]]]
 
 
 @drill.callback(invoke_without_command=True)
@@ -58,6 +56,10 @@ def run(  # noqa: PLR0917  typer names them
         bool, typer.Option("--real/--simulated", help="On the real shop, or on simulated estates.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run of this suite was stopped.")] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=0, max=64, help="Processes for simulated drills; every core when left out.")
+    ] = 0,
+    write: Annotated[bool, typer.Option("--write", help=f"Renew the scores of this ground in {report.PAGE}.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page with each run's timeline.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File of the runs, a JSON line each.")] = None,
@@ -68,18 +70,29 @@ def run(  # noqa: PLR0917  typer names them
             raise Invalid(f"--seeds {seeds} does not fit.", "Write a number from 1 to 100000.")
         settings, chosen, ground = load_settings(), read_suite(suite), "real" if real else "simulated"
         path = out or _home(settings) / f"{chosen.name}-{ground}.jsonl"
-        runs = asyncio.run(_play(settings, chosen, ground, seeds, path, resume=resume, quiet=json))
+        began_s = time.monotonic()
+        runs = asyncio.run(_play(settings, chosen, ground, seeds, path, resume=resume, quiet=json, jobs=jobs))
+        took_s = time.monotonic() - began_s
         scores = [score(each) for each in by_watcher(runs).values()]
         words = f"cerebro drill run --suite {suite}" + (f" --seeds {seeds}" if seeds else "") + f" --{ground}"
         if html:
-            html.write_text(report.page(scores, runs, words))
-        _tell(chosen, scores, path, html, as_object=json)
+            _put(html, report.page(scores, runs, words))
+        if write:
+            report.renew(f"scores {ground}", report.chapter(scores, words, chosen.title))
+        _tell(chosen, scores, path, html, as_object=json, took_s=took_s)
+
+
+def _put(file: Path, text: str) -> None:
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise Invalid(f"{file} cannot be written: {error.strerror}.", "Name a file that you may write.") from error
 
 
 async def _play(
-    settings: Settings, suite: Suite, ground: str, seeds: int, path: Path, *, resume: bool, quiet: bool
+    settings: Settings, suite: Suite, ground: str, seeds: int, path: Path, *, resume: bool, quiet: bool, jobs: int
 ) -> list[Run]:
-    """Play what is missing; every run of the suite, those of before included."""
+    """Play what is missing; every run of the suite, those of before included, in the order of its plans."""
     ledger.prepare(path, resume=resume)
     plans = list(suite.plans(ground, seeds))
     before = [run for run in ledger.load(path) if run.ground == ground]
@@ -87,19 +100,21 @@ async def _play(
     if not quiet:
         again = f", {len(plans) - len(left)} of them done before" if len(left) < len(plans) else ""
         say(f"{suite.title}: {len(plans)} drills on the {ground} ground{again}.")
-    await (_play_real if ground == "real" else _play_simulated)(settings, left, path, quiet)
-    wanted = {(plan.kind, plan.seed) for plan in plans}
-    return [run for run in ledger.load(path) if (run.plan.kind, run.plan.seed) in wanted]
+    if ground == "real":
+        await _play_real(settings, left, path, quiet)
+    else:
+        await _play_simulated(settings, left, path, quiet, jobs)
+    order = {(plan.kind, plan.seed): number for number, plan in enumerate(plans)}
+    runs = [run for run in ledger.load(path) if run.ground == ground and (run.plan.kind, run.plan.seed) in order]
+    return sorted(runs, key=lambda run: (order[run.plan.kind, run.plan.seed], run.watcher))
 
 
-async def _play_simulated(settings: Settings, plans: Sequence[Plan], path: Path, quiet: bool) -> None:
-    from cerebro.app.inside import simulated_stage
-    from cerebro.proving.drill import run_plan
+async def _play_simulated(settings: Settings, plans: Sequence[Plan], path: Path, quiet: bool, jobs: int) -> None:
+    from cerebro.cli import drill_simulated
 
-    async def play(plan: Plan) -> list[Run]:
-        return await run_plan(await simulated_stage(plan, settings), plan, "simulated")
-
-    await _play_all(plans, play, path, quiet)
+    teller = Teller(len(plans), path, quiet)
+    async for _, runs in drill_simulated.play_all(plans, settings, drill_simulated.job_count(jobs, len(plans))):
+        teller.done(runs)
 
 
 async def _play_real(settings: Settings, plans: Sequence[Plan], path: Path, quiet: bool) -> None:
@@ -119,24 +134,33 @@ async def _play_real(settings: Settings, plans: Sequence[Plan], path: Path, quie
 async def _play_on(stage: "RealStage", plans: Sequence[Plan], path: Path, quiet: bool) -> None:
     from cerebro.proving.drill import run_plan
 
-    async def play(plan: Plan) -> list[Run]:
-        runs = await run_plan(stage, plan, "real")
-        await stage.shop.tidy()  # whatever was done about it, the next drill begins as the first one did
-        return runs
-
     known = {QUIET, *(fault.kind for fault in stage.ground.faults())}
     if unknown := sorted({plan.kind for plan in plans} - known):
         complain(f"Left out, for this ground cannot have them: {', '.join(unknown)}.")
-    await _play_all([plan for plan in plans if plan.kind in known], play, path, quiet)
+    possible = [plan for plan in plans if plan.kind in known]
+    teller = Teller(len(possible), path, quiet)
+    for plan in possible:
+        runs = await run_plan(stage, plan, "real")
+        await stage.shop.tidy()  # whatever was done about it, the next drill begins as the first one did
+        teller.done(runs)
 
 
-async def _play_all(plans: Sequence[Plan], play: Player, path: Path, quiet: bool) -> None:
-    for number, plan in enumerate(plans, 1):
-        began_s = time.monotonic()
-        runs = await play(plan)
-        ledger.append(path, runs)
-        if not quiet:
-            say(f"{number:4}/{len(plans)}  {_line(runs)}  ({time.monotonic() - began_s:.1f} s)")
+class Teller:
+    """Keeps what is done, and says so with how long the rest will take."""
+
+    def __init__(self, count: int, path: Path, quiet: bool) -> None:
+        self._count, self._path, self._quiet = count, path, quiet
+        self._done, self._began_s = 0, time.monotonic()
+
+    def done(self, runs: Sequence[Run]) -> None:
+        """One plan was played."""
+        ledger.append(self._path, runs)
+        self._done += 1
+        if self._quiet:
+            return
+        each_s = (time.monotonic() - self._began_s) / self._done
+        left = f"{(self._count - self._done) * each_s:.0f} s to go" if self._done < self._count else "done"
+        say(f"{self._done:4}/{self._count}  {_line(runs)}  ({left})")
 
 
 def _line(runs: Sequence[Run]) -> str:
@@ -151,10 +175,12 @@ def _verdict(run: Run) -> str:
     return f"{run.quiet_case_count} false cases" if run.quiet_case_count else "no case"
 
 
-def _tell(suite: Suite, scores: Sequence[Scores], path: Path, html: Path | None, *, as_object: bool) -> None:
+def _tell(
+    suite: Suite, scores: Sequence[Scores], path: Path, html: Path | None, *, as_object: bool, took_s: float
+) -> None:
     if as_object:
         first, *others = [report.as_object(each) for each in scores]
-        as_json({"suite": suite.name, **first, "beside": others})
+        as_json({"suite": suite.name, **first, "took_s": round(took_s, 1), "beside": others})
         return
     table(*report.side_by_side(scores), empty="Nothing was broken: the runs were quiet.")
     for each in scores:

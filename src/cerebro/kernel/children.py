@@ -327,11 +327,16 @@ def _spawn(child: Child) -> subprocess.Popen[bytes]:
         )
 
 
-def die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
-    """What a child calls before it becomes its program; nothing where there is no such thing as a death signal."""
+def die_with_parent(death_signal: signal.Signals, parent: int = 0) -> Callable[[], None] | None:
+    """What a child calls before it becomes its program; nothing where there is no such thing as a death signal.
+
+    Args:
+        death_signal: Sent to the child when its parent is gone.
+        parent: Whose end counts, this process's when it is left out.
+    """
     if _LIBC is None:
         return None
-    parent = os.getpid()
+    parent = parent or os.getpid()
 
     def ask() -> None:
         _LIBC.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)

@@ -78,6 +78,27 @@ def markdown(scores: Scores) -> str:
     return "\n".join([*heading(COLUMNS), *(line(cells(row)) for row in [*rows, *scores.controls])]) + "\n"
 
 
+def chapter(scores: Sequence[Scores], command: str, title: str) -> str:
+    """The part of the documentation's page that one ground's scores fill: what was run, the first watcher in full."""
+    if not scores:
+        return "Nothing was played yet."
+    first = scores[0]
+    beside = side_by_side(scores)
+    return "\n".join(
+        (
+            f"{title}: `{command}`.",
+            "",
+            *(f"- {summary(each)}" for each in scores),
+            "",
+            f"What {first.watcher} made of each kind:",
+            "",
+            markdown(first),
+            *(("Beside one another, on the same runs:", "") if len(scores) > 1 else ()),
+            *((*heading(beside[0]), *map(line, beside[1])) if len(scores) > 1 else ()),
+        )
+    )
+
+
 def line(cells: Sequence[str]) -> str:
     """One row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
@@ -88,18 +109,19 @@ def heading(columns: Sequence[str]) -> list[str]:
     return [line(columns), "|---" * len(columns) + "|"]
 
 
-def rows_in(section: str, page: Path = PAGE) -> dict[str, str]:
+def rows_in(section: str, page: Path | None = None) -> dict[str, str]:
     """The table rows that a section of the page holds, by their first cell."""
-    lines = [row for row in _cut(section, page)[1].splitlines() if row.startswith("| ")]
+    lines = [row for row in _cut(section, page or PAGE)[1].splitlines() if row.startswith("| ")]
     return {row.split(" | ")[0].removeprefix("| "): row for row in lines[1:]}
 
 
-def renew(section: str, text: str, page: Path = PAGE) -> None:
+def renew(section: str, text: str, page: Path | None = None) -> None:
     """Put the text between a section's two marks; the rest of the page stays as it is.
 
     Raises:
         Invalid: There is no such page or section, or it cannot be written.
     """
+    page = page or PAGE
     before, _, after = _cut(section, page)
     try:
         page.write_text(f"{before}\n{text.strip()}\n{after}")

@@ -69,8 +69,8 @@ class Executor(msgspec.Struct, frozen=True):
     """Whom Cerebro may ask to operate the shop: written into its data directory while the shop is up.
 
     Args:
-        url: Of the control door: `GET /operations`, `GET /state?target=…`, `POST /dry-run` and `POST /operate`.
-        key: Bearer token for these four and nothing else: it does not open what breaks, or shows what is broken.
+        url: Of the control door: `GET /operations`, `/state?target=…`, `/done?key=…`, `POST /dry-run`, `/operate`.
+        key: Bearer token for these and nothing else: it does not open what breaks, or shows what is broken.
         targets: Entities that it answers for.
     """
 

@@ -1,6 +1,7 @@
 """Connections of one service to the shop's PostgreSQL: a pool with a limit, which can run dry."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,7 +28,7 @@ class Pool:
         self._idle: list[Connection] = []
         self._taken_count = 0
         self._lost: list[Connection] = []  # never given back: the fault of that name
-        self._returned = asyncio.Condition()
+        self._waiting: deque[asyncio.Future[None]] = deque()
         telling.gauge("db.client.connection.used", "{connection}", lambda: self._taken_count)
         telling.gauge("db.client.connection.max", "{connection}", lambda: board.value("pool_size"))
 
@@ -68,18 +69,30 @@ class Pool:
             self._telling.log("ERROR", "database error", reason=str(error).strip(), type=type(error).__name__)
             raise Refused(500, f"database: {type(error).__name__}") from error
         finally:
-            if not whole:  # what was begun on it is rolled back
-                await connection.close()
-            await self._give_back(connection)
+            try:
+                if not whole:  # what was begun on it is rolled back
+                    await connection.close()
+            finally:
+                self._give_back(connection)
 
     async def _take(self) -> Connection:
+        """A connection in a place of ours; whoever is cut off on the way gives the place back."""
         try:
-            async with asyncio.timeout(WAIT_S), self._returned:
-                await self._returned.wait_for(lambda: self._taken_count < self._board.value("pool_size"))
-                self._taken_count += 1
+            async with asyncio.timeout(WAIT_S):
+                await self._enter()
         except TimeoutError as error:
             self._telling.log("ERROR", "no database connection in time", taken=self._taken_count, wait_s=WAIT_S)
             raise Refused(503, "no database connection") from error
+        opened = False
+        try:
+            connection = await self._open()
+            opened = True
+        finally:
+            if not opened:
+                self._leave()
+        return connection
+
+    async def _open(self) -> Connection:
         while self._idle:
             connection = self._idle.pop()
             if not connection.closed and not connection.broken:
@@ -89,29 +102,46 @@ class Pool:
                 self._board.registry.database_url, connect_timeout=CONNECT_S, options=OPTIONS
             )
         except psycopg.Error as error:
-            await self._release()
             self._telling.log("ERROR", "database cannot be reached", reason=str(error).strip())
             raise Refused(503, "database unreachable") from error
 
-    async def _give_back(self, connection: Connection) -> None:
+    async def _enter(self) -> None:
+        """Wait for a place, first come, first served."""
+        if self._taken_count < self._board.value("pool_size"):
+            self._taken_count += 1
+            return
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._leave()  # it came too late for us
+            raise
+
+    def _leave(self) -> None:
+        """Hand the place to whoever waits."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._taken_count -= 1
+
+    def _give_back(self, connection: Connection) -> None:
         if not connection.closed and self._board.trouble("connection_pool_exhaustion"):
             self._lost.append(connection)
             return
         if not connection.closed:
             self._idle.append(connection)
-        await self._release()
+        self._leave()
 
-    async def _release(self) -> None:
-        async with self._returned:
-            self._taken_count -= 1
-            self._returned.notify()
-
-    async def find_lost(self) -> None:
+    def find_lost(self) -> None:
         """Give back what the fault kept, once it is over."""
         if self._lost and not self._board.trouble("connection_pool_exhaustion"):
             found, self._lost = self._lost, []
             for connection in found:
-                await self._give_back(connection)
+                self._give_back(connection)
 
     async def close(self) -> None:
         """Close them all."""

@@ -52,7 +52,7 @@ from cerebro.spine.errors import CerebroError, Invalid, Unavailable
 MODULE = "cerebro.proving.shop.house"
 
 # What the key that Cerebro gets opens: it operates the shop, and neither breaks it nor sees what is broken.
-FOR_OPERATORS = frozenset({"GET /operations", "GET /state", "POST /dry-run", "POST /operate"})
+FOR_OPERATORS = frozenset({"GET /operations", "GET /state", "GET /done", "POST /dry-run", "POST /operate"})
 DONE_MAX = 1000
 EXECUTORS = "executors"  # in Cerebro's data directory
 TARGETS = [*(f"service/{name}" for name in (*SERVICES, *ELSEWHERE) if name != "host"), "host/host"]
@@ -93,6 +93,7 @@ class House:
             "POST /operate": self._operate,
             "GET /operations": self._operations,
             "GET /state": self._state,
+            "GET /done": self._was_done,
             "POST /dry-run": self._dry_run,
             "GET /felt": self._felt,
             "GET /standing": self._standing,
@@ -194,6 +195,10 @@ class House:
     async def _dry_run(self, request: Request) -> Prospect:
         doing = msgspec.json.decode(request.body, type=Doing)
         return look_ahead(self._keeper, Operation(doing.name, EntityKey.parse(doing.target), doing.parameters))
+
+    async def _was_done(self, request: Request) -> dict[str, bool]:
+        """Whether an operation with this key was done; the last thousand are remembered."""
+        return {"done": request.query.get("key", "") in self._done}
 
     async def _operations(self, _request: Request) -> list[dict[str, str]]:
         return catalogue()

@@ -12,6 +12,9 @@ from cerebro.proving.shop.operations import ENGINES, Order, check
 from cerebro.proving.shop.plan import GOOD_VERSION, SERVICES
 from cerebro.spine.errors import Invalid
 
+ONE_BY_ONE = frozenset({"restart", "drain", "undrain"})
+ROLLING = frozenset({"restart", "rollback", "deploy", "drain"})
+
 
 class Change(msgspec.Struct, frozen=True):
     """One line of a dry run: what would be other than it is."""
@@ -35,11 +38,15 @@ class Prospect(msgspec.Struct, frozen=True):
     Args:
         state: Of the target as it is now.
         undo: Operations that take it back, in this order; empty when nothing can or need be.
+        replicas: Of the target, when the operation can be done to one of them alone with the parameter `replica`.
+        share: Of the target's capacity that is away at one time while it is done, 0 … 1.
     """
 
     changes: list[Change]
     state: dict[str, str]
     undo: list[Undo]
+    replicas: list[str] = []
+    share: float = 0.0
 
 
 class Ahead(NamedTuple):
@@ -93,7 +100,21 @@ def look_ahead(keeper: Keeper, operation: Operation) -> Prospect:
     ahead = AHEAD.get(operation.name, _plain)(Order(keeper, name, operation.parameters), state)
     if ahead is None:
         ahead = Ahead([Change(operation.name, "as it is", OPERATIONS[operation.name])], [])
-    return Prospect(ahead.changes, state, ahead.undo)
+    numbers = [str(each.number) for each in keeper.replicas.get(name, ())]
+    return Prospect(
+        ahead.changes,
+        state,
+        ahead.undo,
+        numbers if operation.name in ONE_BY_ONE else [],
+        _away(name, operation.name, len(numbers)) if ahead.changes else 0.0,
+    )
+
+
+def _away(name: str, operation: str, count: int) -> float:
+    """How much of the target is not there while the operation is done."""
+    if name in ENGINES:
+        return 1.0 if operation == "restart" else 0.0
+    return 1.0 / max(1, count) if operation in ROLLING else 0.0
 
 
 def _plain(_order: Order, _state: Mapping[str, str]) -> Ahead | None:

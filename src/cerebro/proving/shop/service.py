@@ -149,7 +149,7 @@ async def _look(room: Room, name: str, vitals: Vitals) -> None:
         room.board.look()
         room.troubles.look()
         if name in STORED:
-            await room.pool.find_lost()
+            room.pool.find_lost()
 
 
 def main() -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 import errno
+from random import Random
+from types import SimpleNamespace
 
+import psycopg
 import pytest
 
 from cerebro.kernel.clock import SystemClock, VirtualClock
@@ -11,6 +14,7 @@ from cerebro.proving.model import Operation
 from cerebro.proving.shop import disk
 from cerebro.proving.shop.breaks import BREAKS
 from cerebro.proving.shop.control import Wanted
+from cerebro.proving.shop.database import Pool
 from cerebro.proving.shop.keeper import Keeper
 from cerebro.proving.shop.load import Felt, summary
 from cerebro.proving.shop.operations import ACTS
@@ -241,3 +245,35 @@ def test_a_fault_takes_back_only_its_own_settings(keeper, monkeypatch):
     assert (config["timeout_ms"], config["retries"]) == (before["timeout_ms"], 0.0)
     keeper.restore_config("gateway")
     assert keeper.entry("gateway").config["timeout_ms"] == before["timeout_ms"]
+
+
+async def test_a_pool_loses_no_place_to_those_who_are_cut_off(monkeypatch):
+    """Requests that are given up anywhere on the way give back what they hold."""
+    board, told = SimpleNamespace(value=lambda _name: 2, trouble=lambda _kind: None), []
+    board.registry = SimpleNamespace(database_url="")
+    telling = SimpleNamespace(gauge=lambda *_: None, log=lambda *_, **__: told.append(1))
+    pool = Pool(board, telling)
+
+    async def connect(*_arguments, **_named):
+        await asyncio.sleep(0.002)
+        return SimpleNamespace(closed=False, broken=False, commit=lambda: asyncio.sleep(0.001), close=close)
+
+    async def close() -> None:
+        await asyncio.sleep(0)
+
+    async def request() -> None:
+        async with pool.connection():
+            await asyncio.sleep(0.002)
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", connect)
+    chance = Random(1)
+    for _ in range(60):
+        tasks = [asyncio.create_task(request()) for _ in range(6)]
+        await asyncio.sleep(chance.uniform(0, 0.006))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert pool._taken_count == 0
+    await asyncio.gather(request(), request(), request())
+    assert not told
