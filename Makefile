@@ -7,7 +7,7 @@ CEREBRO := $(BIN)/cerebro
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: up down status test check fmt bench bench-detection chaos simulate drill reference agent lock clean help
+.PHONY: up down status test check fmt bench bench-cause bench-detection chaos simulate drill reference agent lock clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -53,6 +53,9 @@ test: check ## what CI runs
 
 bench: $(RUNTIME) ## every figure of docs/reference/performance.md, measured here
 	@$(CEREBRO) bench all
+
+bench-cause: $(RUNTIME) ## the causes of public incidents under CEREBRO_DATASETS; PART=name for one half
+	@nice $(BIN)/python -m cerebro.cli.bench.cause $(if $(PART),--part $(PART))
 
 bench-detection: $(RUNTIME) ## the detectors on the public labelled sets under CEREBRO_DATASETS; PART=name for one half
 	@nice $(BIN)/python -m cerebro.cli.bench.detection.bench $(if $(PART),--part $(PART))

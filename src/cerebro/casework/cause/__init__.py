@@ -1,0 +1,1 @@
+"""From what was measured around a case to its likely causes."""

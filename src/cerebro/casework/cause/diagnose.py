@@ -1,0 +1,165 @@
+"""From a picture to ranked causes: the whole of what decides. No model, nothing learned, nothing read or written."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebro.casework.cause.clues import NATS_MIN, Clues, clues
+from cerebro.casework.cause.fuse import Fused, fuse
+from cerebro.casework.cause.kinds import kind_of
+from cerebro.casework.cause.picture import Picture
+from cerebro.casework.cause.telling import clue_line, sentence_of
+from cerebro.casework.cause.view import View
+from cerebro.spine.cases import Cause
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.findings import Evidence
+
+NOBODY_KNOWN = EntityKey("unknown", "unknown")
+CAUSES_MAX = 5
+EVIDENCE_MAX = 4  # of one cause
+# What speaks for "something that cannot be seen from here": a cause needs this many nats to be as likely as that.
+UNKNOWN_NATS = 3.0
+# Nats are not independent, so a difference of one is not odds of e. One temperature for every set, chosen on the
+# development halves of docs/reference/root-cause.md so that shares are right as often as they say.
+TEMPERATURE = 2.5
+SHARE_MIN = 0.02  # a smaller share is not worth a line
+SAMPLE_POINTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class DeadEnd:
+    """What looked like a cause and is not, and why."""
+
+    entity: EntityKey
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is likely, what was ruled out, and what could not be looked at."""
+
+    causes: tuple[Cause, ...]
+    dead_ends: tuple[DeadEnd, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+
+def diagnose(picture: Picture) -> Diagnosis:
+    """The likely causes, the likeliest first; their shares sum to at most 1, "unknown" among them.
+
+    The order of entities, findings or rows in the picture changes nothing.
+    """
+    if not picture.entities:
+        return Diagnosis((_unknown(1.0),), gaps=(*picture.gaps, "Nothing is known around this case."))
+    found = clues(picture)
+    fused = fuse(picture, found)
+    order = ranking(picture, fused)
+    shares = _shares(fused.score)
+    view = View(picture, found, fused)
+    named = [_cause(view, k, float(shares[k])) for k in order[:CAUSES_MAX] if shares[k] >= SHARE_MIN]
+    unknown = _unknown(float(shares[-1]))
+    first = not named or unknown.share > named[0].share
+    causes = [unknown, *named] if first else [*named, unknown]
+    return Diagnosis(
+        tuple(replace(cause, rank=rank) for rank, cause in enumerate(causes, 1)),
+        tuple(_dead_ends(picture, fused, order)),
+        (*picture.gaps, *_gaps(picture)),
+    )
+
+
+def ranking(picture: Picture, fused: Fused) -> list[int]:
+    """Every entity, the most accused first; ties go by name."""
+    keys = picture.entities
+    return sorted(range(len(keys)), key=lambda k: (-round(float(fused.score[k]), 6), keys[k]))
+
+
+def _shares(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How likely each is, by Gibbs' measure at one temperature; the last is what cannot be seen."""
+    logits = np.append(score, UNKNOWN_NATS) / TEMPERATURE
+    weight = np.exp(logits - logits.max())
+    return np.asarray(weight / weight.sum())
+
+
+def _unknown(share: float) -> Cause:
+    return Cause(NOBODY_KNOWN, "unknown", share, 1, "Something that cannot be seen from here.")
+
+
+def _cause(view: View, entity: int, share: float) -> Cause:
+    rows = telling_rows(view.found, entity)
+    evidence = tuple(_evidence(view, row) for row in rows[:EVIDENCE_MAX])
+    text = sentence_of(view, entity, rows)
+    return Cause(view.picture.entities[entity], kind_of(view, entity, rows), share, 1, text, evidence)
+
+
+def telling_rows(found: Clues, entity: int) -> list[int]:
+    """The clues that speak of an entity, the strongest first, at most two a family."""
+    mine = np.flatnonzero(((found.entity == entity) | (found.peer == entity)) & (found.nats >= NATS_MIN))
+    kept: list[int] = []
+    families: dict[int, int] = {}
+    for row in sorted(mine.tolist(), key=lambda k: (-round(float(found.nats[k]), 6), found.text[k], found.table[k])):
+        family = int(found.family[row])
+        families[family] = families.get(family, 0) + 1
+        if families[family] <= 2:
+            kept.append(row)
+    return kept
+
+
+def _evidence(view: View, row: int) -> Evidence:
+    """One clue as something that can be asked again: the query that filled its table, with the digest of its answer."""
+    picture, table = view.picture, view.found.table[row]
+    sample = _sample(picture, table, int(view.found.row[row]))
+    sentence = clue_line(view, row)
+    if proof := picture.proofs.get(table):
+        return replace(proof, sentence=sentence, sample=sample)
+    digest = hashlib.sha256(json.dumps(sample, sort_keys=True).encode()).hexdigest()
+    return Evidence(sentence, picture.engine, "", picture.start_ms, picture.end_ms, digest, sample)
+
+
+def _sample(picture: Picture, table: str, place: int) -> dict[str, object]:
+    """The numbers that a clue was read from, as few as can be drawn."""
+    if table == "tracks":
+        values = np.concatenate([picture.tracks.before[place], picture.tracks.during[place]])[-SAMPLE_POINTS:]
+        points = [None if not np.isfinite(value) else round(float(value), 6) for value in values]
+        return {"values": points, "during": int(picture.tracks.during.shape[1])}
+    if table == "tallies":
+        tallies = picture.tallies
+        names = ("hits_before", "of_before", "hits_during", "of_during")
+        return {name: float(getattr(tallies, name)[place]) for name in names}
+    names = ("mean_before", "count_before", "mean_during", "count_during")
+    return {name: round(float(getattr(picture.times, name)[place]), 6) for name in names}
+
+
+def _dead_ends(picture: Picture, fused: Fused, order: Sequence[int]) -> list[DeadEnd]:
+    """What suffers and is explained, what cannot reach what was noticed, and changes that nothing speaks against."""
+    ends = []
+    for entity in order:
+        who = picture.entities[entity]
+        if fused.suffering[entity] >= 2 * NATS_MIN and fused.explained[entity] >= 0.5 and fused.explainer[entity] >= 0:
+            by = picture.entities[fused.explainer[entity]]
+            part = round(100 * float(fused.explained[entity]))
+            ends.append(DeadEnd(who, f"{who.text} suffers, but {by.text}, which it needs, explains {part} % of it."))
+        elif not fused.reached[entity] and fused.own[entity] + fused.symptom[entity] >= 2 * NATS_MIN:
+            ends.append(DeadEnd(who, f"{who.text} is not its usual self, but nothing that was noticed needs it."))
+    accused = {picture.entities[k] for k in range(len(picture.entities)) if fused.change[k] >= 0}
+    for change in sorted(picture.changes, key=lambda each: (each.at_ms, each.entity, each.title)):
+        if change.entity not in accused and change.at_ms <= picture.onset_ms:
+            what = f"{change.title or change.kind} of {change.entity.text}"
+            why = f"{what} came before, but nothing else speaks against it."
+            ends.append(DeadEnd(change.entity, why))
+    return ends[:20]
+
+
+def _gaps(picture: Picture) -> list[str]:
+    gaps = []
+    if not len(picture.tracks):
+        gaps.append("There are no metrics around this case.")
+    if not len(picture.times):
+        gaps.append("There are no traces around this case: whose time it is can only be told from metrics.")
+    if not any(kind == "log" for kind in picture.tallies.kind):
+        gaps.append("There are no logs around this case.")
+    if not picture.relations:
+        gaps.append("Nothing is known of what needs what.")
+    return gaps

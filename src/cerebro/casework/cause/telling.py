@@ -1,0 +1,65 @@
+"""A diagnosis in plain sentences: what was seen, with its numbers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cerebro.casework.cause.clues import Family
+from cerebro.casework.cause.picture import NOBODY
+from cerebro.casework.cause.view import View
+
+TEXT_CHARS_MAX = 120
+
+
+def sentence_of(view: View, entity: int, rows: Sequence[int]) -> str:
+    """Why this entity, in one or two sentences."""
+    picture, fused = view.picture, view.fused
+    who = picture.entities[entity]
+    parts = []
+    if rows:
+        parts.append(clue_line(view, rows[0]))
+    elif fused.silent[entity] > 0:
+        parts.append(f"{who.text} tells nothing of itself, and all that need it suffer without another reason.")
+    if fused.change[entity] >= 0:
+        change = picture.changes[fused.change[entity]]
+        minutes = max(0.0, (picture.onset_ms - change.at_ms) / 60_000)
+        parts.append(f"{_short(change.title or change.kind)} came {minutes:.0f} min before the first sign.")
+    if fused.support[entity] >= 2.0:
+        parts.append("What needs it suffers too.")
+    return " ".join(parts) or f"{who.text} fits what was noticed, without a clear sign of its own."
+
+
+def clue_line(view: View, row: int) -> str:
+    """One clue as one sentence."""
+    picture, found = view.picture, view.found
+    who = picture.entities[found.entity[row]]
+    family, text = Family(found.family[row]), _short(found.text[row])
+    more = found.sign[row] > 0
+    level, change = float(found.level[row]), float(found.change[row])
+    if found.table[row] == "tracks":
+        moved = "rose" if more else "fell"
+        toward = f" towards {picture.entities[found.peer[row]].text}" if found.peer[row] != NOBODY else ""
+        return f"{text} of {who.text}{toward} {moved} from {_number(level)} to {_number(level + change)}."
+    if found.table[row] == "times":
+        peer = found.peer[row]
+        what = f"asking {picture.entities[peer].text}" if peer != NOBODY else "by itself"
+        verb = "took longer" if more else "took less time"
+        return f"{text} in {who.text} {verb} {what}: {_number(level)} ms before, {_number(level + change)} ms now."
+    before, now = 100 * level, 100 * (level + change)
+    if family == Family.LOGS:
+        verb = "is said more often" if more else "is said less often"
+        return f"“{text}” {verb} by {who.text}: {before:.2g} % of the time before, {now:.2g} % now."
+    if family == Family.FLOW:
+        return f"In {who.text}, {text} is taken {now:.3g} % of the time, {before:.3g} % before."
+    if family == Family.WIRE and found.peer[row] != NOBODY:
+        asked = picture.entities[found.peer[row]].text
+        return f"Calls of {who.text} to {asked} fail: {before:.2g} % before, {now:.2g} % now."
+    return f"{text} of {who.text} fails by itself: {before:.2g} % before, {now:.2g} % now."
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= TEXT_CHARS_MAX else text[: TEXT_CHARS_MAX - 1] + "…"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if np.isfinite(value) else "?"
