@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from random import SystemRandom
 from typing import Any
@@ -22,12 +22,13 @@ from cerebro.kernel import supervise
 from cerebro.kernel.clock import SystemClock
 from cerebro.kernel.settings import Settings, as_environment
 from cerebro.proving.drill import CALM_LOOKS, Look, is_felt, usual_of
-from cerebro.proving.model import CONTROL, Fault, Ground, Health, Injection
+from cerebro.proving.model import CONTROL, Fault, Ground, Health, Injection, Operation
 from cerebro.proving.shop.control import Wanted
 from cerebro.proving.shop.ground import Shop
-from cerebro.proving.watch import Seen, Watcher
-from cerebro.spine.cases import Case
-from cerebro.spine.errors import Invalid, Unavailable
+from cerebro.proving.watch import Act, Seen, Watcher
+from cerebro.spine.cases import Case, Cause, Entry
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import Invalid, NotFound, Unavailable
 from cerebro.spine.findings import Finding
 
 RATE = 20.0  # users a second: enough to see, and small beside Cerebro on two cores
@@ -38,6 +39,16 @@ STEP_S = 5.0
 HEALTH_LAG_MS = 1500  # a request that has just begun is not in the record yet
 PAGE = 200
 OFFERED = ("bad_deploy_errors", "outside_api_slow", "slow_cpu", "crash", "hang", "bad_flag", "queue_backlog")
+
+UNKNOWN = "unknown"
+# Lines of a case's timeline that are told, by the beginning of their kind: the word before them, and its colour.
+DEEDS = (
+    ("action_done", ("done", "bold cyan")),
+    ("action_helped", ("helped", "bold green")),
+    ("action", ("action", "bold cyan")),
+    ("escalated", ("asks", "bold yellow")),
+    ("postmortem", ("story", "bold")),
+)
 
 Progress = Callable[[str], None]
 
@@ -59,8 +70,11 @@ class Beside:
         cases = [line for line in self._pages("/api/v1/cases", order="opened") if line["opened_ms"] >= since_ms]
         findings = [msgspec.convert({**line, "evidence": []}, Finding) for line in lines]
         whole = [self._case(line["id"]) for line in cases]
+        acts = [act for case in whole for number in case.actions for act in self._acts(number)]
         return Seen(
-            sorted(findings, key=lambda finding: finding.seen_ms), sorted(whole, key=lambda case: case.opened_ms)
+            sorted(findings, key=lambda finding: finding.seen_ms),
+            sorted(whole, key=lambda case: case.opened_ms),
+            sorted(acts, key=lambda act: act.at_ms),
         )
 
     def _pages(self, path: str, **parameters: object) -> list[Any]:
@@ -71,6 +85,24 @@ class Beside:
     def _case(self, case_id: str) -> Case:
         found = self.client.get(f"/api/v1/cases/{case_id}")
         return msgspec.convert({**found, "findings": [finding["id"] for finding in found["findings"]]}, Case)
+
+    def _acts(self, number: str) -> list[Act]:
+        """What an action has truly done so far: the calls that were begun, undoing included."""
+        try:
+            steps = self.client.get(f"/api/v1/actions/{number}")["steps"]
+        except NotFound:
+            return []
+        return [act for step in steps for act in _acts_of(step)]
+
+
+def _acts_of(step: dict[str, Any]) -> list[Act]:
+    calls = [(step["call"], step["begun_ms"])] if step["begun_ms"] else []
+    if step["undo"] and step["state"] in ("undo_begun", "undone"):
+        calls.append((step["undo"], step["done_ms"] or step["begun_ms"]))
+    return [
+        Act(at_ms, Operation(call["operation"], msgspec.convert(call["target"], EntityKey), call["arguments"]))
+        for call, at_ms in calls
+    ]
 
 
 class RealStage:
@@ -223,6 +255,28 @@ async def _linger(console: Console, stage: RealStage) -> None:
         loop.remove_reader(sys.stdin)
 
 
+def top_cause(case: Case) -> Cause | None:
+    """The likeliest cause that the case names, if any."""
+    return min((cause for cause in case.causes if cause.kind != UNKNOWN), key=lambda cause: cause.rank, default=None)
+
+
+def verdict(marks: Mapping[str, float], blamed: Cause | None, target: EntityKey) -> list[str]:
+    """What Cerebro made of the fault, honestly, a line each for seeing, understanding and mending."""
+    if "case" not in marks:
+        return ["Cerebro opened no case: this fault escaped it, and that is the honest score."]
+    if blamed is None:
+        cause = "It named no cause."
+    elif blamed.entity == target:
+        cause = f"It blamed {blamed.entity.text}, and that is where it was."
+    else:
+        cause = f"It blamed {blamed.entity.text}; the truth was {target.text}."
+    if "done" in marks:
+        acted = "It acted by itself" + (", and that helped." if "helped" in marks else ".")
+    else:
+        acted = "It did nothing by itself."
+    return [f"Cerebro opened a case {marks['case']:.0f} s after the fault began.", cause, acted]
+
+
 class Teller:
     """Tells a drill line by line, each with the seconds since the fault began."""
 
@@ -232,6 +286,7 @@ class Teller:
         self._looks: list[Look] = []
         self._injection: Injection | None = None
         self._marks: dict[str, float] = {}
+        self._blamed: Cause | None = None
 
     async def play(self, fault: Fault, seed: int) -> None:
         """Quiet, fault, end; each look is told."""
@@ -247,22 +302,31 @@ class Teller:
         finally:
             await self._stage.ground.end(self._injection)
         self._say("end", "bold", "The fault ends.")
-        await self._watch(AFTER_S, usual)
+        await self._watch(AFTER_S, usual, until=self._settled)
+
+    def _settled(self) -> bool:
+        """Whether nothing more is to be expected: users are well, and no case is open that the fault brought."""
+        well = "users" not in self._marks or "recovery" in self._marks
+        return well and "case" in self._marks and "resolved" in self._marks
 
     async def sum_up(self, fault: Fault, took_s: float) -> None:
         """What it comes to."""
-        marks, target = self._marks, self._injection.target.text if self._injection else ""
+        assert self._injection is not None
+        marks, target = self._marks, self._injection.target
         line = ", ".join(f"{name} after {at_s:.0f} s" for name, at_s in marks.items())
         self._console.rule()
-        self._console.print(f"[bold]{fault.title}[/] at {target}: {line or 'nobody noticed anything'}.")
-        if "case" not in marks:
-            self._console.print("Cerebro opened no case: this fault escaped it, and that is the honest score.")
-        self._console.print(f"Cerebro does not name causes or act by itself yet. The drill took {took_s:.0f} s.")
+        self._console.print(f"[bold]{fault.title}[/] at {target.text}: {line or 'nobody noticed anything'}.")
+        for words in verdict(marks, self._blamed, target):
+            self._console.print(words)
+        helps = ", ".join(fault.remedies) or "nothing but waiting"
+        self._console.print(f"What honestly helps against it: {helps}. The drill took {took_s:.0f} s.")
 
-    async def _watch(self, duration_s: float, usual: Health | None = None) -> None:
+    async def _watch(
+        self, duration_s: float, usual: Health | None = None, until: Callable[[], bool] = lambda: False
+    ) -> None:
         until_s = time.monotonic() + duration_s
         calm = 0
-        while (left_s := until_s - time.monotonic()) > 0:
+        while (left_s := until_s - time.monotonic()) > 0 and not until():
             with self._console.status(f"{self._phase()}; {left_s:.0f} s to go", spinner="dots"):
                 await self._stage.pass_time(min(STEP_S, left_s))
                 health = await self._stage.felt(STEP_S)
@@ -292,8 +356,25 @@ class Teller:
                 self._mark(
                     "case", "bold magenta", f"{case.title}\n{'':15}{self._stage.cerebro.client.url}/cases/{case.id}"
                 )
+            self._tell_cause(case)
+            for entry in case.timeline:
+                self._tell_deed(case, entry)
             if case.resolved_ms and self._new(f"{case.id} {case.resolved_ms}"):
                 self._mark("resolved", "green", f"The case is over: {case.title}")
+
+    def _tell_cause(self, case: Case) -> None:
+        """Whom Cerebro blames, when it first says so and whenever it thinks again."""
+        first = top_cause(case)
+        if first and self._new(f"{case.id} blames {first.entity.text}"):
+            self._blamed = first
+            words = f" {first.explanation}" if first.explanation else ""
+            self._mark("cause", "bold blue", f"{first.entity.text} ({first.kind}, {first.share:.0%}).{words}")
+
+    def _tell_deed(self, case: Case, entry: Entry) -> None:
+        """What was done about it, line by line as the case's own timeline has it."""
+        told = next((told for prefix, told in DEEDS if entry.kind.startswith(prefix)), None)
+        if told and self._new(f"{case.id} {entry.at_ms} {entry.kind} {entry.reference}"):
+            self._mark(*told, entry.text)
 
     def _new(self, key: str) -> bool:
         """Whether it was not told before; from now on it was."""

@@ -178,7 +178,9 @@ async def _lock(_site: Site, _number: int, connection: "psycopg.AsyncConnection[
 
 
 async def _report(_site: Site, _number: int, connection: "psycopg.AsyncConnection[object]") -> None:
+    """A report over everything that wants the stock to stand still meanwhile."""
     while True:
+        await connection.execute("SELECT product_id FROM stock FOR SHARE")
         await connection.execute(
             "SELECT count(*) FROM movements a JOIN movements b ON a.quantity = b.quantity AND a.id % 7 = b.id % 5"
         )
@@ -283,7 +285,7 @@ async def messages(site: Site, bodies: Sequence[bytes], every_s: float) -> End:
 
 async def backlog(site: Site) -> End:
     """A partner imports orders, more of them than one worker confirms."""
-    return await messages(site, [msgspec.json.encode({"order": 0})] * 34, 0.2)
+    return await messages(site, [msgspec.json.encode({"order": 0})] * 25, 0.2)
 
 
 async def poison(site: Site) -> End:

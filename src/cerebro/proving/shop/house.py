@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import os
 import signal
+import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ from cerebro.proving.shop.control import (
 )
 from cerebro.proving.shop.exporter import Exporter
 from cerebro.proving.shop.keeper import TICK_S, Keeper, settings_of_shop
-from cerebro.proving.shop.operations import ELSEWHERE, operate
+from cerebro.proving.shop.operations import ENGINES, HOST, name_of, operate
 from cerebro.proving.shop.plan import SERVICES
 from cerebro.proving.shop.prospect import Prospect, catalogue, look_ahead, state_of
 from cerebro.proving.shop.wire import LOOPBACK, Answer, Request, serve
@@ -55,7 +56,6 @@ MODULE = "cerebro.proving.shop.house"
 FOR_OPERATORS = frozenset({"GET /operations", "GET /state", "GET /done", "POST /dry-run", "POST /operate"})
 DONE_MAX = 1000
 EXECUTORS = "executors"  # in Cerebro's data directory
-TARGETS = [*(f"service/{name}" for name in (*SERVICES, *ELSEWHERE) if name != "host"), "host/host"]
 
 log = get_log(__name__)
 
@@ -143,7 +143,7 @@ class House:
         plan = BREAKS.get(fault.kind)
         if plan is None:
             raise Invalid(f"The shop cannot have {ask.kind!r}.", f"It can have: {', '.join(BREAKS)}.")
-        name = EntityKey.parse(ask.target).name if ask.target else chance.choice(plan.targets)
+        name = name_of(EntityKey.parse(ask.target)) if ask.target else chance.choice(plan.targets)
         if name not in plan.targets:
             raise Invalid(f"{name} cannot have {ask.kind!r}.", f"These can: {', '.join(plan.targets)}.")
         lease_s = min(max(ask.lease_s, 1.0), LEASE_S_MAX)
@@ -156,8 +156,8 @@ class House:
             except CerebroError:
                 self._keeper.relieve(site.id)
                 raise
-        kind = "host" if name == "host" else "service"
-        begun = Begun(site.id, ask.kind, f"{kind}/{name}", start_ms, 0, ask.seed, {"lease_s": f"{lease_s:g}"})
+        where = f"host/{socket.gethostname()}" if name == HOST else f"service/{name}"
+        begun = Begun(site.id, ask.kind, where, start_ms, 0, ask.seed, {"lease_s": f"{lease_s:g}"})
         self._leases[site.id] = Lease(begun, end, until_ms)
         return begun
 
@@ -185,7 +185,7 @@ class House:
             operation = Operation(doing.name, EntityKey.parse(doing.target), doing.parameters)
             ahead = look_ahead(self._keeper, operation)
             await operate(self._keeper, operation)
-            done = Done(ahead, state_of(self._keeper, operation.target.name))
+            done = Done(ahead, state_of(self._keeper, name_of(operation.target)))
         if doing.key:
             self._done[doing.key] = done
             if len(self._done) > DONE_MAX:
@@ -204,7 +204,7 @@ class House:
         return catalogue()
 
     async def _state(self, request: Request) -> dict[str, str]:
-        return state_of(self._keeper, EntityKey.parse(request.query.get("target", "")).name)
+        return state_of(self._keeper, name_of(EntityKey.parse(request.query.get("target", ""))))
 
     async def _felt(self, request: Request) -> msgspec.Raw:
         load = self._keeper.replicas["load"][0]
@@ -250,6 +250,11 @@ async def _export(keeper: Keeper, clock: Clock) -> None:
         await Exporter(keeper, clock, keeper.wanted.export_s).run()
 
 
+def _targets() -> list[str]:
+    """All that can be operated here, as Cerebro calls it."""
+    return [*(f"service/{name}" for name in (*SERVICES, *ENGINES)), f"host/{socket.gethostname()}"]
+
+
 def _executor_file(keeper: Keeper) -> Path:
     """Where Cerebro finds whom to ask."""
     return keeper.home.parent / EXECUTORS / "shop.json"
@@ -284,7 +289,8 @@ async def run(wanted: Wanted) -> None:
         port = int(server.sockets[0].getsockname()[1])
         me = os.getpid(), start_of(os.getpid())
         _introduce(
-            _executor_file(keeper), Executor("shop", "process", f"http://{LOOPBACK}:{port}", operator_key, *me, TARGETS)
+            _executor_file(keeper),
+            Executor("shop", "process", f"http://{LOOPBACK}:{port}", operator_key, *me, _targets()),
         )
         write_private(sign, msgspec.json.encode(Sign(port, token, *me)))
         exporting = asyncio.create_task(_export(keeper, clock))

@@ -10,11 +10,13 @@ from cerebro.proving.shop import disk, stock
 from cerebro.proving.shop.acts import ask_each, execute
 from cerebro.proving.shop.keeper import Keeper, Replica
 from cerebro.proving.shop.plan import CATEGORIES, SERVICES
+from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid
 
 WARM_S = 8.0
+HOST = "host"
 ENGINES = ("postgres", "nats")
-ELSEWHERE = (*ENGINES, "host")  # targets that are none of the services
+ELSEWHERE = (*ENGINES, HOST)  # targets that are none of the services
 
 
 OF_SERVICES = frozenset(
@@ -55,10 +57,15 @@ async def operate(keeper: Keeper, operation: Operation) -> None:
     Raises:
         Invalid: There is no such operation, target or parameter.
     """
-    name = operation.target.name
+    name = name_of(operation.target)
     act = check(keeper, operation)
     keeper.told("operation", name, f"{operation.name} {name}", operation=operation.name)
     await act(Order(keeper, name, operation.parameters))
+
+
+def name_of(target: EntityKey) -> str:
+    """The target as the shop calls it: it has one host, whatever that is called."""
+    return HOST if target.kind == HOST else target.name
 
 
 def check(keeper: Keeper, operation: Operation) -> Act:
@@ -67,7 +74,7 @@ def check(keeper: Keeper, operation: Operation) -> Act:
     Raises:
         Invalid: There is no such operation or target, or one does not go with the other.
     """
-    act, name = ACTS.get(operation.name), operation.target.name
+    act, name = ACTS.get(operation.name), name_of(operation.target)
     if act is None:
         raise Invalid(f"The shop knows no operation {operation.name!r}.", f"It knows: {', '.join(ACTS)}.")
     if name not in ELSEWHERE:

@@ -8,7 +8,7 @@ import msgspec
 from cerebro.proving.faults import OPERATIONS
 from cerebro.proving.model import Operation
 from cerebro.proving.shop.keeper import Keeper
-from cerebro.proving.shop.operations import ENGINES, Order, check
+from cerebro.proving.shop.operations import ENGINES, HOST, Order, check, name_of
 from cerebro.proving.shop.plan import GOOD_VERSION, SERVICES
 from cerebro.spine.errors import Invalid
 
@@ -71,7 +71,7 @@ def state_of(keeper: Keeper, name: str) -> dict[str, str]:
     """
     if name in ENGINES:
         return {"up": _word(name not in keeper.halted), "supplier": ""}
-    if name == "host":
+    if name == HOST:
         return {"programs": ", ".join(sorted(keeper.replicas))}
     entry, replicas = keeper.entry(name), keeper.replicas[name]
     versions = keeper.versions[name]
@@ -94,7 +94,7 @@ def look_ahead(keeper: Keeper, operation: Operation) -> Prospect:
     Raises:
         Invalid: There is no such operation, target or parameter.
     """
-    name = operation.target.name
+    name = name_of(operation.target)
     check(keeper, operation)
     state = state_of(keeper, name)
     ahead = AHEAD.get(operation.name, _plain)(Order(keeper, name, operation.parameters), state)
