@@ -1,4 +1,4 @@
-"""Entities, what runs on what, series and their points; SQL by operators."""
+"""Entities, series and their points; SQL by operators."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,14 +56,6 @@ class WholeEntity(EntityLine):
     series: Sequence[estate.SeriesLine] = ()
     relations: Sequence[Relation] = ()
     cases: Sequence[CaseLine] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Topology:
-    """Entities and how they hang together."""
-
-    entities: Sequence[EntityLine]
-    relations: Sequence[Relation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,16 +154,6 @@ def router(kernel: Kernel, answers: Answers) -> APIRouter:
 
         async def make() -> dict[str, Any]:
             return await _whole(kernel, known, principal.tenant, key)
-
-        return await answers.get(principal.tenant, question(request), make, ttl_s=ESTATE_S)
-
-    @routes.get("/topology", response_model=Topology)
-    async def topology(request: Request, principal: Reader) -> Json:
-        """Entities and the relations between them."""
-
-        async def make() -> Topology:
-            lines, seen = await known.lines(principal.tenant)
-            return Topology(lines, estate.relations(principal.tenant, seen))
 
         return await answers.get(principal.tenant, question(request), make, ttl_s=ESTATE_S)
 

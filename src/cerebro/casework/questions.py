@@ -8,6 +8,7 @@ from cerebro.casework.lines import CaseLine, FindingLine, case_line, finding_lin
 from cerebro.casework.silence import Silence, about
 from cerebro.casework.store import CASES, FINDINGS, SILENCES, KeptCase, KeptFinding, findings_of, running_silences
 from cerebro.kernel.records.port import Record, Records, Scalar, Search
+from cerebro.kernel.records.shape import make_cursor
 from cerebro.spine.cases import CaseState
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, NotFound
@@ -138,17 +139,29 @@ async def list_silences(
     return SilencePage([record.value for record in page.records], page.cursor)
 
 
-async def worst_by_entity(records: Records, tenant: TenantId) -> Mapping[EntityKey, tuple[int, int]]:
-    """Of each entity with a live case: the worst severity, and the count of its live cases."""
-    found: dict[EntityKey, tuple[int, int]] = {}
+async def worst_by_entity(records: Records, tenant: TenantId, at_ms: int = 0) -> Mapping[EntityKey, tuple[int, int]]:
+    """Of each entity with a live case: the worst severity, and the count of its live cases.
+
+    With `at_ms`, of the cases that were under way then, as bad as they ever were; the last `PAGE_MAX` opened by then.
+    """
+    where: Where = {} if at_ms else {"live": True}
+    after = make_cursor("-opened_ms", at_ms + 1, "") if at_ms else ""
     async with records.transaction() as transaction:
-        search = Search({"live": True}, order="-opened_ms", limit=PAGE_MAX)
+        search = Search(where, order="-opened_ms", after=after, limit=PAGE_MAX)
         page = await transaction.find(CASES, tenant, search)
+    found: dict[EntityKey, tuple[int, int]] = {}
     for record in page.records:
-        for entity in record.value.entities:
+        case = record.value
+        ended_ms = case.resolved_ms or (case.updated_ms if case.state == CaseState.CLOSED else 0)
+        if at_ms and ended_ms and ended_ms <= at_ms:
+            continue
+        active: dict[EntityKey, int] = dict.fromkeys(case.entities, 0)
+        for signal in case.signals:
+            if signal.at_ms <= at_ms if at_ms else not signal.cleared:
+                active[signal.entity] = max(active.get(signal.entity, 0), signal.severity)
+        for entity, severity in active.items():
             worst, count = found.get(entity, (0, 0))
-            active = [s.severity for s in record.value.signals if s.entity == entity and not s.cleared]
-            found[entity] = max(worst, *active, 0), count + 1
+            found[entity] = max(worst, severity), count + 1
     return found
 
 
