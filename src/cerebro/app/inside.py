@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from cerebro.app.drivers import simulated_kernel
+from cerebro.app.estate_hands import EstateExecutor
 from cerebro.app.roles import agents
 from cerebro.casework.desk import Desk
+from cerebro.casework.executors.port import Executor, Fixed
 from cerebro.casework.flow import Brain
+from cerebro.casework.hands.users import WatchedUsers
+from cerebro.casework.hands.work import Hands
 from cerebro.casework.store import CASES, FINDINGS, every
 from cerebro.casework.topology.surveyor import Surveyor
 from cerebro.kernel.bus.port import Message
@@ -23,8 +27,9 @@ from cerebro.proving.baseline import AlertRules
 from cerebro.proving.drill import Plan
 from cerebro.proving.estate.estate import Estate, publish
 from cerebro.proving.model import Ground
-from cerebro.proving.watch import Seen, Watcher
+from cerebro.proving.watch import Act, Seen, Watcher
 from cerebro.spine.identity import DEFAULT_TENANT
+from cerebro.spine.wire import decode_samples
 
 SWEEP_S = 5.0
 FINDINGS_READ_MAX = 500
@@ -40,12 +45,20 @@ class Judge(Protocol):
 
 
 class Inside:
-    """A Cerebro on a kernel in memory, as a watcher of drills."""
+    """A Cerebro on a kernel in memory, as a watcher of drills.
+
+    Args:
+        kernel: In memory, on a virtual clock.
+        executors: Through which it may act.
+        acts: What those executors have done.
+    """
 
     name = "cerebro"
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, executors: Sequence[Executor] = (), acts: Sequence[Act] = ()) -> None:
         self.kernel = kernel
+        self._users, self._acts = WatchedUsers(), acts
+        self.hands = Hands(kernel, self._users, Fixed(tuple(executors)))
         self._detector = cast(Judge, agents()["support"].tasks(kernel)[0])
         self._brain, self._desk = Brain(kernel), Desk(kernel)
         self._surveyor = Surveyor(kernel)
@@ -61,6 +74,7 @@ class Inside:
         """Judge and sort what has come since the last call, then do what is due by time alone."""
         bus, clock = self.kernel.bus, self.kernel.clock
         for message in (measured := await self._read("metrics")):
+            self._users.note(decode_samples(message.body))
             await self._detector.take(message)
         await self._surveyor.take([*measured, *await self._read("traces")])
         await self._surveyor.keep()
@@ -69,17 +83,19 @@ class Inside:
         if clock.monotonic_s() - self._swept_s >= SWEEP_S:
             self._swept_s = clock.monotonic_s()
             await self._desk.sweep(DEFAULT_TENANT)
+        await self.hands.round(DEFAULT_TENANT)
         for stream in ALL:  # nobody records here
             await bus.trim(stream.name, upto=(await bus.state(stream.name)).last_sequence)
 
     async def seen(self, since_ms: int) -> Seen:
-        """What it told since then; it does nothing by itself yet, so there are no acts."""
+        """What it told since then, and what it did."""
         async with self.kernel.records.transaction() as transaction:
             findings = [record.value async for record in every(transaction, FINDINGS, DEFAULT_TENANT)]
             cases = [record.value async for record in every(transaction, CASES, DEFAULT_TENANT)]
         return Seen(
             sorted((each for each in findings if each.seen_ms >= since_ms), key=lambda each: each.seen_ms),
             sorted((each for each in cases if each.opened_ms >= since_ms), key=lambda each: each.opened_ms),
+            [act for act in self._acts if act.at_ms >= since_ms],
         )
 
     async def _read(self, stream: str) -> Sequence[Message]:
@@ -96,9 +112,10 @@ class SimulatedStage:
 
     def __init__(self, services: int, seed: int, settings: Settings) -> None:
         self._clock = VirtualClock(seed=seed)
-        self._cerebro = Inside(simulated_kernel(settings, self._clock))
         self._rules = AlertRules()
         self._estate = Estate(services, seed, self._clock)
+        executor = EstateExecutor(self._estate, self._clock)
+        self._cerebro = Inside(simulated_kernel(settings, self._clock), (executor,), executor.acts)
         self.ground: Ground = self._estate
         self.watchers: Sequence[Watcher] = (self._cerebro, self._rules)
         self.step_s = self._estate.motion.interval_s

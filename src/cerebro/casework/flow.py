@@ -10,6 +10,9 @@ import msgspec
 from cerebro.casework import metrics, notify
 from cerebro.casework.desk import Desk
 from cerebro.casework.executors.webhook import Webhook
+from cerebro.casework.hands.reach import Doors
+from cerebro.casework.hands.users import StoredUsers
+from cerebro.casework.hands.work import Hands
 from cerebro.casework.store import NOTICES, Notice, known_tenants
 from cerebro.casework.topology.surveyor import Surveyor
 from cerebro.kernel.bus.port import Message
@@ -47,7 +50,8 @@ def tasks(kernel: Kernel) -> Sequence[Task]:
     Raises:
         Invalid: The webhook's address would carry cases in the clear.
     """
-    found: list[Task] = [Brain(kernel), Sweeper(kernel), Surveyor(kernel)]
+    hands = Hands(kernel, StoredUsers(kernel.telemetry), Doors(kernel))
+    found: list[Task] = [Brain(kernel), Sweeper(kernel), hands, Surveyor(kernel)]
     if kernel.settings.casework.webhook_url:
         found.append(Messenger(kernel))
     return found

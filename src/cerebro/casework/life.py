@@ -12,7 +12,7 @@ from cerebro.casework.correlate import Limits
 from cerebro.spine.cases import LIVE, MOVES, Case, CaseState, Entry, Signal
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Finding, Severity
-from cerebro.spine.identity import CaseId
+from cerebro.spine.identity import ActionId, CaseId
 
 CEREBRO = "cerebro"
 FINDINGS_MAX = 500  # named by a case; the findings beyond carry the case's id, and are counted
@@ -171,6 +171,16 @@ def commented(case: Case, text: str, by: str, now_ms: int) -> Case | Refusal:
     return _noted(case, now_ms, by, "commented", text.strip()[:TEXT_CHARS_MAX])
 
 
+def noted_post_mortem(case: Case, by: str, now_ms: int) -> Case | Refusal:
+    """Someone has written the post-mortem; of an evening's edits the timeline keeps the first."""
+    if len(case.timeline) >= TIMELINE_MAX:
+        return Refusal.TIMELINE_FULL
+    last = case.timeline[-1] if case.timeline else None
+    if last and last.kind == "post_mortem_written" and last.actor == by:
+        return case
+    return _noted(case, now_ms, by, "post_mortem_written", "Wrote the post-mortem.")
+
+
 def closed(case: Case, text: str, by: str, now_ms: int) -> Case | Refusal:
     """The case is over for good; findings that come later open another."""
     if case.state is CaseState.CLOSED:
@@ -195,6 +205,24 @@ def silenced(case: Case, text: str, by: str, now_ms: int, silence_id: str) -> Ca
     if case.state is CaseState.CLOSED:
         return Refusal.CLOSED
     return _noted(case, now_ms, by, "silenced", text, reference=silence_id)
+
+
+def acted(
+    case: Case,
+    kind: str,
+    text: str,
+    now_ms: int,
+    *,
+    by: str = CEREBRO,
+    action: str = "",
+    state: CaseState | None = None,
+) -> Case:
+    """What an action has come to, in the timeline; a state that the case cannot go to from here is left out."""
+    if action and action not in case.actions:
+        case = replace(case, actions=(*case.actions, ActionId(action)))
+    if state is not None and state in MOVES[case.state]:
+        case = moved(case, state)
+    return _noted(case, now_ms, by, kind, text[:TEXT_CHARS_MAX], reference=action)
 
 
 def moved(case: Case, state: CaseState) -> Case:

@@ -22,3 +22,7 @@ MAP_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 MAP_REFUSED = Counter("cerebro_casework_map_refused_total", "Sights beyond a limit of the map, by what of.", ["what"])
+ACTIONS = Counter("cerebro_casework_actions_total", "Changes of actions, by the state they came to.", ["state"])
+CALLS = Counter(
+    "cerebro_casework_calls_total", "Calls of executors, by executor and what came of them.", ["executor", "outcome"]
+)

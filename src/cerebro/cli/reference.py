@@ -1,4 +1,4 @@
-"""Write docs/reference from the code, so that it cannot lag behind: settings, command line, metrics, licences."""
+"""Write docs/reference from the code, so that it cannot lag behind: settings, commands, metrics, playbooks, …"""
 
 import re
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from cerebro.casework.playbooks.page import page
+from cerebro.casework.playbooks.read import shipped
 from cerebro.kernel.settings import Settings
 
 REFERENCE = Path("docs/reference")
@@ -24,7 +26,13 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """Each page by file name, as it should stand."""
-    return {"settings.md": _settings(), "cli.md": _cli(), "metrics.md": _metrics(), "licences.md": _licences()}
+    return {
+        "settings.md": _settings(),
+        "cli.md": _cli(),
+        "metrics.md": _metrics(),
+        "licences.md": _licences(),
+        "playbooks.md": HEAD + page(shipped().values()),
+    }
 
 
 def _settings() -> str:

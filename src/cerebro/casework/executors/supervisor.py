@@ -1,0 +1,165 @@
+"""A program's own supervisor behind its control door: restart, scale, roll back, drain, … over HTTP with a key.
+
+The door answers `GET /operations`, `GET /state?target=`, `GET /done?key=`, `POST /dry-run` and `POST /operate`, JSON
+each; the shop of the proving ground is the reference. An operation with a key that was done is not done again.
+"""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import httpx
+import msgspec
+
+from cerebro.casework.executors.port import Preview
+from cerebro.spine.actions import Call, Difference, Level
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import Invalid, Unavailable
+
+LOOK_S = 5.0
+ANSWER_BYTES_MAX = 256 << 10
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a dry run."""
+
+    what: str
+    before: str
+    after: str
+
+
+class Back(msgspec.Struct, frozen=True):
+    """What takes an operation back."""
+
+    name: str
+    target: str
+    parameters: dict[str, str] = {}
+
+
+class Prospect(msgspec.Struct, frozen=True):
+    """What the door says of an operation before it is done."""
+
+    changes: list[Line]
+    state: dict[str, str] = {}
+    undo: list[Back] = []
+    replicas: list[str] = []
+    share: float = 0.0
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One operation that the door knows."""
+
+    name: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why something was not done."""
+
+    detail: str = ""
+    mend: str = ""
+
+
+class ControlDoor:
+    """One supervisor.
+
+    Args:
+        label: Its own name among the doors of a tenant.
+        url: Of the door; https, or this machine.
+        key: Bearer token.
+        scope: Patterns of `kind/name` that it answers for.
+        level: The most that Cerebro may do through it by itself.
+    """
+
+    name = "process"
+
+    def __init__(self, label: str, url: str, key: str, scope: Sequence[str], level: Level | None) -> None:
+        self.label, self.level = label, level
+        self._scope = tuple(scope)
+        self._http = httpx.AsyncClient(
+            base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=LOOK_S,
+            follow_redirects=False, trust_env=False,
+        )  # fmt: skip
+        self._operations: frozenset[str] = frozenset()
+
+    def reaches(self, target: EntityKey, operation: str) -> bool:
+        """As the port says; before `learn` it is not known what the door can do."""
+        return operation in self._operations and any(fnmatchcase(target.text, each) for each in self._scope)
+
+    async def learn(self) -> None:
+        """Ask what it can do.
+
+        Raises:
+            Unavailable: It does not answer.
+        """
+        body = await self._ask("GET", "/operations", timeout_s=LOOK_S)
+        self._operations = frozenset(each.name for each in _read(body, list[Operation]))
+
+    async def state(self, target: EntityKey) -> Mapping[str, str]:
+        """As the port says."""
+        body = await self._ask("GET", "/state", {"target": target.text}, timeout_s=LOOK_S)
+        state: dict[str, str] = _read(body, dict[str, str])
+        return state
+
+    async def dry_run(self, call: Call) -> Preview:
+        """As the port says."""
+        found = _read(await self._ask("POST", "/dry-run", body=_doing(call, ""), timeout_s=LOOK_S), Prospect)
+        return Preview(
+            changes=tuple(Difference(each.what, each.before, each.after) for each in found.changes),
+            before=found.state,
+            replicas=tuple(found.replicas),
+            undo=tuple(
+                Call(self.name, each.name, EntityKey.parse(each.target), each.parameters) for each in found.undo
+            ),
+            share=found.share,
+        )
+
+    async def execute(self, call: Call, *, key: str, timeout_s: float) -> str:
+        """As the port says."""
+        await self._ask("POST", "/operate", body=_doing(call, key), timeout_s=timeout_s)
+        return f"{self.label} has done {call.operation} of {call.target.text}."
+
+    async def happened(self, call: Call, *, key: str) -> bool | None:
+        """As the port says."""
+        found = _read(await self._ask("GET", "/done", {"key": key}, timeout_s=LOOK_S), dict[str, bool])
+        return bool(found.get("done"))
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.aclose()
+
+    async def _ask(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, *, body: Any = None, timeout_s: float
+    ) -> bytes:
+        try:
+            answer = await self._http.request(method, path, params=query, json=body, timeout=timeout_s)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"The control door {self.label} did not answer: {type(error).__name__}.") from error
+        if len(answer.content) > ANSWER_BYTES_MAX:
+            raise Invalid(f"The control door {self.label} says too much.", "It is none of the kind we know.")
+        if answer.is_success:
+            return answer.content
+        problem = _problem(answer.content)
+        said = f"The control door {self.label} answered {answer.status_code}: {problem.detail[:300]}".rstrip(": ")
+        if answer.status_code >= 500:
+            raise Unavailable(said)
+        raise Invalid(said, problem.mend[:300])
+
+
+def _doing(call: Call, key: str) -> dict[str, object]:
+    return {"name": call.operation, "target": call.target.text, "parameters": dict(call.arguments), "key": key}
+
+
+def _problem(body: bytes) -> Problem:
+    try:
+        return msgspec.json.decode(body, type=Problem)
+    except msgspec.MsgspecError:
+        return Problem()
+
+
+def _read(body: bytes, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise Invalid(f"The control door's answer cannot be read: {error}.", "See docs/reference/executors.md.") from (
+            error
+        )

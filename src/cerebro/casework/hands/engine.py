@@ -1,0 +1,450 @@
+"""The hands at work: an action goes one small written step at a time, so that a crash between two is no secret.
+
+The intent of each call is written before the call is made. After a crash the executor is asked whether the call with
+this key happened; when nobody can tell, nothing is done a second time and a person is called.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cerebro.casework import metrics
+from cerebro.casework.desk import Stale
+from cerebro.casework.executors.port import Executor, Reach
+from cerebro.casework.hands.ledger import CEREBRO, Entry, Ledger, Locked
+from cerebro.casework.hands.library import Library
+from cerebro.casework.hands.look import Look, folded, look
+from cerebro.casework.hands.plan import planned
+from cerebro.casework.hands.policy import Bar, Bounds, bars, recent_of
+from cerebro.casework.hands.store import KeptAction
+from cerebro.casework.hands.users import Users
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.records.port import Record
+from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Call, Step, digest_of
+from cerebro.spine.cases import LIVE, Case, CaseState
+from cerebro.spine.errors import Invalid, Unavailable
+from cerebro.spine.identity import TenantId
+
+log = get_log(__name__)
+
+SETTLE_MS = 4_000  # after a call, before it is looked at what came of it
+CANARY_MS = 12_000  # between the first replica and the others
+LEASE_SPARE_MS = 5_000
+REPLANS_MAX = 3
+ATTEMPTS_MAX = 4
+WORSE_LOOKS = 2  # in a row, before it is called harm
+
+S = ActionState
+Kept = Record[KeptAction]
+
+
+class Engine:
+    """Brings actions forward.
+
+    Args:
+        kernel: Its records hold the actions.
+        users: Where it is read what users feel.
+        reach: The executors of each tenant.
+        owner: This process; another one's call under way is left to it until its lease is over.
+    """
+
+    def __init__(self, kernel: Kernel, users: Users, reach: Reach, owner: str) -> None:
+        self.ledger, self.library = Ledger(kernel), Library(kernel)
+        self._users, self._reach, self._owner = users, reach, owner
+        self._clock, self._settings = kernel.clock, kernel.settings.hands
+        self._bounds = Bounds.of(kernel.settings.hands)
+        self._worse: dict[str, int] = {}
+
+    async def advance(self, record: Kept) -> Kept:
+        """One step on, when it is time for one."""
+        action = record.value
+        if action.state in WAITING:
+            return await self._wait(record)
+        if action.state is S.APPROVED:
+            return await self._begin(record)
+        if action.state is S.EXECUTING:
+            return await self._execute(record)
+        if action.state is S.VERIFYING:
+            return await self._verify(record)
+        return await self._undo(record) if action.state is S.UNDOING else record
+
+    async def run(self, tenant: TenantId, record: Kept, steps_max: int = 40) -> Kept:
+        """On and on, until there is nothing to do but wait."""
+        for _ in range(steps_max):
+            try:
+                after = await self.advance(record)
+            except Stale as error:
+                log.debug("action_crossed", action_id=record.key, detail=error.detail)
+                return record
+            if after is record:
+                break
+            record = after
+        return record
+
+    async def read(self, case: Case, action: Action, start_ms: int) -> Look:
+        """What users feel around it since a moment."""
+        return await look(
+            self._users, case, action.target, self._settings, start_ms=start_ms, now_ms=self._clock.now_ms()
+        )
+
+    # Waiting, and beginning.
+
+    async def _wait(self, record: Kept) -> Kept:
+        action, now_ms = record.value, self._clock.now_ms()
+        case = await self.ledger.case(action.tenant, action.case)
+        if case is None or case.state not in LIVE:
+            return await self._end(record, S.EXPIRED, "action_expired", "The case ended before anyone approved it.")
+        if now_ms >= action.made_ms + round(self._settings.approval_s * 1000):
+            return await self._end(record, S.EXPIRED, "action_expired", "Nobody approved it in time.")
+        return record
+
+    async def _begin(self, record: Kept) -> Kept:
+        """Look at everything once more, and take the entity: from here on it is done."""
+        action, now_ms = record.value, self._clock.now_ms()
+        case = await self.ledger.case(action.tenant, action.case)
+        if case is None or case.state not in LIVE:
+            return await self._end(record, S.EXPIRED, "action_expired", "The case ended before it was begun.")
+        by_person = action.approved_by != CEREBRO
+        policy = (await self.ledger.policy(action.tenant)).value
+        playbook = await self.library.one(action.tenant, action.playbook)
+        recent = recent_of(await self.ledger.recent(action.tenant))
+        found = bars(
+            playbook=action.playbook, cool_down_s=playbook.cool_down_s, target=action.target, policy=policy,
+            recent=recent, bounds=self._bounds, now_ms=now_ms, by_person=by_person,
+        )  # fmt: skip
+        if found:
+            return await self._held(record, found)
+        seen = await self.read(case, action, 0)
+        if not by_person and not needs_mending(action, case, seen):
+            return await self._end(record, S.EXPIRED, "action_expired", Bar.CALM.value)
+        if (fresh := await self._as_shown(record)) is not record:
+            return fresh
+        begun = replace(action, state=S.EXECUTING, started_ms=now_ms, before=folded(seen.now), due_ms=now_ms)
+        why = seen.sentence(seen.suffering) if seen.suffering else ""
+        text = f"Begun: {action.title} at {action.target.text}. {why}".strip()
+        try:
+            return await self.ledger.put(record, begun, Entry("action_begun", text, case_state=CaseState.ACTING))
+        except Locked:
+            return await self._held(record, (Bar.BUSY,))
+
+    async def _held(self, record: Kept, found: Sequence[Bar]) -> Kept:
+        """Not now. What passes is waited for; what does not ends it."""
+        action, now_ms = record.value, self._clock.now_ms()
+        if now_ms >= action.made_ms + round(self._settings.approval_s * 1000):
+            return await self._end(record, S.EXPIRED, "action_expired", f"It could not be begun: {found[0].value}")
+        return record
+
+    async def _as_shown(self, record: Kept) -> Kept:
+        """The record itself when a fresh dry run shows what was approved; else it is shown anew, and approved anew."""
+        action = record.value
+        playbook = await self.library.one(action.tenant, action.playbook)
+        executors = await self._reach.of(action.tenant)
+        try:
+            plan = await planned(playbook, action.target, action.parameters, executors, key=action.id)
+        except Unavailable as error:
+            log.warning("action_waits", action_id=action.id, reason=error.detail)
+            return await self._later(record)
+        except Invalid as error:
+            return await self._end(record, S.FAILED, "action_failed", f"It cannot be done now: {error}")
+        fresh = replace(action, steps=plan.steps)
+        digest = digest_of(fresh)
+        if digest == action.approved_digest == action.digest:
+            return record
+        shown = replace(fresh, digest=digest, state=S.AWAITING, approved_by="", approved_digest="")
+        again = sum(turn.state is S.AWAITING for turn in action.story)
+        if again >= REPLANS_MAX:
+            return await self._end(record, S.FAILED, "action_failed", f"{Bar.CHANGED.value} Again and again.")
+        record = await self.ledger.put(record, shown, Entry("action_shown_anew", Bar.CHANGED.value))
+        if action.approved_by != CEREBRO:
+            return record
+        return await self.approve(record, CEREBRO, digest)
+
+    async def approve(self, record: Kept, by: str, digest: str) -> Kept:
+        """Someone says yes to exactly what was shown.
+
+        Raises:
+            Stale: It is another than what was shown, or can no longer be approved.
+        """
+        action, now_ms = record.value, self._clock.now_ms()
+        if action.state not in WAITING:
+            raise Stale(f"The action is {action.state.value}: it cannot be approved any more.")
+        if digest != action.digest:
+            raise Stale(Bar.CHANGED.value, "Look at it again, and approve what you see.")
+        after = replace(action, state=S.APPROVED, approved_by=by, approved_digest=digest, due_ms=now_ms)
+        return await self.ledger.put(record, after, Entry("action_approved", f"{by} approved: {action.title}.", by))
+
+    async def refuse(self, record: Kept, by: str, text: str) -> Kept:
+        """Someone says no.
+
+        Raises:
+            Stale: It is under way or over.
+        """
+        if record.value.state not in WAITING | {S.APPROVED}:
+            raise Stale(f"The action is {record.value.state.value}: it cannot be refused any more.")
+        said = f"{by} refused: {record.value.title}. {text}".strip()
+        return await self._end(record, S.REFUSED, "action_refused", said, by=by)
+
+    async def take_back(self, record: Kept, by: str) -> Kept:
+        """Someone wants it undone.
+
+        Raises:
+            Stale: There is nothing to take back now.
+        """
+        action = record.value
+        if action.state not in (S.HELPED, S.VERIFYING, S.EXECUTING, S.ESCALATED):
+            raise Stale(f"The action is {action.state.value}: there is nothing to undo.")
+        if not any(step.undo and step.state != "planned" for step in action.steps):
+            raise Stale("Nothing of this action can be taken back.", "Its runbook says why.")
+        after = replace(action, state=S.UNDOING, ended_ms=0, due_ms=self._clock.now_ms())
+        return await self.ledger.put(record, after, Entry("action_undo_asked", f"{by} wants it undone.", by))
+
+    # Doing.
+
+    async def _execute(self, record: Kept) -> Kept:
+        action, now_ms = record.value, self._clock.now_ms()
+        number = next((n for n, step in enumerate(action.steps) if step.state != "done"), -1)
+        if number < 0:
+            text = f"Done. Now watched for up to {action.expect.within_s:.0f} s."
+            after = replace(action, state=S.VERIFYING, healthy_ms=0)
+            return await self.ledger.put(record, after, Entry("action_done", text, case_state=CaseState.VERIFYING))
+        step = action.steps[number]
+        if step.state == "begun":
+            return await self._resume(record, number)
+        if number and not await self._canary_lives(record, action.steps[number - 1]):
+            after = replace(action, state=S.UNDOING, harmful=True)
+            text = "Users were worse off after the first replica: the others are left alone."
+            return await self.ledger.put(record, after, Entry("action_harmed", text))
+        if number and now_ms - action.steps[number - 1].done_ms < CANARY_MS:
+            return record
+        intent = replace(step, state="begun", begun_ms=now_ms)
+        record = await self.ledger.note(record, self._leased(with_step(action, number, intent)))
+        return await self._call(record, number)
+
+    async def _canary_lives(self, record: Kept, last: Step) -> bool:
+        """Whether users are no worse off since the replica before."""
+        action, now_ms = record.value, self._clock.now_ms()
+        if now_ms - last.done_ms < CANARY_MS:
+            return True
+        case = await self.ledger.case(action.tenant, action.case)
+        if case is None:
+            return True
+        return not (await self.read(case, action, last.done_ms)).worse_than(action.before)
+
+    async def _call(self, record: Kept, number: int) -> Kept:
+        """Make the call whose intent is written."""
+        action = record.value
+        step = action.steps[number]
+        executor = await self._executor(action.tenant, step.call)
+        if executor is None:
+            return await self._stuck(record, number, "Its executor is gone.")
+        try:
+            said = await executor.execute(step.call, key=step.key, timeout_s=self._settings.call_timeout_s)
+        except Invalid as error:
+            metrics.CALLS.labels(executor.name, "refused").inc()
+            return await self._refused(record, number, f"{error}")
+        except Unavailable as error:
+            metrics.CALLS.labels(executor.name, "unknown").inc()
+            log.warning("call_unanswered", action_id=action.id, step=number, reason=error.detail)
+            return await self._resume(await self.ledger.note(record, action), number)
+        metrics.CALLS.labels(executor.name, "done").inc()
+        return await self._done(record, number, said)
+
+    async def _done(self, record: Kept, number: int, said: str) -> Kept:
+        action, now_ms = record.value, self._clock.now_ms()
+        done = replace(action.steps[number], state="done", done_ms=now_ms, said=said[:500])
+        return await self.ledger.note(record, free(with_step(action, number, done)))
+
+    async def _resume(self, record: Kept, number: int) -> Kept:
+        """A call was begun, and it is not known what came of it: ask, and never make it twice."""
+        action, now_ms = record.value, self._clock.now_ms()
+        if action.owner not in ("", self._owner) and now_ms < action.lease_ms:
+            return record
+        step = action.steps[number]
+        executor = await self._executor(action.tenant, step.call)
+        try:
+            happened = await executor.happened(step.call, key=step.key) if executor else None
+        except Unavailable as error:
+            if now_ms - step.begun_ms < ATTEMPTS_MAX * round(self._settings.call_timeout_s * 1000):
+                return await self._later(record)
+            return await self._stuck(record, number, error.detail)
+        if happened is None:
+            return await self._stuck(record, number, "Nobody can tell whether it happened.")
+        log.info("call_resumed", action_id=action.id, step=number, happened=happened)
+        if happened:
+            return await self._done(record, number, "It had happened before the interruption.")
+        return await self._call(await self.ledger.note(record, self._leased(action)), number)
+
+    async def _refused(self, record: Kept, number: int, why: str) -> Kept:
+        """The other side refused a call, and so nothing of it happened."""
+        action = record.value
+        after = free(with_step(action, number, replace(action.steps[number], state="planned", said=why[:500])))
+        if any(step.state == "done" for step in action.steps):
+            return await self.ledger.put(
+                record, replace(after, state=S.UNDOING), Entry("action_failed", f"A step was refused: {why}")
+            )
+        record = await self.ledger.note(record, after)
+        return await self._end(record, S.FAILED, "action_failed", f"It was refused: {why}")
+
+    async def _stuck(self, record: Kept, number: int, why: str) -> Kept:
+        step = record.value.steps[number]
+        text = f"It stands half done: {step.call.operation} {step.call.target.text}. {why} A person must look."
+        return await self._end(record, S.ESCALATED, "escalated", text, case_state=CaseState.ESCALATED)
+
+    # Verifying.
+
+    async def _verify(self, record: Kept) -> Kept:
+        action, now_ms = record.value, self._clock.now_ms()
+        since_ms = max(step.done_ms for step in action.steps)
+        case = await self.ledger.case(action.tenant, action.case)
+        if case is None or now_ms - since_ms < max(SETTLE_MS, round(self._settings.look_s * 300)):
+            return record
+        seen = await self.read(case, action, since_ms)
+        well = is_well(action, case, seen)
+        if well and action.healthy_ms and now_ms - action.healthy_ms >= round(action.expect.hold_s * 1000):
+            return await self._helped(record, seen, since_ms)
+        if worse := seen.worse_than(action.before) if not seen.blind else ():
+            count = self._worse[action.id] = self._worse.get(action.id, 0) + 1
+            if count >= WORSE_LOOKS and not well:
+                text = f"Users are worse off than before it. {seen.sentence(worse)}"
+                after = replace(action, state=S.UNDOING, harmful=True)
+                return await self.ledger.put(record, after, Entry("action_harmed", text))
+        else:
+            self._worse.pop(action.id, None)
+        within_ms = round(action.expect.within_s * 1000) * (2 if well or seen.better_than(action.before) else 1)
+        if now_ms - since_ms >= within_ms:
+            suffering = seen.suffering
+            text = f"It did not help in {(now_ms - since_ms) / 1000:.0f} s. "
+            text += seen.sentence(suffering) if suffering else ""
+            return await self.ledger.put(
+                record, replace(action, state=S.UNDOING), Entry("action_not_helped", text.strip())
+            )
+        if well != bool(action.healthy_ms):
+            return await self.ledger.note(record, replace(action, healthy_ms=now_ms if well else 0))
+        return record
+
+    async def _helped(self, record: Kept, seen: Look, since_ms: int) -> Kept:
+        after_s = (record.value.healthy_ms - since_ms) / 1000
+        names = tuple(sorted(seen.now))
+        text = f"It helped: users have been served as before since {after_s:.0f} s after it."
+        if record.value.expect.of == "signals":
+            text = "It helped: the case's findings there are over."
+        elif names:
+            text += f" {seen.sentence(names)}"
+        return await self._end(record, S.HELPED, "action_helped", text)
+
+    # Undoing.
+
+    async def _undo(self, record: Kept) -> Kept:
+        action, now_ms = record.value, self._clock.now_ms()
+        for number in reversed(range(len(action.steps))):
+            step = action.steps[number]
+            if step.state == "undo_begun":
+                return await self._resume_undo(record, number)
+            if step.state in ("begun", "done") and step.undo:
+                intent = replace(step, state="undo_begun", begun_ms=now_ms)
+                record = await self.ledger.note(record, self._leased(with_step(action, number, intent)))
+                return await self._undo_call(record, number)
+        undone = any(step.state == "undone" for step in action.steps)
+        text = "What it did is taken back." if undone else "There was nothing to take back."
+        harmed = CaseState.ESCALATED if action.harmful else CaseState.INVESTIGATING
+        if not any(step.state != "planned" for step in action.steps):
+            return await self._end(record, S.FAILED, "action_failed", text, case_state=harmed)
+        return await self._end(record, S.UNDONE, "action_undone", text, case_state=harmed)
+
+    async def _resume_undo(self, record: Kept, number: int) -> Kept:
+        """An undo was begun; each of its calls is asked for like any call."""
+        action, now_ms = record.value, self._clock.now_ms()
+        if action.owner not in ("", self._owner) and now_ms < action.lease_ms:
+            return record
+        step = action.steps[number]
+        try:
+            for count, call in enumerate(step.undo):
+                executor = await self._executor(action.tenant, call)
+                if executor is None or await executor.happened(call, key=undo_key(step, count)) is None:
+                    return await self._stuck(record, number, "Nobody can tell whether it was taken back.")
+        except Unavailable as error:
+            if now_ms - step.begun_ms < ATTEMPTS_MAX * round(self._settings.call_timeout_s * 1000):
+                return await self._later(record)
+            return await self._stuck(record, number, error.detail)
+        return await self._undo_call(record, number)
+
+    async def _undo_call(self, record: Kept, number: int) -> Kept:
+        action = record.value
+        step, said = action.steps[number], ""
+        for count, call in enumerate(step.undo):
+            executor = await self._executor(action.tenant, call)
+            if executor is None:
+                return await self._stuck(record, number, "Its executor is gone.")
+            key = undo_key(step, count)
+            try:
+                if not await executor.happened(call, key=key):
+                    said = await executor.execute(call, key=key, timeout_s=self._settings.call_timeout_s)
+            except Invalid as error:
+                return await self._stuck(record, number, f"The undo was refused: {error}")
+            except Unavailable as error:
+                log.warning("undo_unanswered", action_id=action.id, step=number, reason=error.detail)
+                return await self._later(record)
+        undone = replace(step, state="undone", done_ms=self._clock.now_ms(), said=said[:500])
+        return await self.ledger.note(record, free(with_step(action, number, undone)))
+
+    # Ends.
+
+    async def _end(
+        self, record: Kept, state: ActionState, kind: str, text: str, *, by: str = CEREBRO,
+        case_state: CaseState | None = None,
+    ) -> Kept:  # fmt: skip
+        """The action is over; its playbook learns from it."""
+        action, now_ms = record.value, self._clock.now_ms()
+        self._worse.pop(action.id, None)
+        after = free(replace(action, state=state, ended_ms=now_ms, outcome=text))
+        record = await self.ledger.put(record, after, Entry(kind, text, by, case_state))
+        if state in (S.HELPED, S.UNDONE) and by == CEREBRO and action.state in UNDER_WAY:
+            playbook = await self.library.maybe(action.tenant, action.playbook)
+            if moved := await self.ledger.learn(after, playbook, helped=state is S.HELPED):
+                log.info("autonomy_moved", tenant=action.tenant, text=moved)
+        log.info("action_ended", action_id=action.id, state=state.value, playbook=action.playbook)
+        return record
+
+    async def _later(self, record: Kept) -> Kept:
+        """Nothing to do now; the same record says so."""
+        return record
+
+    def _leased(self, action: Action) -> Action:
+        lease_ms = self._clock.now_ms() + round(self._settings.call_timeout_s * 1000) + LEASE_SPARE_MS
+        return replace(action, owner=self._owner, lease_ms=lease_ms)
+
+    async def _executor(self, tenant: TenantId, call: Call) -> Executor | None:
+        for each in await self._reach.of(tenant):
+            if each.name == call.executor and each.reaches(call.target, call.operation):
+                return each
+        return None
+
+
+def needs_mending(action: Action, case: Case, seen: Look) -> bool:
+    """Whether there is something that this action is expected to mend."""
+    if action.expect.of == "signals" or seen.blind:
+        return bool(case.active_keys)
+    return bool(seen.suffering)
+
+
+def is_well(action: Action, case: Case, seen: Look) -> bool:
+    """Whether what was expected is so now."""
+    if action.expect.of == "signals" or (seen.blind and not action.before):
+        there = [signal for signal in case.signals if signal.entity == action.target] or case.signals
+        return all(signal.cleared for signal in there)
+    return not seen.blind and not seen.suffering
+
+
+def with_step(action: Action, number: int, step: Step) -> Action:
+    """The action with another step in this place."""
+    return replace(action, steps=(*action.steps[:number], step, *action.steps[number + 1 :]))
+
+
+def free(action: Action) -> Action:
+    """The action with nobody working it."""
+    return replace(action, owner="", lease_ms=0)
+
+
+def undo_key(step: Step, number: int) -> str:
+    """The key under which a step is taken back."""
+    return f"{step.key}-undo-{number}"

@@ -1,0 +1,133 @@
+"""What the users of an entity feel: how many requests, how many of them failed, how long they took.
+
+Read from the duration histograms of OpenTelemetry's conventions and from their Prometheus spellings: of the entity
+itself where it serves, and of its callers where they name it in `server.address`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from cerebro.spine.entities import EntityKey
+
+SERVED = ("http.server.request.duration", "rpc.server.duration", "messaging.process.duration",
+          "db.server.operation.duration", "http_server_request_duration_seconds",
+          "http_request_duration_seconds")  # fmt: skip
+CALLED = ("http.client.request.duration", "http_client_request_duration_seconds")
+METRICS = tuple(f"{name}_{part}" for name in (*SERVED, *CALLED) for part in ("sum", "count"))
+ADDRESS = ("server.address", "server_address")
+CODES = ("http.response.status_code", "http_response_status_code", "status", "code")
+FAULTS = ("error.type", "error_type")
+LOOK_BACK_MS = 150_000  # how far before a stretch its first sample's forerunner may lie
+DELTA = ("delta", "delta_histogram")
+
+ERROR_SHARE_MIN = 0.02  # fewer errors than these nobody feels
+SLOWER_MIN, SLOWER_S_MIN = 1.5, 0.02
+REQUESTS_MIN = 5  # fewer tell nothing
+WORSE_SHARE, WORSE_TIMES = 0.1, 1.5  # so much worse than just before is harm
+
+Samples = Mapping[tuple[int, int], pa.Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A series that tells of requests."""
+
+    hi: int
+    lo: int
+    metric: str
+    labels: Mapping[str, str]
+    entity: EntityKey
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Felt:
+    """Requests of one entity over a stretch of time."""
+
+    count: float = 0.0
+    failed: float = 0.0
+    spent_s: float = 0.0
+
+    @property
+    def error_share(self) -> float:
+        """0 … 1."""
+        return min(1.0, self.failed / self.count) if self.count else 0.0
+
+    @property
+    def mean_s(self) -> float:
+        """Of a request."""
+        return self.spent_s / self.count if self.count else 0.0
+
+
+def felt_of(measures: Sequence[Measure], samples: Samples, start_ms: int, end_ms: int) -> Mapping[str, Felt]:
+    """What was felt of each entity between two moments, by `kind/name`; where it is called, `kind/name<`."""
+    sums: dict[str, list[float]] = {}
+    for each in measures:
+        grown = _grown(samples.get((each.hi, each.lo)), each.type, start_ms, end_ms)
+        if grown:
+            for name in _owners(each):
+                row = sums.setdefault(name, [0.0, 0.0, 0.0])
+                if each.metric.endswith("_sum"):
+                    row[2] += grown
+                else:
+                    row[0] += grown
+                    row[1] += grown * is_failed(each.labels)
+    return {name: Felt(*row) for name, row in sums.items()}
+
+
+def _owners(measure: Measure) -> tuple[str, ...]:
+    """Whose users a series tells of."""
+    if measure.metric.startswith(CALLED):
+        address = next((measure.labels[name] for name in ADDRESS if name in measure.labels), "")
+        return (f"{measure.entity.kind}/{address.partition(':')[0]}<",) if address else ()
+    return (measure.entity.text,)
+
+
+def is_failed(labels: Mapping[str, str]) -> bool:
+    """Whether the requests of a series failed by their server's fault."""
+    if any(labels.get(name) for name in FAULTS):
+        code = next((labels[name] for name in CODES if labels.get(name)), "")
+        return not code.startswith("4")
+    return any(labels.get(name, "").startswith("5") for name in CODES)
+
+
+def _grown(rows: pa.Table | None, kind: str, start_ms: int, end_ms: int) -> float:
+    """By how much a counter grew inside the stretch; a fall is a reset."""
+    if rows is None or rows.num_rows == 0:
+        return 0.0
+    at_ms, value = rows.column("at_ms").to_numpy(), rows.column("value").to_numpy()
+    inside = (at_ms >= start_ms) & (at_ms < end_ms)
+    if kind in DELTA:
+        return float(value[inside].sum())
+    steps = np.diff(value, prepend=value[0])
+    steps = np.where(steps < 0, value, steps)
+    return float(steps[inside].sum())
+
+
+def feels_bad(usual: Felt, now: Felt) -> bool:
+    """Whether users notice: more errors than a few, or answers well slower than they are used to."""
+    if now.count < REQUESTS_MIN:
+        return usual.count >= 10 * REQUESTS_MIN and now.count == 0
+    slow_s = max(usual.mean_s * SLOWER_MIN, usual.mean_s + SLOWER_S_MIN)
+    is_slow = usual.count >= REQUESTS_MIN and now.mean_s >= slow_s
+    return is_slow or now.error_share >= max(ERROR_SHARE_MIN, 3 * usual.error_share)
+
+
+def is_worse(before: Felt, now: Felt) -> bool:
+    """Whether users are clearly worse off than just before."""
+    if now.count < REQUESTS_MIN:
+        return before.count >= 10 * REQUESTS_MIN and now.count == 0
+    slower = before.count >= REQUESTS_MIN and now.mean_s >= before.mean_s * WORSE_TIMES + SLOWER_S_MIN
+    return slower or now.error_share >= before.error_share + WORSE_SHARE
+
+
+def told(name: str, usual: Felt, now: Felt) -> str:
+    """One sentence of an entity's users."""
+    who = f"Calls to {name[:-1]}" if name.endswith("<") else f"Requests to {name}"
+    return (
+        f"{who}: {now.error_share:.1%} fail (usually {usual.error_share:.1%}),"
+        f" {now.mean_s * 1000:.0f} ms each (usually {usual.mean_s * 1000:.0f} ms)"
+    )

@@ -1,0 +1,274 @@
+"""The one place where actions are written: with the case's timeline, the audit chain and what was learned, at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from cerebro.casework import life, metrics
+from cerebro.casework.desk import Also, Desk, Stale
+from cerebro.casework.hands.rank import moved_level
+from cerebro.casework.hands.store import (
+    ACTIONS,
+    LOCKS,
+    PASTS,
+    POLICIES,
+    POLICY,
+    KeptAction,
+    Lock,
+    Past,
+    Policy,
+    keep_action,
+    past_key,
+)
+from cerebro.casework.playbooks.model import Playbook
+from cerebro.casework.store import CASES
+from cerebro.kernel.audit import Audit
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.records.port import Record, Search, Transaction
+from cerebro.spine.actions import MOVES, Action, ActionState, Level, Turn
+from cerebro.spine.cases import Case, CaseState
+from cerebro.spine.errors import Conflict, NotFound
+from cerebro.spine.identity import CaseId, TenantId
+
+CEREBRO = life.CEREBRO
+MERGES_MAX = 10
+RECENT_MAX = 200
+OF_CASE_MAX = 50
+
+
+class Locked(Conflict):
+    """Another action works on the entity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a change of an action is told."""
+
+    kind: str  # in the timeline and the audit log
+    text: str
+    by: str = CEREBRO
+    case_state: CaseState | None = None
+
+
+class Ledger:
+    """Reads and writes actions of every tenant."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._desk = Desk(kernel)
+        self._audit = Audit(kernel.records, kernel.clock)
+
+    async def open_actions(self, tenant: TenantId) -> Sequence[Record[KeptAction]]:
+        """Those that wait or are under way, the one due first."""
+        return await self._find(tenant, Search({"open": True}, order="due_ms", limit=RECENT_MAX))
+
+    async def recent(self, tenant: TenantId) -> Sequence[KeptAction]:
+        """The newest ones."""
+        found = await self._find(tenant, Search({}, order="-made_ms", limit=RECENT_MAX))
+        return [record.value for record in found]
+
+    async def of_case(self, tenant: TenantId, case: CaseId) -> Sequence[KeptAction]:
+        """The actions of a case, the newest first."""
+        found = await self._find(tenant, Search({"case": case}, order="-made_ms", limit=OF_CASE_MAX))
+        return [record.value for record in found]
+
+    async def one(self, tenant: TenantId, action_id: str) -> Record[KeptAction]:
+        """An action.
+
+        Raises:
+            NotFound: The tenant has none of this id.
+        """
+        async with self._kernel.records.transaction() as transaction:
+            found = await transaction.load(ACTIONS, tenant, action_id, lock=False)
+        if found is None:
+            raise NotFound(f"There is no action {action_id}.", "cerebro actions lists them.")
+        return found
+
+    async def case(self, tenant: TenantId, case_id: CaseId) -> Case | None:
+        """The case, or the one that it was merged into."""
+        async with self._kernel.records.transaction() as transaction:
+            for _ in range(MERGES_MAX):
+                found = await transaction.load(CASES, tenant, case_id, lock=False)
+                if found is None or not (into := found.value.labels.get("merged_into")):
+                    return found.value if found else None
+                case_id = CaseId(into)
+        return None
+
+    async def policy(self, tenant: TenantId) -> Record[Policy]:
+        """What the tenant allows; version 0 when nobody has said anything yet."""
+        async with self._kernel.records.transaction() as transaction:
+            found = await transaction.load(POLICIES, tenant, POLICY, lock=False)
+        return found or Record(POLICY, Policy(), 0)
+
+    async def pasts(self, tenant: TenantId) -> Sequence[Past]:
+        """What became of every playbook."""
+        async with self._kernel.records.transaction() as transaction:
+            page = await transaction.find(PASTS, tenant, Search({}, limit=1000))
+        return [record.value for record in page.records]
+
+    async def put(self, record: Record[KeptAction] | None, after: Action, entry: Entry) -> Record[KeptAction]:
+        """Write a change that people read of: into the action, its case and the audit chain, all or none.
+
+        Raises:
+            Stale: Someone else changed the action first.
+            Locked: Another action works on the entity.
+        """
+        before = record.value if record else None
+        assert before is None or before.state is after.state or after.state in MOVES[before.state]
+        now_ms = self._kernel.clock.now_ms()
+        turn = Turn(now_ms, entry.by, after.state, entry.text)
+        after = replace(after, updated_ms=now_ms, story=(*after.story, turn))
+
+        async def also(transaction: Transaction) -> None:
+            await self._save(transaction, record, after)
+            await self._lock(transaction, before, after)
+            detail = {"state": after.state, "text": entry.text, "digest": after.digest, "case": after.case}
+            await self._audit.append(
+                after.tenant, entry.by, entry.kind, f"action/{after.id}", detail, transaction=transaction
+            )
+
+        await self._with_case(after, entry, also, now_ms)
+        metrics.ACTIONS.labels(after.state.value).inc()
+        await self._tell(after)
+        return Record(after.id, keep_action(after), (record.version if record else 0) + 1)
+
+    async def note(self, record: Record[KeptAction], after: Action) -> Record[KeptAction]:
+        """Write what only the hands themselves need.
+
+        Raises:
+            Stale: Someone else changed the action first.
+        """
+        after = replace(after, updated_ms=self._kernel.clock.now_ms())
+        async with self._kernel.records.transaction() as transaction:
+            await self._save(transaction, record, after)
+        return Record(after.id, keep_action(after), record.version + 1)
+
+    async def learn(self, action: Action, playbook: Playbook | None, *, helped: bool) -> str:
+        """Let the playbook's record, and the level it has earned, follow an outcome; what changed, in a sentence."""
+        tenant, key = action.tenant, past_key(action.playbook, action.cause_kind)
+        async with self._kernel.records.transaction() as transaction:
+            found = await transaction.load(PASTS, tenant, key)
+            old = found.value if found else Past(action.playbook, action.cause_kind)
+            past = replace(
+                old, helped=old.helped + helped, not_helped=old.not_helped + (not helped),
+                harmful=old.harmful + action.harmful, since_moved=old.since_moved + 1,
+            )  # fmt: skip
+            level = moved_level(playbook, action.level, past, harmed=action.harmful) if playbook else action.level
+            if level is not action.level:
+                past = replace(past, since_moved=0)
+            await transaction.save(PASTS, tenant, key, past, version=found.version if found else 0)
+            if level is action.level:
+                return ""
+            text = f"{action.playbook} moves from {action.level} to {level} by its record."
+            await self._set_level(transaction, tenant, action.playbook, level)
+            await self._audit.append(
+                tenant,
+                CEREBRO,
+                "autonomy_moved",
+                f"playbook/{action.playbook}",
+                {"text": text},
+                transaction=transaction,
+            )
+        return text
+
+    async def judge(self, tenant: TenantId, action_id: str, verdict: str, by: str) -> Record[KeptAction]:
+        """A person's word on an action: it counts for its playbook; the last word holds."""
+        record = await self.one(tenant, action_id)
+        old, key = record.value, past_key(record.value.playbook, record.value.cause_kind)
+        after = replace(old, verdict=verdict, verdict_by=by)
+        async with self._kernel.records.transaction() as transaction:
+            found = await transaction.load(PASTS, tenant, key)
+            past = found.value if found else Past(old.playbook, old.cause_kind)
+            past = replace(
+                past,
+                good=max(0, past.good + (verdict == "good") - (old.verdict == "good")),
+                bad=max(0, past.bad + (verdict == "bad") - (old.verdict == "bad")),
+            )
+            await transaction.save(PASTS, tenant, key, past, version=found.version if found else 0)
+        return await self.put(record, after, Entry("action_judged", f"{by} finds that this was {verdict}.", by))
+
+    async def set_policy(self, tenant: TenantId, policy: Policy, version: int, by: str, what: str) -> None:
+        """Change what the tenant allows.
+
+        Raises:
+            Conflict: Someone else changed it first.
+        """
+        async with self._kernel.records.transaction() as transaction:
+            await transaction.save(POLICIES, tenant, POLICY, policy, version=version)
+            await self._audit.append(tenant, by, what, "policy", msgspec.to_builtins(policy), transaction=transaction)
+
+    async def escalate(self, case: Case, text: str) -> None:
+        """Call a person: Cerebro has done what it may."""
+        now_ms = self._kernel.clock.now_ms()
+
+        def verb(found: Case) -> Case:
+            if found.state is CaseState.ESCALATED:
+                return found
+            return life.acted(found, "escalated", text, now_ms, state=CaseState.ESCALATED)
+
+        await self._desk.change(case.tenant, case.id, verb)
+
+    async def _find(self, tenant: TenantId, search: Search) -> Sequence[Record[KeptAction]]:
+        async with self._kernel.records.transaction() as transaction:
+            return (await transaction.find(ACTIONS, tenant, search)).records
+
+    async def _save(self, transaction: Transaction, record: Record[KeptAction] | None, after: Action) -> None:
+        version = record.version if record else 0
+        try:
+            await transaction.save(ACTIONS, after.tenant, after.id, keep_action(after), version=version)
+        except Conflict as error:
+            raise Stale(f"Someone else changed action {after.id} first.", "Load it again, decide again.") from error
+
+    async def _lock(self, transaction: Transaction, before: Action | None, after: Action) -> None:
+        """An action that begins takes its entity; one that ends lets go of it."""
+        holds = {ActionState.EXECUTING, ActionState.VERIFYING, ActionState.UNDOING}
+        had, has = before is not None and before.state in holds, after.state in holds
+        key = after.target.text
+        if has and not had:
+            lock = await transaction.load(LOCKS, after.tenant, key)
+            if lock and lock.value.action != after.id:
+                raise _Taken(f"Another action works on {key}.")
+            if not lock:
+                try:
+                    await transaction.save(LOCKS, after.tenant, key, Lock(after.id, after.started_ms), version=0)
+                except Conflict as error:
+                    raise _Taken(f"Another action works on {key}.") from error
+        elif had and not has:
+            await transaction.delete(LOCKS, after.tenant, key)
+
+    async def _with_case(self, action: Action, entry: Entry, also: Also, now_ms: int) -> None:
+        case = await self.case(action.tenant, action.case)
+
+        def verb(found: Case) -> Case:
+            return life.acted(
+                found, entry.kind, entry.text, now_ms, by=entry.by, action=action.id, state=entry.case_state
+            )
+
+        try:
+            if case is None:
+                async with self._kernel.records.transaction() as transaction:
+                    await also(transaction)
+            else:
+                await self._desk.change(action.tenant, case.id, verb, also=also)
+        except _Taken as error:
+            raise Locked(error.detail) from error
+
+    async def _set_level(self, transaction: Transaction, tenant: TenantId, playbook: str, level: Level) -> None:
+        found = await transaction.load(POLICIES, tenant, POLICY)
+        policy = found.value if found else Policy()
+        levels = {**policy.levels, playbook: level}
+        await transaction.save(
+            POLICIES, tenant, POLICY, replace(policy, levels=levels), version=found.version if found else 0
+        )
+
+    async def _tell(self, action: Action) -> None:
+        line = {
+            "id": action.id, "case": action.case, "playbook": action.playbook, "title": action.title,
+            "target": action.target, "state": action.state, "updated_ms": action.updated_ms,
+        }  # fmt: skip
+        await self._kernel.bus.broadcast(f"live.{action.tenant}.action", msgspec.json.encode(line))
+
+
+class _Taken(Stale):
+    """The lock is another's: trying the same transaction again is no use."""

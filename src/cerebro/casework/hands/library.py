@@ -1,0 +1,63 @@
+"""The playbooks of a tenant: those that come with Cerebro, and its own over them."""
+
+from collections.abc import Mapping
+
+from cerebro.casework.hands.store import PLAYBOOKS, KeptPlaybook
+from cerebro.casework.playbooks.model import Playbook
+from cerebro.casework.playbooks.read import shipped
+from cerebro.kernel.audit import Audit
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.records.port import Search
+from cerebro.spine.errors import NotFound
+from cerebro.spine.identity import TenantId
+
+OWN_MAX = 500
+FRESH_S = 5.0
+
+
+class Library:
+    """Reads and keeps playbooks."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel, self._clock = kernel, kernel.clock
+        self._audit = Audit(kernel.records, kernel.clock)
+        self._kept: dict[TenantId, tuple[float, Mapping[str, Playbook]]] = {}
+
+    async def all(self, tenant: TenantId) -> Mapping[str, Playbook]:
+        """By name; as of a few seconds ago."""
+        now_s = self._clock.monotonic_s()
+        kept = self._kept.get(tenant)
+        if kept and now_s - kept[0] < FRESH_S:
+            return kept[1]
+        async with self._kernel.records.transaction() as transaction:
+            page = await transaction.find(PLAYBOOKS, tenant, Search({}, limit=OWN_MAX))
+        found = {**shipped(), **{record.key: record.value.playbook for record in page.records}}
+        self._kept[tenant] = now_s, found
+        return found
+
+    async def maybe(self, tenant: TenantId, name: str) -> Playbook | None:
+        """The playbook, if there is one."""
+        return (await self.all(tenant)).get(name)
+
+    async def one(self, tenant: TenantId, name: str) -> Playbook:
+        """The playbook.
+
+        Raises:
+            NotFound: There is none of this name.
+        """
+        found = await self.maybe(tenant, name)
+        if found is None:
+            raise NotFound(f"There is no playbook {name!r}.", "cerebro playbooks list shows them all.")
+        return found
+
+    async def keep(self, tenant: TenantId, playbook: Playbook, text: str, by: str) -> None:
+        """Sign off a playbook of the tenant's own; its name may be that of a shipped one, and then wins over it."""
+        async with self._kernel.records.transaction() as transaction:
+            old = await transaction.load(PLAYBOOKS, tenant, playbook.name)
+            kept = KeptPlaybook(playbook.name, text, playbook, by, self._clock.now_ms())
+            await transaction.save(PLAYBOOKS, tenant, playbook.name, kept, version=old.version if old else 0)
+            detail = {"version": playbook.version, "risk": playbook.risk}
+            await self._audit.append(
+                tenant, by, "playbook_signed_off", f"playbook/{playbook.name}", detail, transaction=transaction
+            )
+        self._kept.pop(tenant, None)

@@ -1,0 +1,105 @@
+"""From a chosen playbook to an action as it is shown: every call dry-run, every replica named, every undo ready."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cerebro.casework.executors.port import Executor, Preview
+from cerebro.casework.playbooks.fill import filled, parameters_of
+from cerebro.casework.playbooks.model import Playbook, StepPlan
+from cerebro.spine.actions import Call, Step
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a playbook would do to a target now."""
+
+    parameters: Mapping[str, str]
+    steps: tuple[Step, ...]
+    share: float  # of the target that is away at one time, at the worst
+    executor: Executor  # of the first step: its level holds
+
+
+def executor_of(step: StepPlan, target: EntityKey, executors: Sequence[Executor]) -> Executor | None:
+    """The executor that can make the step's call there."""
+    for each in executors:
+        if each.name == step.executor and each.reaches(target, step.operation):
+            return each
+    return None
+
+
+def can(playbook: Playbook, target: EntityKey, executors: Sequence[Executor]) -> bool:
+    """Whether every step of the playbook can be made on the target."""
+    return all(executor_of(step, target, executors) for step in playbook.steps)
+
+
+async def planned(
+    playbook: Playbook, target: EntityKey, given: Mapping[str, str], executors: Sequence[Executor], *, key: str,
+    words: str = "",
+) -> Plan:  # fmt: skip
+    """Dry-run every step.
+
+    Args:
+        words: What proves the cause; parameters can be picked by it, among what the target tells.
+
+    Raises:
+        Invalid: A step cannot be made; nothing was changed.
+        Unavailable: An executor does not answer.
+    """
+    if words and any(parameter.pick for parameter in playbook.parameters):
+        first_one = executor_of(playbook.steps[0], target, executors)
+        given = {**given, **(picked(playbook, target, await first_one.state(target), words) if first_one else {})}
+    parameters = parameters_of(playbook, given)
+    steps: list[Step] = []
+    share, first = 0.0, None
+    for each in playbook.steps:
+        executor = executor_of(each, target, executors)
+        if executor is None:
+            raise Invalid(f"Nothing here can {each.operation} {target.text}.", "Register a control door for it.")
+        call = Call(each.executor, each.operation, target, filled(each.arguments, target, parameters))
+        preview = await executor.dry_run(call)
+        share, first = max(share, preview.share), first or executor
+        steps += _steps(each, call, preview, parameters, key=key, count=len(steps))
+    assert first is not None
+    if not any(step.changes for step in steps):
+        raise Invalid(f"{playbook.title}: nothing would change at {target.text}.", "It is so already.")
+    return Plan(parameters, tuple(steps), share, first)
+
+
+def _steps(
+    each: StepPlan, call: Call, preview: Preview, parameters: Mapping[str, str], *, key: str, count: int
+) -> list[Step]:
+    """One step, or one for each replica where a canary is asked for."""
+    calls = [call]
+    if each.canary and len(preview.replicas) > 1:
+        calls = [
+            Call(call.executor, call.operation, call.target, {**call.arguments, "replica": number})
+            for number in preview.replicas
+        ]
+    steps = []
+    for number, one in enumerate(calls):
+        steps.append(Step(one, preview.changes, f"{key}-{count + number}", _undo(each, call, preview, parameters)))
+    return steps
+
+
+def _undo(each: StepPlan, call: Call, preview: Preview, parameters: Mapping[str, str]) -> tuple[Call, ...]:
+    """What takes a step back: as the other side says, else as the playbook does."""
+    if not each.undo or preview.undo:
+        return preview.undo if each.undo else ()
+    arguments = filled(each.undo.arguments, call.target, parameters, preview.before)
+    return (Call(call.executor, each.undo.operation, call.target, arguments),)
+
+
+def picked(playbook: Playbook, target: EntityKey, before: Mapping[str, str], words: str) -> dict[str, str]:
+    """Values of the parameters that are named by what proves the cause, among those that the target itself tells.
+
+    What telemetry says can choose among what is there; it can never bring in a value of its own.
+    """
+    found: dict[str, str] = {}
+    for parameter in playbook.parameters:
+        if parameter.pick:
+            names = [name.removeprefix(parameter.pick) for name in before if name.startswith(parameter.pick)]
+            said = [name for name in names if f"{target.name}-{name}" in words or (len(name) > 2 and name in words)]
+            found |= {parameter.name: said[0]} if len(said) == 1 else {}
+    return found

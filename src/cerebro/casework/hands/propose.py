@@ -1,0 +1,201 @@
+"""What to do about a case: from its causes to an action that is shown, or to the reason why there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cerebro.casework.executors.port import Executor, Reach
+from cerebro.casework.hands.engine import Engine, needs_mending
+from cerebro.casework.hands.ledger import CEREBRO, Entry
+from cerebro.casework.hands.plan import Plan, can, planned
+from cerebro.casework.hands.policy import ORDER, STARTED, Bounds, bars, level_of, recent_of
+from cerebro.casework.hands.rank import Choice, Picture, ranked
+from cerebro.casework.hands.store import KeptAction, Past, Policy
+from cerebro.casework.hands.users import Users
+from cerebro.casework.store import CASES, findings_of
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.records.port import Record, Search
+from cerebro.spine.actions import OPEN, UNDER_WAY, Action, ActionState, Expectation, Level, Reason, digest_of
+from cerebro.spine.cases import Case, CaseState, Cause
+from cerebro.spine.errors import Invalid, Unavailable
+from cerebro.spine.identity import ActionId, TenantId
+
+log = get_log(__name__)
+
+CASES_MAX = 100
+CAUSES_MAX = 3
+WORDS_CHARS_MAX = 20_000
+FINDINGS_MAX = 60
+SECOND_BEST = 0.6  # of the best score: below it, what may be done by itself does not push in front of what may not
+SHOWN_SHARE_MIN = 0.2  # of a cause, before anything is shown for it
+CALM_MS = 60_000  # after an action that helped, before another is thought of
+ASKED = frozenset({Level.SUGGEST, Level.ASK})
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A choice with what would be done, and what Cerebro may do of it by itself."""
+
+    choice: Choice
+    plan: Plan
+    level: Level
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is known of a tenant at one moment."""
+
+    policy: Policy
+    recent: Sequence[KeptAction]
+    pasts: Sequence[Past]
+    executors: Sequence[Executor]
+
+
+class Proposer:
+    """Thinks of actions for cases.
+
+    Args:
+        kernel: Its records hold cases and actions.
+        engine: That brings a proposed action forward.
+    """
+
+    def __init__(self, kernel: Kernel, engine: Engine, users: Users, reach: Reach) -> None:
+        self._kernel, self._engine, self._users, self._reach = kernel, engine, users, reach
+        self._clock, self._bounds = kernel.clock, Bounds.of(kernel.settings.hands)
+        self._tries_max = kernel.settings.hands.tries_max
+
+    async def round(self, tenant: TenantId) -> None:
+        """Look at every live case that has a cause."""
+        async with self._kernel.records.transaction() as transaction:
+            page = await transaction.find(CASES, tenant, Search({"live": True}, order="-opened_ms", limit=CASES_MAX))
+        cases = [record.value for record in page.records if record.value.causes]
+        if not cases:
+            return
+        ledger = self._engine.ledger
+        for case in sorted(cases, key=lambda each: (-each.severity, each.opened_ms, each.id)):
+            scene = Scene(
+                (await ledger.policy(tenant)).value, await ledger.recent(tenant), await ledger.pasts(tenant),
+                await self._reach.of(tenant),
+            )  # fmt: skip
+            await self.consider(case, scene)
+
+    async def consider(self, case: Case, scene: Scene) -> Record[KeptAction] | None:
+        """Propose the best action for the case, and begin it where allowed; None when there is nothing to do."""
+        own = [action for action in scene.recent if action.case == case.id or action.id in case.actions]
+        if case.state is CaseState.ESCALATED or scene.policy.stopped or any(each.state in OPEN for each in own):
+            return None
+        now_ms = self._clock.now_ms()
+        if any(each.state is ActionState.HELPED and now_ms - each.ended_ms < CALM_MS for each in own):
+            return None
+        if sum(each.state in STARTED for each in own) >= self._tries_max:
+            tried = "; ".join(f"{each.title}: {each.state.value}" for each in reversed(own))
+            await self._engine.ledger.escalate(case, f"Cerebro has tried what it may. {tried}.")
+            return None
+        offers = await self._offers(case, scene, {(each.playbook, each.target) for each in own})
+        chosen = _chosen(offers)
+        return await self._propose(case, chosen, scene) if chosen else None
+
+    async def _offers(self, case: Case, scene: Scene, tried: set[tuple[str, object]]) -> list[Offer]:
+        """What could be done about the likeliest cause that leaves something to do."""
+        playbooks = (await self._engine.library.all(case.tenant)).values()
+        for cause in sorted(case.causes, key=lambda each: each.rank)[:CAUSES_MAX]:
+            if cause.share < SHOWN_SHARE_MIN or cause.kind == "unknown":
+                continue
+            picture = await self.picture(case, cause)
+            known = [each for each in playbooks if can(each, cause.entity, scene.executors)]
+            choices = ranked(known, picture, scene.pasts, self._clock.chance)
+            left = [each for each in choices if (each.playbook.name, each.target) not in tried]
+            if offers := [offer for each in left[:4] if (offer := await self._offer(case, each, picture, scene))]:
+                return offers
+        return []
+
+    async def picture(self, case: Case, cause: Cause) -> Picture:
+        """What is known of the cause, for choosing."""
+        async with self._kernel.records.transaction() as transaction:
+            found = await findings_of(transaction, case.tenant, case.id, FINDINGS_MAX)
+        there = [f"{each.signal} {each.title}" for each in found if each.entity == cause.entity]
+        proof = [cause.explanation, *(each.sentence for each in cause.evidence)]
+        words = " ".join((*proof, *there)).lower()[:WORDS_CHARS_MAX]
+        nature = await self._users.nature(case.tenant, cause.entity)
+        return Picture(cause, nature, words, frozenset({case.objective} - {""}))
+
+    async def _offer(self, case: Case, choice: Choice, picture: Picture, scene: Scene) -> Offer | None:
+        """The choice as it would be done; None when it cannot be done, or must not be now."""
+        playbook, cause, now_ms = choice.playbook, picture.cause, self._clock.now_ms()
+        key = self._clock.new_id()
+        try:
+            plan = await planned(playbook, choice.target, {}, scene.executors, key=key, words=picture.words)
+        except (Invalid, Unavailable) as error:
+            log.debug("playbook_does_not_fit", playbook=playbook.name, target=choice.target.text, reason=error.detail)
+            return None
+        level, why = level_of(
+            playbook=playbook.name, risk=playbook.risk, level_max=playbook.level_max, target=choice.target,
+            policy=scene.policy, door=plan.executor.level, share=plan.share, bounds=self._bounds, now_ms=now_ms,
+        )  # fmt: skip
+        if not choice.trusted and level not in ASKED:
+            level, why = Level.ASK, "its record here speaks against doing it unasked"
+        needed = self._bounds.share_min[playbook.risk]
+        if cause.share < needed and level not in ASKED:
+            level, why = Level.ASK, f"the cause has {cause.share:.0%} of the blame, and {needed:.0%} are needed"
+        around = {choice.target, *case.entities, *(each.entity for each in case.causes)}
+        if any(each.state in UNDER_WAY and each.target in around for each in scene.recent):
+            return None  # what it comes to is waited for: two at once could not be told apart
+        held = bars(
+            playbook=playbook.name, cool_down_s=playbook.cool_down_s, target=choice.target, policy=scene.policy,
+            recent=recent_of(scene.recent), bounds=self._bounds, now_ms=now_ms, by_person=level in ASKED,
+        )  # fmt: skip
+        return None if held else Offer(choice, plan, level, why)
+
+    async def _propose(self, case: Case, offer: Offer, scene: Scene) -> Record[KeptAction] | None:
+        action = self._action(case, offer)
+        if offer.level not in ASKED:
+            seen = await self._engine.read(case, action, 0)
+            if not needs_mending(action, case, seen):
+                return None
+            if seen.suffering:
+                users = Reason("users", seen.sentence(seen.suffering), float(len(seen.suffering)))
+                action = replace(action, reasons=(*action.reasons, users))
+        text = f"Proposed: {action.title} at {action.target.text}. {action.predicted}"
+        record = await self._engine.ledger.put(None, action, Entry("action_proposed", text))
+        log.info("action_proposed", action_id=action.id, playbook=action.playbook, level=action.level.value)
+        if offer.level in ASKED:
+            return record
+        return await self._engine.approve(record, CEREBRO, action.digest)
+
+    def _action(self, case: Case, offer: Offer) -> Action:
+        playbook, now_ms, choice = offer.choice.playbook, self._clock.now_ms(), offer.choice
+        cause_kind = next((each.kind for each in case.causes if each.entity == choice.target), "unknown")
+        action_id = offer.plan.steps[0].key.rpartition("-")[0]  # the dry run's, so that keys of calls name the action
+        action = Action(
+            id=ActionId(action_id),
+            tenant=case.tenant,
+            case=case.id,
+            playbook=playbook.name,
+            playbook_version=playbook.version,
+            title=playbook.title,
+            target=choice.target,
+            cause_kind=cause_kind,
+            risk=playbook.risk,
+            level=offer.level,
+            state=ActionState.PROPOSED if offer.level is Level.SUGGEST else ActionState.AWAITING,
+            parameters=offer.plan.parameters,
+            steps=offer.plan.steps,
+            predicted=playbook.predicted,
+            expect=Expectation(playbook.expect.of, playbook.expect.within_s, playbook.expect.hold_s),
+            digest="",
+            made_ms=now_ms,
+            updated_ms=now_ms,
+            due_ms=now_ms,
+            reasons=(*choice.reasons, Reason("policy", f"It may {offer.level.value}: {offer.why}.")),
+        )
+        return replace(action, digest=digest_of(action))
+
+
+def _chosen(offers: Sequence[Offer]) -> Offer | None:
+    """The best offer; one that may be done now goes before a somewhat better one that must be asked for."""
+    if not offers:
+        return None
+    best = offers[0]
+    free = [each for each in offers if each.level not in ASKED and each.choice.score >= SECOND_BEST * best.choice.score]
+    return max(free, key=lambda each: (each.choice.score, ORDER.index(each.level))) if free else best

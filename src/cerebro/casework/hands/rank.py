@@ -1,0 +1,152 @@
+"""Which playbook first: how well it fits what is known of the cause, times what is known of its success.
+
+A contextual bandit: the context is the kind of the cause, and what one kind has taught counts a part for the others.
+Each time a success rate is drawn from what is known of it, so that what is hardly known is tried now and then.
+
+Source: W. R. Thompson, On the Likelihood that One Unknown Probability Exceeds Another in View of the Evidence of Two
+Samples, Biometrika 25 (1933), 285-294; S. Agrawal and N. Goyal, Analysis of Thompson Sampling, COLT 2012.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from cerebro.algorithms.beta import beta_quantile
+from cerebro.casework.hands.store import Past
+from cerebro.casework.playbooks.model import Playbook
+from cerebro.spine.actions import Level, Reason, Risk
+from cerebro.spine.cases import Cause
+from cerebro.spine.entities import EntityKey
+
+WORD_GAIN, WORDS_MAX = 0.35, 3
+NARROW_GAIN = 0.15  # for a playbook that is for this kind of thing alone
+RISK_FACTOR = {Risk.READ: 1.0, Risk.SAFE: 1.0, Risk.GUARDED: 0.95, Risk.DANGEROUS: 0.7}
+NO_UNDO_FACTOR = 0.97
+ELSEWHERE = 0.3  # what an outcome against another kind of cause counts
+PRIOR_HELPED, PRIOR_NOT = 2.0, 1.0
+HARM_WEIGHT, VERDICT_WEIGHT = 4.0, 2.0
+FLOOR_COUNT, FLOOR_RATE = 4, 0.2  # with so many outcomes, one that helps less often is left to people
+PROMOTE_COUNT, PROMOTE_RATE, SURE = 5, 0.6, 0.1
+NEXT = {Level.SUGGEST: Level.ASK, Level.ASK: Level.ACT, Level.ACT: Level.SILENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is known of a cause when a playbook is chosen.
+
+    Args:
+        nature: What the thing to blame is: database, cache, queue, external, or its kind.
+        words: All that proves the cause and that was found there, in lower case.
+        objectives: That burn.
+    """
+
+    cause: Cause
+    nature: str
+    words: str
+    objectives: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A playbook on a target, with its score and what the score is made of."""
+
+    playbook: Playbook
+    target: EntityKey
+    score: float
+    reasons: tuple[Reason, ...]
+    trusted: bool  # its record does not speak against doing it unasked
+
+
+def fit(playbook: Playbook, picture: Picture) -> tuple[float, tuple[Reason, ...]]:
+    """How well a playbook fits; 0 when it does not apply."""
+    trigger, cause = playbook.trigger, picture.cause
+    kinds = {picture.nature, cause.entity.kind} if picture.nature == cause.entity.kind else {picture.nature}
+    if cause.kind not in trigger.causes or not kinds & set(trigger.entities) or cause.share < trigger.share_min:
+        return 0.0, ()
+    if trigger.needs and not any(word.lower() in picture.words for word in trigger.needs):
+        return 0.0, ()
+    if trigger.objectives and not picture.objectives & set(trigger.objectives):
+        return 0.0, ()
+    hits = [word for word in (*trigger.needs, *trigger.words) if word.lower() in picture.words][:WORDS_MAX]
+    value = 1.0 + WORD_GAIN * len(hits) + NARROW_GAIN * (len(trigger.causes) == 1)
+    value *= RISK_FACTOR[playbook.risk] * (1.0 if playbook.undoable else NO_UNDO_FACTOR)
+    text = f"It is for a {picture.nature} whose cause is {cause.kind}"
+    text += f", and the proof speaks of {', '.join(hits)}." if hits else "."
+    share = Reason("share", f"The cause has {cause.share:.0%} of the blame: {cause.explanation[:300]}", cause.share)
+    return value, (Reason("fit", text, round(value, 3)), share)
+
+
+def known(playbook: str, cause_kind: str, pasts: Iterable[Past]) -> tuple[float, float]:
+    """What is known of a playbook's success against a kind of cause, as a Beta distribution."""
+    helped, not_helped = PRIOR_HELPED, PRIOR_NOT
+    for past in pasts:
+        if past.playbook == playbook:
+            weight = 1.0 if past.cause_kind == cause_kind else ELSEWHERE
+            helped += weight * (past.helped + VERDICT_WEIGHT * past.good)
+            not_helped += weight * (past.not_helped + HARM_WEIGHT * past.harmful + VERDICT_WEIGHT * past.bad)
+    return helped, not_helped
+
+
+def is_trusted(helped: float, not_helped: float) -> bool:
+    """The floor: whether it may be done unasked, by its record."""
+    count = helped + not_helped - PRIOR_HELPED - PRIOR_NOT
+    return count < FLOOR_COUNT or helped / (helped + not_helped) >= FLOOR_RATE
+
+
+def ranked(
+    playbooks: Iterable[Playbook], picture: Picture, pasts: Sequence[Past], chance: Random
+) -> tuple[Choice, ...]:
+    """The playbooks that apply, the best first."""
+    choices = []
+    for playbook in sorted(playbooks, key=lambda each: each.name):
+        value, reasons = fit(playbook, picture)
+        if not value:
+            continue
+        helped, not_helped = known(playbook.name, picture.cause.kind, pasts)
+        drawn = chance.betavariate(helped, not_helped)
+        trusted = is_trusted(helped, not_helped)
+        record = Reason("record", _record(playbook.name, pasts), round(helped / (helped + not_helped), 3))
+        draw = Reason("draw", "Drawn from what is known of its success.", round(drawn, 3))
+        score = value * value * (0.5 + drawn)
+        choices.append(
+            Choice(playbook, picture.cause.entity, round(score, 4), (*reasons, record, draw), trusted=trusted)
+        )
+    return tuple(sorted(choices, key=lambda each: (-each.score, each.playbook.name)))
+
+
+def moved_level(playbook: Playbook, level: Level, past: Past, *, harmed: bool) -> Level:
+    """The level after an outcome: harm takes it down to asking at once, a good record raises it by one.
+
+    Raised only up to the playbook's own `level_max`, and when its success rate is at least `PROMOTE_RATE` with 90 %
+    certainty, without any harm, over at least `PROMOTE_COUNT` outcomes since it was last moved.
+    """
+    if harmed:
+        return Level.ASK if level in (Level.ACT, Level.SILENT) else Level.SUGGEST
+    order = list(Level)
+    after = NEXT.get(level, level)
+    if past.since_moved < PROMOTE_COUNT or past.harmful or order.index(after) > order.index(playbook.level_max):
+        return level
+    sure = beta_quantile(SURE, 1.0 + past.helped + past.good, 1.0 + past.not_helped + past.bad)
+    return after if sure >= PROMOTE_RATE else level
+
+
+def _record(playbook: str, pasts: Iterable[Past]) -> str:
+    own = [past for past in pasts if past.playbook == playbook]
+    done, helped = sum(past.count for past in own), sum(past.helped for past in own)
+    harmful = sum(past.harmful for past in own)
+    if not done:
+        return "It has not been done here before."
+    return f"It was done {done} times before: {helped} helped, {harmful} harmed."
+
+
+def summed(pasts: Iterable[Past]) -> Mapping[str, Past]:
+    """By playbook, over every kind of cause."""
+    found: dict[str, Past] = {}
+    for past in pasts:
+        old = found.get(past.playbook, Past(past.playbook, ""))
+        found[past.playbook] = Past(
+            past.playbook, "", old.helped + past.helped, old.not_helped + past.not_helped,
+            old.harmful + past.harmful, old.good + past.good, old.bad + past.bad,
+            old.since_moved + past.since_moved,
+        )  # fmt: skip
+    return found

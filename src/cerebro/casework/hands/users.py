@@ -1,0 +1,153 @@
+"""Where the hands look for what users feel: in the telemetry store, or among the samples of a simulation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cerebro.casework.hands.felt import ADDRESS, LOOK_BACK_MS, METRICS, Felt, Measure, felt_of
+from cerebro.kernel.telemetry.port import Telemetry, Window
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.identity import TenantId
+from cerebro.spine.telemetry import SampleBatch
+
+SERIES_MAX = 2000
+KEEP_MS = 1_200_000
+NATURES = (
+    ("postgresql.", "database"), ("mysql.", "database"), ("pg_", "database"), ("db.server.", "database"),
+    ("redis.", "cache"), ("redis_", "cache"), ("messaging.queue.", "queue"), ("rabbitmq", "queue"),
+)  # fmt: skip
+
+MEASURES = """
+SELECT hi, lo, metric, labels, type, entity_kind, entity_name
+FROM (
+    SELECT hi, lo, anyLast(metric) AS metric, anyLast(labels) AS labels, anyLast(type) AS type,
+        anyLast(entity_kind) AS entity_kind, anyLast(entity_name) AS entity_name
+    FROM series
+    WHERE tenant = {tenant:String} AND has({metrics:Array(String)}, series.metric)
+    GROUP BY hi, lo
+)
+WHERE has({names:Array(String)}, entity_name)
+   OR has({names:Array(String)}, splitByChar(':', labels['server.address'])[1])
+   OR has({names:Array(String)}, splitByChar(':', labels['server_address'])[1])
+LIMIT {limit:UInt32}
+"""
+
+METRICS_OF = """
+SELECT DISTINCT metric FROM series
+WHERE tenant = {tenant:String} AND entity_kind = {kind:String} AND entity_name = {name:String}
+LIMIT 500
+"""
+
+
+class Users(Protocol):
+    """What users feel, and what an entity is."""
+
+    async def felt(self, tenant: TenantId, names: Sequence[str], start_ms: int, end_ms: int) -> Mapping[str, Felt]:
+        """Of every entity of these names, as `felt_of` gives it."""
+        ...
+
+    async def nature(self, tenant: TenantId, entity: EntityKey) -> str:
+        """database, cache, queue, external, or the entity's own kind, by the metrics it sends."""
+        ...
+
+
+class StoredUsers:
+    """Asks the telemetry store."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._natures: dict[tuple[TenantId, EntityKey], str] = {}
+
+    async def felt(self, tenant: TenantId, names: Sequence[str], start_ms: int, end_ms: int) -> Mapping[str, Felt]:
+        """As the port says."""
+        parameters = {"tenant": tenant, "metrics": list(METRICS), "names": list(names), "limit": SERIES_MAX}
+        rows = (await self._telemetry.query(MEASURES, parameters)).to_pylist()
+        measures = [
+            Measure(
+                row["hi"], row["lo"], row["metric"], dict(row["labels"]),
+                EntityKey(row["entity_kind"], row["entity_name"]), row["type"],
+            )
+            for row in rows
+        ]  # fmt: skip
+        keys = [(each.hi, each.lo) for each in measures]
+        samples = await self._telemetry.samples(tenant, keys, Window(start_ms - LOOK_BACK_MS, end_ms)) if keys else {}
+        return felt_of(measures, samples, start_ms, end_ms)
+
+    async def nature(self, tenant: TenantId, entity: EntityKey) -> str:
+        """As the port says."""
+        found = self._natures.get((tenant, entity))
+        if found is None:
+            parameters = {"tenant": tenant, "kind": entity.kind, "name": entity.name}
+            rows = (await self._telemetry.query(METRICS_OF, parameters)).to_pylist()
+            found = self._natures[tenant, entity] = nature_of(entity, [row["metric"] for row in rows])
+        return found
+
+
+class WatchedUsers:
+    """Keeps the samples of requests that it is shown, for a program that has no store."""
+
+    def __init__(self) -> None:
+        self._measures: dict[tuple[int, int], Measure] = {}
+        self._metrics: dict[EntityKey, set[str]] = {}
+        self._ids = np.zeros(0, np.uint64)
+        self._rows: list[pa.Table] = []
+
+    def note(self, batch: SampleBatch) -> None:
+        """Keep what tells of requests."""
+        for row in batch.series.to_pylist():
+            entity = EntityKey(row["entity_kind"], row["entity_name"])
+            self._metrics.setdefault(entity, set()).add(row["metric"])
+            if row["metric"] in METRICS:
+                key = row["hi"], row["lo"]
+                self._measures[key] = Measure(*key, row["metric"], dict(row["labels"]), entity, row["type"])
+                self._ids = np.array(sorted({hi ^ lo for hi, lo in self._measures}), np.uint64)
+        wanted = np.isin(batch.hi ^ batch.lo, self._ids)
+        columns = [column[wanted] for column in (batch.hi, batch.lo, batch.at_ms, batch.value)]
+        if len(columns[0]):
+            self._rows.append(pa.table(columns, names=["hi", "lo", "at_ms", "value"]))
+            oldest_ms = int(columns[2].max()) - KEEP_MS
+            while len(self._rows) > 1 and pc.max(self._rows[0]["at_ms"]).as_py() < oldest_ms:
+                self._rows.pop(0)
+
+    async def felt(self, tenant: TenantId, names: Sequence[str], start_ms: int, end_ms: int) -> Mapping[str, Felt]:
+        """As the port says."""
+        chosen = [each for each in self._measures.values() if _concerns(each, names)]
+        return felt_of(chosen, self._samples(chosen, start_ms - LOOK_BACK_MS, end_ms), start_ms, end_ms)
+
+    async def nature(self, tenant: TenantId, entity: EntityKey) -> str:
+        """As the port says."""
+        return nature_of(entity, self._metrics.get(entity, ()))
+
+    def _samples(self, chosen: Sequence[Measure], start_ms: int, end_ms: int) -> Mapping[tuple[int, int], pa.Table]:
+        if not self._rows or not chosen:
+            return {}
+        rows = pa.concat_tables(self._rows)
+        hi, lo, at_ms, value = (rows[name].to_numpy() for name in ("hi", "lo", "at_ms", "value"))
+        inside = np.flatnonzero((at_ms >= start_ms) & (at_ms < end_ms))
+        marks = (hi ^ lo)[inside]
+        found = {}
+        for each in chosen:
+            places = inside[marks == np.uint64(each.hi ^ each.lo)]
+            places = places[np.argsort(at_ms[places], kind="stable")]
+            found[each.hi, each.lo] = pa.table([at_ms[places], value[places]], names=["at_ms", "value"])
+        return found
+
+
+def nature_of(entity: EntityKey, metrics: Sequence[str] | set[str] | tuple[str, ...]) -> str:
+    """What an entity is, by the names of the metrics it sends; one that sends none is not ours.
+
+    >>> nature_of(EntityKey("service", "orders"), ["postgresql.backends", "process.cpu.time"])
+    'database'
+    """
+    for start, nature in NATURES:
+        if any(metric.startswith(start) for metric in metrics):
+            return nature
+    return entity.kind if metrics or entity.kind != "service" else "external"
+
+
+def _concerns(measure: Measure, names: Sequence[str]) -> bool:
+    address = next((measure.labels[name].partition(":")[0] for name in ADDRESS if name in measure.labels), "")
+    return measure.entity.name in names or address in names

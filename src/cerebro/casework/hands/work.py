@@ -1,0 +1,58 @@
+"""The task of the brain that acts: each round, every open action one step on, then a look at the cases."""
+
+import asyncio
+from contextlib import suppress
+
+from cerebro.casework.executors.port import Reach
+from cerebro.casework.hands.engine import Engine
+from cerebro.casework.hands.propose import Proposer
+from cerebro.casework.hands.users import Users
+from cerebro.casework.store import known_tenants
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.observe.log import get_log
+from cerebro.spine.errors import Conflict
+from cerebro.spine.identity import TenantId
+
+log = get_log(__name__)
+
+
+class Hands:
+    """Acts on the cases of every tenant.
+
+    Args:
+        kernel: Of the process.
+        users: Where it is read what users feel.
+        reach: The executors of each tenant.
+    """
+
+    name = "hands"
+
+    def __init__(self, kernel: Kernel, users: Users, reach: Reach) -> None:
+        self._kernel = kernel
+        self.engine = Engine(kernel, users, reach, kernel.clock.new_id())
+        self.proposer = Proposer(kernel, self.engine, users, reach)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Round after round until `stop`."""
+        while not stop.is_set():
+            async with self._kernel.records.transaction() as transaction:
+                tenants = await known_tenants(transaction)
+            for tenant in tenants:
+                await self.round(tenant)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._kernel.settings.hands.round_s)
+
+    async def round(self, tenant: TenantId) -> None:
+        """Bring what is open forward, then think of what is new."""
+        await self.advance(tenant)
+        if self._kernel.settings.hands.enabled:
+            try:
+                await self.proposer.round(tenant)
+            except Conflict as error:  # someone else was faster; the next round sees what they did
+                log.debug("round_crossed", detail=error.detail)
+            await self.advance(tenant)
+
+    async def advance(self, tenant: TenantId) -> None:
+        """Every open action as far as it goes now."""
+        for record in await self.engine.ledger.open_actions(tenant):
+            await self.engine.run(tenant, record)

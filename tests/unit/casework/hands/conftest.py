@@ -1,0 +1,135 @@
+"""A brain on a kernel in memory, a toy to act on, and users whose feelings the test decides."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from cerebro.app.drivers import simulated_kernel
+from cerebro.casework.desk import Desk
+from cerebro.casework.executors.port import Fixed, Preview
+from cerebro.casework.hands.felt import Felt
+from cerebro.casework.hands.store import ACTIONS
+from cerebro.casework.hands.work import Hands
+from cerebro.casework.store import CASES, every
+from cerebro.kernel.settings import Settings
+from cerebro.spine.actions import Difference, Level
+from cerebro.spine.cases import Cause
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import Unavailable
+from cerebro.spine.findings import Finding, Severity
+from cerebro.spine.identity import DEFAULT_TENANT, FindingId
+
+CART = EntityKey("service", "cart")
+
+
+@dataclass
+class Toy:
+    """A service with a version, a count of replicas and a memory of what was done to it."""
+
+    name: str = "process"
+    level: Level | None = Level.ACT
+    value: dict[str, str] = field(default_factory=lambda: {"replicas": "1", "version": "2", "flag.x": "yes"})
+    done: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    dies: str = ""  # before | after the next call: the answer is lost
+    replicas: tuple[str, ...] = ()
+    busy: int = 0
+    busiest: int = 0
+
+    def reaches(self, target, operation):
+        return target.kind == "service" and operation in ("restart", "scale", "rollback", "deploy")
+
+    async def state(self, target):
+        return self.value
+
+    async def dry_run(self, call):
+        change = {"scale": ("replicas", call.arguments.get("replicas", str(int(self.value["replicas"]) + 1))),
+                  "rollback": ("version", "1"), "restart": ("processes", "new ones")}[call.operation]  # fmt: skip
+        before = self.value.get(change[0], "old ones")
+        changes = (Difference(change[0], before, change[1]),) if before != change[1] else ()
+        return Preview(changes, dict(self.value), self.replicas)
+
+    async def execute(self, call, *, key, timeout_s):
+        self.busy += 1
+        self.busiest = max(self.busiest, self.busy)
+        lost, self.dies = self.dies, ""
+        if lost != "before" and key not in self.done:
+            self.done[key] = (call.operation, dict(call.arguments))
+            if call.operation == "scale":
+                self.value["replicas"] = call.arguments.get("replicas", str(int(self.value["replicas"]) + 1))
+            if call.operation in ("rollback", "deploy"):
+                self.value["version"] = call.arguments.get("version", "1")
+        self.busy -= 1
+        if lost:
+            raise Unavailable("The line is dead.")
+        return "done"
+
+    async def happened(self, call, *, key):
+        return key in self.done
+
+
+@dataclass
+class Feelings:
+    """What users feel, as the test says."""
+
+    bad: Felt = field(default_factory=lambda: Felt(1000, 400, 200))
+    good: Felt = field(default_factory=lambda: Felt(1000, 0, 50))
+    since_ms: int = 0  # users suffer from here …
+    until_ms: int = 1 << 60  # … to here
+    kind: str = "service"
+
+    async def felt(self, tenant, names, start_ms, end_ms):
+        inside = self.since_ms <= end_ms <= self.until_ms
+        return {"service/cart": self.bad if inside else self.good}
+
+    async def nature(self, tenant, entity):
+        return self.kind
+
+
+class Bench:
+    """Everything of one test."""
+
+    def __init__(self, clock, **hands):
+        settings = Settings()
+        settings = settings.model_copy(update={"hands": settings.hands.model_copy(update=hands)})
+        self.clock, self.toy, self.users = clock, Toy(), Feelings(since_ms=clock.now_ms())
+        self.kernel = simulated_kernel(settings, clock)
+        self.desk = Desk(self.kernel)
+        self.hands = self.brain()
+
+    def brain(self):
+        return Hands(self.kernel, self.users, Fixed((self.toy,)))
+
+    async def case(self, kind="deploy", share=0.9, target=CART, text="", name="one"):
+        now_ms = self.clock.now_ms()
+        finding = Finding(
+            FindingId(f"{name}-{now_ms}"), DEFAULT_TENANT, "support", "level_shift", target, now_ms, now_ms,
+            Severity.MAJOR, 1e-9, 9.0, "http.server.request.duration", "Slow", (), f"key-{name}",
+        )  # fmt: skip
+        (kept,) = await self.desk.admit(DEFAULT_TENANT, [finding])
+        cause = Cause(target, kind, share, 1, text or f"the {kind}")
+        await self.desk.change(DEFAULT_TENANT, kept.case, lambda case: replace(case, causes=(cause,)))
+        return kept.case
+
+    async def rounds(self, count, step_s=5.0, hands=None):
+        for _ in range(count):
+            await (hands or self.hands).round(DEFAULT_TENANT)
+            await self.clock.advance(step_s)
+
+    async def actions(self):
+        async with self.kernel.records.transaction() as transaction:
+            found = [record async for record in every(transaction, ACTIONS, DEFAULT_TENANT)]
+        return sorted((record.value for record in found), key=lambda each: each.made_ms)
+
+    async def the_case(self, case_id):
+        async with self.kernel.records.transaction() as transaction:
+            return (await transaction.load(CASES, DEFAULT_TENANT, case_id, lock=False)).value
+
+
+@pytest.fixture
+def bench(clock):
+    return Bench(clock)
+
+
+@pytest.fixture
+def make_bench(clock):
+    return lambda **hands: Bench(clock, **hands)

@@ -1,0 +1,209 @@
+"""An action from its proposal to its end: shown, approved, done once, verified, undone, escalated."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from cerebro.casework.desk import Stale
+from cerebro.casework.hands.store import Policy
+from cerebro.kernel.audit import Audit
+from cerebro.spine.actions import ActionState, Level, digest_of
+from cerebro.spine.cases import CaseState
+from cerebro.spine.identity import DEFAULT_TENANT
+
+
+async def test_a_bad_deploy_is_rolled_back_verified_and_audited(bench):
+    case_id = await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+
+    await bench.rounds(12)
+
+    (action,) = await bench.actions()
+    assert (action.playbook, action.state) == ("rollback-deploy", ActionState.HELPED)
+    assert bench.toy.value["version"] == "1"
+    assert action.approved_digest == action.digest == digest_of(action)
+    case = await bench.the_case(case_id)
+    assert case.actions == (action.id,)
+    assert case.state is CaseState.VERIFYING
+    kinds = [entry.kind for entry in case.timeline if entry.kind.startswith("action")]
+    assert kinds == ["action_proposed", "action_approved", "action_begun", "action_done", "action_helped"]
+    assert (await Audit(bench.kernel.records, bench.clock).verify(DEFAULT_TENANT)).count == 5
+    assert [reason.what for reason in action.reasons] == ["fit", "share", "record", "draw", "policy", "users"]
+
+
+async def test_what_does_not_help_is_undone(bench):
+    await bench.case(kind="capacity", text="more traffic")
+
+    await bench.rounds(400)
+
+    tried = await bench.actions()
+    assert tried[0].state is ActionState.UNDONE
+    assert bench.toy.value["replicas"] == "1"
+    assert all(each.state is ActionState.UNDONE for each in tried)
+
+
+async def test_tries_are_bounded_and_told(make_bench):
+    bench = make_bench(tries_max=1)
+    case_id = await bench.case()
+
+    await bench.rounds(60)
+
+    assert len(await bench.actions()) == 1
+    assert bench.toy.value["version"] == "2"  # rolled forward again
+    case = await bench.the_case(case_id)
+    assert case.state is CaseState.ESCALATED
+    assert "Roll back the last deploy: undone" in case.timeline[-1].text
+
+
+async def test_harm_is_undone_at_once_and_costs_the_playbook_its_freedom(bench):
+    await bench.case()
+    await bench.rounds(1)
+    bench.users.bad = replace(bench.users.bad, failed=900)
+
+    await bench.rounds(6)
+
+    (action,) = await bench.actions()
+    assert (action.state, action.harmful) == (ActionState.UNDONE, True)
+    policy = (await bench.hands.engine.ledger.policy(DEFAULT_TENANT)).value
+    assert policy.levels["rollback-deploy"] is Level.ASK
+
+
+async def test_nothing_is_done_while_users_are_well(bench):
+    bench.users.until_ms = 0
+    await bench.case()
+
+    await bench.rounds(20)
+
+    assert await bench.actions() == []
+    assert bench.toy.done == {}
+
+
+async def test_asking_waits_for_a_person_and_for_exactly_what_was_shown(bench):
+    bench.toy.level = None
+    await bench.case()
+    await bench.rounds(2)
+    (action,) = await bench.actions()
+    assert (action.state, action.level, bench.toy.done) == (ActionState.AWAITING, Level.ASK, {})
+    engine = bench.hands.engine
+
+    with pytest.raises(Stale):
+        await engine.approve(await engine.ledger.one(DEFAULT_TENANT, action.id), "anna", "another digest")
+    await engine.approve(await engine.ledger.one(DEFAULT_TENANT, action.id), "anna", action.digest)
+    bench.toy.value["version"] = "3"  # someone deployed meanwhile: this is no longer what anna saw
+    await bench.rounds(2)
+
+    (action,) = await bench.actions()
+    assert (action.state, bench.toy.done) == (ActionState.AWAITING, {})
+    await engine.approve(await engine.ledger.one(DEFAULT_TENANT, action.id), "anna", action.digest)
+    await bench.rounds(2)
+    assert [operation for operation, _ in bench.toy.done.values()] == ["rollback"]
+
+
+async def test_stop_and_freeze_hold(bench):
+    ledger = bench.hands.engine.ledger
+    await ledger.set_policy(DEFAULT_TENANT, Policy(frozen=True, by="anna"), 0, "anna", "frozen")
+    await bench.case()
+
+    await bench.rounds(5)
+
+    assert bench.toy.done == {}
+
+
+@pytest.mark.parametrize("dies", ["before", "after"])
+async def test_a_lost_answer_leads_to_one_call_that_happened(bench, dies):
+    bench.toy.dies = dies
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+
+    await bench.rounds(12)
+
+    (action,) = await bench.actions()
+    assert action.state is ActionState.HELPED
+    assert len(bench.toy.done) == 1
+
+
+@pytest.mark.parametrize("dies", ["before", "after"])
+async def test_killed_between_the_intent_and_the_end_it_goes_on_and_never_twice(bench, dies):
+    """A brain that is killed in the middle of a call, and another that comes after it."""
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 60_000
+
+    async def killed(call, *, key, timeout_s):
+        if dies == "after":
+            bench.toy.done[key] = (call.operation, {})
+        raise asyncio.CancelledError
+
+    honest, bench.toy.execute = bench.toy.execute, killed
+    with pytest.raises(asyncio.CancelledError):
+        await bench.rounds(1)
+    bench.toy.execute = honest
+    (action,) = await bench.actions()
+    assert action.steps[0].state == "begun"
+
+    heir = bench.brain()
+    await bench.rounds(1, hands=heir)
+    assert (await bench.actions())[0].steps[0].state == "begun"  # the lease of the dead one still runs
+    await bench.clock.advance(40)
+    await bench.rounds(20, hands=heir)
+
+    (action,) = await bench.actions()
+    assert action.state is ActionState.HELPED
+    assert len(bench.toy.done) == 1
+
+
+async def test_when_nobody_can_tell_whether_it_happened_a_person_is_called(bench):
+    bench.toy.dies = "after"
+
+    async def silent(call, *, key):
+        return None
+
+    bench.toy.happened = silent
+    case_id = await bench.case()
+    await bench.rounds(4)
+
+    (action,) = await bench.actions()
+    assert action.state is ActionState.ESCALATED
+    assert (await bench.the_case(case_id)).state is CaseState.ESCALATED
+    assert len(bench.toy.done) == 1
+
+
+async def test_two_brains_do_it_once(bench):
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+    brains = bench.hands, bench.brain()
+
+    for _ in range(15):
+        await asyncio.gather(*(each.round(DEFAULT_TENANT) for each in brains))
+        await bench.clock.advance(5)
+
+    actions = await bench.actions()
+    assert [each.state for each in actions if each.started_ms] == [ActionState.HELPED]
+    assert len(bench.toy.done) == 1
+
+
+async def test_one_replica_goes_first_and_the_others_are_spared_when_it_makes_things_worse(bench):
+    bench.toy.replicas = ("0", "1", "2")
+    await bench.case(kind="resource", text="memory")
+    await bench.rounds(1)
+    bench.users.bad = replace(bench.users.bad, failed=900)
+
+    await bench.rounds(6)
+
+    (action,) = await bench.actions()
+    assert [arguments for _, arguments in bench.toy.done.values()] == [{"replica": "0"}]
+    assert action.harmful
+
+
+async def test_a_person_can_take_it_back(bench):
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+    await bench.rounds(12)
+    (action,) = await bench.actions()
+    engine = bench.hands.engine
+
+    await engine.take_back(await engine.ledger.one(DEFAULT_TENANT, action.id), "anna")
+    await bench.rounds(2)
+
+    (action,) = await bench.actions()
+    assert (action.state, bench.toy.value["version"]) == (ActionState.UNDONE, "2")
