@@ -32,6 +32,10 @@ class Client:
         given: dict[str, Any] = {name: value for name, value in parameters.items() if value not in (None, "")}
         return self._call("GET", path, params=given)
 
+    def download(self, path: str, **parameters: object) -> bytes:
+        """The bytes of a GET."""
+        return self._answer("GET", path, params=dict(parameters)).content
+
     def post(self, path: str, body: Mapping[str, object] | None = None) -> Any:
         """The JSON answer of a POST."""
         return self._call("POST", path, json=dict(body or {}))
@@ -49,12 +53,16 @@ class Client:
         self._call("DELETE", path)
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
+        answer = self._answer(method, path, **options)
+        return answer.json() if answer.content else None
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             raise Unavailable(f"No Cerebro answers at {self.url}.", "Start it: make up, or cerebro up.") from error
         if answer.is_success:
-            return answer.json() if answer.content else None
+            return answer
         raise _problem(answer)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cerebro.cli import ask, explain, people, serve, shop, simulate
+from cerebro.cli import ask, explain, people, postmortem, serve, shop, simulate
 from cerebro.cli.drill import drill
 from cerebro.cli.out import failures, say
 
@@ -25,6 +25,7 @@ app.add_typer(simulate.app, name="simulate")
 serve.register(app)
 ask.register(app)
 explain.register(app)
+postmortem.register(app)
 
 
 @app.command()
