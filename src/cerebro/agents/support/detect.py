@@ -314,7 +314,7 @@ def _weigh(s: Any, scores: Any, priors: Any, unit: float) -> Any:
         count = rate_beyond(tail, excess, priors[s.family, j]) * a_week
         if excess <= tail[TOP]:  # as strange has been seen, so it is no rarer than once in what was watched
             count = max(count, a_week / s.count)
-        share = count / (unit * s.weight * SHARES[j])
+        share = count / (unit * s.weight * s.price[j] * SHARES[j])
         if share < least:
             chosen, rarity, least = j, count, share
     return chosen, rarity

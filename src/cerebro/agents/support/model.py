@@ -81,6 +81,8 @@ SERIES = np.dtype(
         ("hours_seen", "u1"),  # 1 once the season holds anything
         ("tail", "f4", (len(Test), TAIL_FIELDS)),
         ("weight", "f4"),  # nature: of its part of the budget
+        ("repeat", "f4"),  # what its findings of late cost it, as a logarithm
+        ("price", "f4", (len(Test),)),  # what its part is multiplied by now, for each test; see `admit`
         ("change_min", "f4"),  # nature: least change that matters, in the unit of the values
         ("change_share_min", "f4"),  # nature: the same as a share of the expected value
         ("first_ms", "i8"),
@@ -113,6 +115,7 @@ def blank_rows(count: int) -> NDArray[np.void]:
     start = -room.ctypes.data % CACHE_LINE_BYTES
     rows: NDArray[np.void] = room[start : start + count * SERIES.itemsize].view(SERIES)
     rows["season_hour"] = NO_HOUR
+    rows["price"] = 1.0
     return rows
 
 

@@ -12,11 +12,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cerebro.agents.support.admit import Budget, admitted, review
+from cerebro.agents.support.admit import (
+    Admission,
+    Budget,
+    Change,
+    Leaning,
+    Opinion,
+    admitted,
+    leaning_at,
+    opined,
+    review,
+    set_prices,
+    test_of,
+)
 from cerebro.agents.support.band import Band, band_of
 from cerebro.agents.support.describe import Episode, Moment, cleared, opened, silenced
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import Judged, SeriesName, Turn
+from cerebro.agents.support.nature import WEIGHT_FAULT
 from cerebro.agents.support.recent import POINT, Recent, no_points
 from cerebro.agents.support.silence import Silence, find_silence, reached_ms
 from cerebro.agents.support.watch import Series, admit_series, no_priors, no_series, priors_of
@@ -32,6 +45,7 @@ PAUSE_MS = 120_000  # without a tick: more than twice the longest usual interval
 LEND_MS = 60_000  # between two rounds of lending tails within families
 OPEN_PER_ENTITY_MAX = 8  # findings of one entity that are open at once; more series are counted in the evidence
 POINTS_SHOWN = 120
+CHANGES_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,10 @@ class Watch:
     open_silences: dict[tuple[str, str], Episode] = field(default_factory=dict)
     ticked_ms: int = 0
     lent_ms: int = 0
+    priced_ms: int = 0
+    leanings: dict[tuple[str, int, str, str], Leaning] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    opinions_seen: dict[str, str] = field(default_factory=dict)  # verdict by finding, so that each counts once
     resumed_ms: int = 0  # when telemetry came again after nobody had sent any
     tally: Tally = field(default_factory=Tally)
     unnamed: set[tuple[int, int]] = field(default_factory=set)  # series to be looked up in the catalog
@@ -151,10 +169,42 @@ def _tick(watch: Watch, now_ms: int, rules: Rules) -> None:
     if watch.budget.spending.per_week != rules.noise_budget:
         spending = replace(watch.budget.spending, per_week=rules.noise_budget)
         watch.budget = replace(watch.budget, spending=spending)
-    watch.budget = review(watch.budget, rows, now_ms, rules.warmup_count)
+    watch.changes = [change for change in watch.changes if change.end_ms > now_ms]
+    current = [(_rows_of_entity(watch, c.entity), c.factor) for c in watch.changes if c.start_ms <= now_ms]
+    changed = sum(float(rows["weight"][which].sum()) * (factor - 1.0) for which, factor in current)
+    watch.budget = review(watch.budget, rows, now_ms, rules.warmup_count, changed)
+    elapsed_ms = max(0, now_ms - watch.priced_ms) if watch.priced_ms else 0
+    set_prices(watch.budget, rows, elapsed_ms, _leans(watch, now_ms), current)
+    watch.priced_ms = now_ms
     if now_ms - watch.lent_ms >= LEND_MS:
         watch.lent_ms = now_ms
         watch.priors = priors_of(rows)
+
+
+def _rows_of_entity(watch: Watch, entity: tuple[str, str]) -> NDArray[np.int64]:
+    return np.array(watch.series.by_entity.get(entity, []), np.int64)
+
+
+def _leans(watch: Watch, now_ms: int) -> Iterator[tuple[NDArray[np.int64], int, float]]:
+    for (kind, family, *entity), leaning in watch.leanings.items():
+        which = _rows_of_entity(watch, (entity[0], entity[1]))
+        mine = which[watch.series.rows["family"][which] == family]
+        yield mine, test_of(kind), leaning_at(leaning, now_ms)
+
+
+def take_opinions(watch: Watch, opinions: Iterable[Opinion]) -> int:
+    """Let what people said of findings move prices; answers how many were new. Changes `watch`."""
+    fresh = [each for each in opinions if watch.opinions_seen.get(each.dedup_key) != each.verdict]
+    for opinion in fresh:
+        watch.opinions_seen[opinion.dedup_key] = opinion.verdict
+        rows = watch.series.rows[: watch.series.count]
+        watch.budget = opined(watch.budget, opinion, rows, watch.leanings)
+    return len(fresh)
+
+
+def take_changes(watch: Watch, changes: Iterable[Change]) -> None:
+    """Let changes and plans move prices from the next tick on; at most `CHANGES_MAX` are kept."""
+    watch.changes = [*watch.changes, *(each for each in changes if each not in watch.changes)][-CHANGES_MAX:]
 
 
 def _rows_of(watch: Watch, batch: SampleBatch) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
@@ -236,7 +286,7 @@ def _open(watch: Watch, entity: tuple[str, str], begun: list[Moment]) -> list[Fi
         points = _shown(watch, moment.row)
         finding = opened(watch.tenant, watch.series.names[moment.row], moment, points, others)
         watch.open_rows[moment.row] = _episode(finding, moment.expected, (moment.row,))
-        watch.budget = admitted(watch.budget, moment.at_ms, 1)
+        _admit(watch, finding, moment.row)
         findings.append(finding)
     return findings
 
@@ -250,8 +300,18 @@ def _tell_silence(watch: Watch, silence: Silence, now_ms: int) -> Finding | None
         return None
     finding = silenced(watch.tenant, names, silence, None)
     watch.open_silences[silence.entity] = _episode(finding, 0.0, silence.rows)
-    watch.budget = admitted(watch.budget, now_ms, 1)
+    _admit(watch, finding, -1)
     return finding
+
+
+def _admit(watch: Watch, finding: Finding, row: int) -> None:
+    rows = watch.series.rows
+    admission = Admission(
+        finding.seen_ms, finding.dedup_key, finding.kind, int(finding.severity),
+        int(rows["family"][row]) if row >= 0 else -1, (finding.entity.kind, finding.entity.name), row,
+    )  # fmt: skip
+    urgent = bool(rows["weight"][row] >= WEIGHT_FAULT) if row >= 0 else True
+    watch.budget = admitted(watch.budget, admission, rows, urgent=urgent)
 
 
 def _episode(finding: Finding, expected: float, rows: tuple[int, ...]) -> Episode:

@@ -7,7 +7,7 @@ know is dropped, one that is missing begins as it does for a new series.
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cerebro.agents.support.admit import Budget
+from cerebro.agents.support.admit import Budget, Change, Leaning
 from cerebro.agents.support.describe import Episode
 from cerebro.agents.support.model import SERIES, SeriesName, blank_rows
 from cerebro.agents.support.observe import Watch
@@ -51,6 +51,10 @@ class Contents:
     lent_ms: int
     resumed_ms: int
     turned_away_count: int
+    priced_ms: int = 0
+    leanings: list[tuple[tuple[str, int, str, str], Leaning]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    opinions_seen: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,10 @@ def freeze(watch: Watch, sequence: int) -> Frozen:
         lent_ms=watch.lent_ms,
         resumed_ms=watch.resumed_ms,
         turned_away_count=watch.series.turned_away_count,
+        priced_ms=watch.priced_ms,
+        leanings=list(watch.leanings.items()),
+        changes=list(watch.changes),
+        opinions_seen=dict(watch.opinions_seen),
     )
     return Frozen(contents, watch.series.rows[: watch.series.count].copy(), points)
 
@@ -124,6 +132,9 @@ def _thaw(contents: Contents, arrays: bytes) -> Watch:
     watch.open_rows = dict(contents.open_rows)
     watch.open_silences = dict(contents.open_silences)
     watch.ticked_ms, watch.lent_ms, watch.resumed_ms = contents.ticked_ms, contents.lent_ms, contents.resumed_ms
+    watch.priced_ms = contents.priced_ms
+    watch.leanings, watch.changes = dict(contents.leanings), list(contents.changes)
+    watch.opinions_seen = dict(contents.opinions_seen)
     watch.series.turned_away_count = contents.turned_away_count
     assert watch.series.count == count
     return watch
@@ -137,8 +148,8 @@ def _series(contents: Contents, stored: NDArray[np.void]) -> Series:
     if len(known) < len(SERIES.names or ()):
         for at, name in enumerate(names):
             start_row(rows, at, name)
-    for field in known:
-        rows[field][: len(names)] = stored[field]
+    for each in known:
+        rows[each][: len(names)] = stored[each]
     index = SeriesIndex.of(
         np.array([name.hi for name in names], np.uint64), np.array([name.lo for name in names], np.uint64)
     )

@@ -279,6 +279,6 @@ def test_the_budget_counts_what_it_admits(watch, play, name_of):
     values[HOUR : HOUR + 24] = 0.97
     play(watch, [name_of()], values)
 
-    assert len(watch.budget.admitted_ms) == 1
+    assert len(watch.budget.admissions) == 1
     assert watch.budget.test_count == watch.tally.judged > HOUR - 100
     assert 0.0 < watch.budget.spending.spent < 5.0 * 2 / 168
