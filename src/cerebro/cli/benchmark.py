@@ -13,7 +13,7 @@ from cerebro.cli.out import complain, say, table
 from cerebro.spine.errors import Invalid
 
 PAGE = Path("docs/reference/performance.md")
-APART = ("cause", "promise", "detection")  # read the public data sets; run when asked for by name
+APART = ("cause", "promise", "detection", "templates")  # read the public data sets; run when asked for by name
 
 
 def run(name: str, *, as_lines: bool, write: bool) -> int:
@@ -36,10 +36,22 @@ def run(name: str, *, as_lines: bool, write: bool) -> int:
 
 
 def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
-    from cerebro.cli.bench import api, cause, decode, detector, estate, freshness, ingest, promise, start, store
+    from cerebro.cli.bench import (
+        api,
+        cause,
+        decode,
+        detector,
+        estate,
+        freshness,
+        ingest,
+        promise,
+        start,
+        store,
+        templates,
+    )
     from cerebro.cli.bench.detection import bench
 
-    modules = (cause, decode, detector, store, start, ingest, freshness, api, estate, promise)
+    modules = (cause, decode, detector, store, start, ingest, freshness, api, estate, promise, templates)
     return {module.__name__.rpartition(".")[2]: module.run for module in modules} | {"detection": bench.run}
 
 

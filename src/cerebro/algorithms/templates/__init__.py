@@ -1,0 +1,1 @@
+"""Templates of log lines: what lines have in common, found online, without rules for any one system."""
