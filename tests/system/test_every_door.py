@@ -5,8 +5,9 @@ import re
 import httpx
 import pytest
 
-HOT = [("POST", path, "ingest") for path in ("/api/v1/write", "/v1/metrics", "/v1/logs", "/v1/traces")]
-PUBLIC = {"/health", "/ready", "/api/v1/login", "/api/v1/token/refresh"}
+PATHS = ("/api/v1/write", "/v1/metrics", "/v1/logs", "/v1/traces", "/intake/alertmanager", "/intake/events")
+HOT = [("POST", path, "ingest") for path in PATHS]
+PUBLIC = {"/health", "/ready", "/api/v1/login", "/api/v1/token/refresh", "/api/v1/approvals"}
 SCOPES = ("ingest", "read", "respond", "operate", "admin")
 
 

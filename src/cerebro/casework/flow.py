@@ -30,7 +30,8 @@ log = get_log(__name__)
 
 STREAM = "findings"
 READER = "brain"
-BATCH_MAX = 100  # findings of one transaction
+BATCH_MAX = 100  # messages of one reading
+ADMITTED_MAX = 500  # findings of one transaction
 BATCH_BYTES_MAX = 8 << 20
 WAIT_S = 1.0
 STANDBY_S = 10.0
@@ -41,7 +42,7 @@ TRIM_S = 60.0  # between two trims of the stream
 
 NUL = b"\\u0000"  # as JSON has it
 
-_decoder = msgspec.json.Decoder(Finding)
+_decoder = msgspec.json.Decoder(list[Finding])
 
 
 def tasks(kernel: Kernel) -> Sequence[Task]:
@@ -117,11 +118,13 @@ class Brain:
         """
         by_tenant: dict[TenantId, list[Finding]] = {}
         for message in messages:
-            if finding := _read(message):
+            for finding in _read(message):
                 by_tenant.setdefault(finding.tenant, []).append(finding)
         for tenant, findings in by_tenant.items():
-            with span("admit", tenant, findings=len(findings)), metrics.BATCH_SECONDS.time():
-                await self._admit(tenant, findings)
+            for first in range(0, len(findings), ADMITTED_MAX):
+                some = findings[first : first + ADMITTED_MAX]
+                with span("admit", tenant, findings=len(some)), metrics.BATCH_SECONDS.time():
+                    await self._admit(tenant, some)
 
     async def _admit(self, tenant: TenantId, findings: Sequence[Finding]) -> None:
         try:
@@ -226,22 +229,23 @@ class Messenger:
         return ""
 
 
-def _read(message: Message) -> Finding | None:
-    """The finding in the message; a message that holds none is counted and passed over."""
+def _read(message: Message) -> Sequence[Finding]:
+    """The findings in the message, one or a list; a message that holds none is counted and passed over."""
     tenant = message.subject.rpartition(".")[2]
+    body = message.body if message.body[:1] == b"[" else b"[" + message.body + b"]"
     try:
-        finding = _decoder.decode(message.body)
-        if NUL in message.body:  # the store of record cannot hold it, and no trouble may hide behind it
-            finding = msgspec.convert(_without_nul(msgspec.to_builtins(finding)), Finding)
+        findings = _decoder.decode(body)
+        if NUL in body:  # the store of record cannot hold it, and no trouble may hide behind it
+            findings = msgspec.convert(_without_nul(msgspec.to_builtins(findings)), list[Finding])
     except msgspec.MsgspecError as error:
         reason = str(error)
     else:
-        if finding.tenant == tenant:
-            return finding
+        if all(finding.tenant == tenant for finding in findings):
+            return findings
         reason = "it names another tenant than its subject"
     metrics.FINDINGS.labels("unreadable").inc()
     log.warning("finding_unreadable", subject=message.subject, sequence=message.sequence, reason=reason)
-    return None
+    return ()
 
 
 def _without_nul(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The hot doors: Prometheus remote write and OTLP over HTTP, as plain ASGI.
+"""The doors of intake: Prometheus remote write, OTLP over HTTP and webhooks, as plain ASGI.
 
 A 2xx means that the bus has the whole body as one message, on disk. The way of a body: who sends it,
 how fast, its bytes within bounds, decompressed within bounds, decoded to columns, limits, one publish.
@@ -25,9 +25,10 @@ from cerebro.intake.decode.warm import warm
 from cerebro.intake.entity import entity_of
 from cerebro.intake.refusals import Refusal
 from cerebro.intake.report import Reporter
-from cerebro.intake.request import PATHS, REMOTE_WRITE, Request, Scope, request_of
+from cerebro.intake.request import PATHS, REMOTE_WRITE, WEBHOOKS, Request, Scope, request_of
 from cerebro.intake.take import Parcel
 from cerebro.intake.tenants import Tenant, Tenants
+from cerebro.intake.webhooks import Webhooks
 from cerebro.kernel.access.guard import Guard
 from cerebro.kernel.access.limits import RateLimit, TooManyRequests
 from cerebro.kernel.kit import Kernel, Task
@@ -74,7 +75,7 @@ class IntakeApp:
     def __init__(self, kernel: Kernel, guard: Guard) -> None:
         self._kernel, self._guard = kernel, guard
         self._http = kernel.settings.http
-        self._tenants = Tenants(kernel)
+        self._tenants, self._webhooks = Tenants(kernel), Webhooks(kernel)
         self._rates = RateLimit(kernel.settings.access.intake_requests_per_s, kernel.clock)
         self._threads = ThreadPoolExecutor(THREADS, "intake")
         self._room = Room(HELD_BYTES_MAX)
@@ -136,7 +137,10 @@ class IntakeApp:
         with self._room.for_body(receive) as counted:
             bytes_max = self._http.body_bytes_max
             body = await read_body(counted, request.headers, bytes_max=bytes_max, timeout_s=BODY_TIMEOUT_S)
-            return await self._take(Arrival(request, body, self._tenants.of(principal.tenant), principal.name))
+            tenant = self._tenants.of(principal.tenant)
+            if request.path in WEBHOOKS:
+                return await self._webhooks.take(request, body, tenant, principal.name)
+            return await self._take(Arrival(request, body, tenant, principal.name))
 
     async def _take(self, arrival: Arrival) -> Answer:
         """Decode, store, tell."""

@@ -13,7 +13,9 @@ Scope = MutableMapping[str, Any]
 
 REMOTE_WRITE = "/api/v1/write"
 OTLP: Mapping[str, Signal] = {"/v1/metrics": Signal.METRICS, "/v1/logs": Signal.LOGS, "/v1/traces": Signal.TRACES}
-PATHS = frozenset({REMOTE_WRITE, *OTLP})
+ALERTS, EVENTS = "/intake/alertmanager", "/intake/events"
+WEBHOOKS = frozenset({ALERTS, EVENTS})
+PATHS = frozenset({REMOTE_WRITE, *OTLP, *WEBHOOKS})
 
 _OTLP_FORMS = {"application/x-protobuf": Form.PROTOBUF, "application/json": Form.JSON}
 
@@ -37,6 +39,8 @@ class Request:
     @property
     def form(self) -> Form:
         """How its answer is written."""
+        if self.path == EVENTS:
+            return Form.JSON
         return _OTLP_FORMS.get(self.media, Form.PROTOBUF) if self.path in OTLP else Form.TEXT
 
     def check_method(self) -> None:
@@ -54,10 +58,20 @@ class Request:
         Raises:
             Unsupported: Another media type, version or compression.
         """
-        if self.path in OTLP:
+        if self.path in WEBHOOKS:
+            self._check_webhook()
+        elif self.path in OTLP:
             self._check_otlp()
         else:
             self._check_remote_write()
+
+    def _check_webhook(self) -> None:
+        if not self.media.endswith("json") and not (self.path == EVENTS and "ce-specversion" in self.headers):
+            raise Unsupported(
+                f"{self.path} reads JSON, not {self.media[:80]!r}.", "Send content-type application/json."
+            )
+        if self.encoding not in ("", "identity", "gzip"):
+            raise Unsupported(f"{self.path} reads bodies as they are or in gzip, not {self.encoding[:80]!r}.")
 
     def _check_otlp(self) -> None:
         if self.media not in _OTLP_FORMS:

@@ -14,10 +14,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 DOORS = ("/api/v1/write", "/v1/metrics", "/v1/logs", "/v1/traces")
-ANSWERS = {200, 204, 400, 405, 413, 415, 429}
+WEBHOOKS = ("/intake/alertmanager", "/intake/events")
+ANSWERS = {200, 202, 204, 400, 405, 413, 415, 429}
 FUZZ = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
-paths = st.sampled_from(DOORS)
+paths = st.sampled_from((*DOORS, *WEBHOOKS))
 media = st.sampled_from(
     ["application/x-protobuf", "application/json", "text/plain", "", "application/x-protobuf;proto=x"]
 )
@@ -26,6 +27,7 @@ WORDS = """
 resourceMetrics resource attributes key value stringValue scopeMetrics metrics name gauge sum histogram dataPoints
 timeUnixNano asDouble asInt bucketCounts explicitBounds count resourceLogs scopeLogs logRecords body traceId spanId
 resourceSpans scopeSpans spans startTimeUnixNano events links severityNumber arrayValue kvlistValue values
+alerts labels annotations status startsAt endsAt fingerprint version id source type specversion time data subject detail
 """
 names = st.sampled_from(WORDS.split())
 values = st.recursive(
@@ -66,8 +68,8 @@ def judged(answer, path):
     assert b"Traceback" not in answer.content
     assert b"/site-packages" not in answer.content
     form = answer.headers.get("content-type", "")
-    if path == DOORS[0]:
-        assert answer.status_code == 204 or form.startswith("text/plain")
+    if path in (DOORS[0], WEBHOOKS[0]):
+        assert answer.status_code in (200, 204) or form.startswith("text/plain")
     elif form == "application/json":
         json.loads(answer.content)
     else:
@@ -114,6 +116,10 @@ async def test_good_bodies_gone_bad(attack):
         cramjam.snappy.decompress_raw(doors.folded(({"__name__": "m", "job": "a"}, [(doors.now_ms, 1.0)] * 3)))
     )
     good[DOORS[0]] = write
+    alert = {"labels": {"alertname": "Slow", "job": "a"}, "startsAt": "2026-01-31T09:30:00Z", "fingerprint": "f"}
+    good[WEBHOOKS[0]] = json.dumps({"version": "4", "alerts": [alert]}).encode()
+    event = {"specversion": "1.0", "id": "1", "source": "/ci", "type": "deploy", "data": {"service": "a"}}
+    good[WEBHOOKS[1]] = json.dumps([event]).encode()
 
     @FUZZ
     @given(
@@ -130,7 +136,8 @@ async def test_good_bodies_gone_bad(attack):
             folded = bytes(cramjam.snappy.compress_raw(bytes(body)))
             send(path, folded, content_type="application/x-protobuf", content_encoding="snappy")
         else:
-            send(path, bytes(body), content_type="application/x-protobuf")
+            kind = "application/json" if path in WEBHOOKS else "application/x-protobuf"
+            send(path, bytes(body), content_type=kind)
 
     await run(prop)
 
@@ -160,13 +167,14 @@ async def test_json_of_any_shape(attack):
     _, run = attack
 
     @FUZZ
-    @given(path=st.sampled_from(DOORS[1:]), tree=values)
+    @given(path=st.sampled_from((*DOORS[1:], *WEBHOOKS)), tree=values)
     def prop(send, path, tree):
         send(path, json.dumps(tree).encode(), content_type="application/json")
 
     def deep(send):
         for body in (b"[" * 100_000, b'{"a":' * 100_000, b'{"resourceLogs":[' * 5000, b"1" * 10_000, b'"\\ud800"'):
-            assert send("/v1/logs", body, content_type="application/json").status_code == 400
+            for path in ("/v1/logs", *WEBHOOKS):
+                assert send(path, body, content_type="application/json").status_code == 400
 
     await run(prop, deep)
 
