@@ -10,6 +10,7 @@ import { preference, useStore } from "./lib/store.js";
 import { Icon, Logo } from "./ui/icons.js";
 import { Palette } from "./ui/palette.js";
 import { Dialog, Empty, PageHead, Toasts } from "./ui/parts.js";
+import { Actions } from "./pages/actions.js";
 import { AgentPage } from "./pages/agent.js";
 import { Audit } from "./pages/audit.js";
 import { Budget } from "./pages/budget.js";
@@ -24,6 +25,8 @@ import { Findings } from "./pages/findings.js";
 import { Keys } from "./pages/keys.js";
 import { Login } from "./pages/login.js";
 import { Overview } from "./pages/overview.js";
+import { Patterns } from "./pages/patterns.js";
+import { Autonomy, Playbooks } from "./pages/playbooks.js";
 import { Series } from "./pages/series.js";
 import { Silences } from "./pages/silences.js";
 import { Sql } from "./pages/sql.js";
@@ -34,14 +37,18 @@ const PAGES = [
   { path: "/", page: Overview, name: "overview", keys: "g o", group: "watch" },
   { path: "/cases", page: Cases, name: "cases", keys: "g c", group: "watch" },
   { path: "/cases/:id", page: CasePage, under: "cases" },
+  { path: "/actions", page: Actions, name: "actions", keys: "g n", group: "watch" },
   { path: "/findings", page: Findings, name: "findings", keys: "g f", group: "watch" },
   { path: "/findings/:id", page: FindingPage, under: "findings" },
   { path: "/entities", page: Entities, name: "entities", keys: "g e", group: "watch" },
   { path: "/entities/:kind/:name*", page: EntityPage, under: "entities" },
   { path: "/topology", page: Topology, name: "topology", keys: "g t", group: "watch" },
   { path: "/series", page: Series, name: "series", keys: "g s", group: "explore" },
+  { path: "/patterns", page: Patterns, name: "patterns", keys: "g l", group: "explore" },
   { path: "/sql", page: Sql, name: "sql", keys: "g q", group: "explore", needs: "operate" },
   { path: "/budget", page: Budget, name: "budget", keys: "g b", group: "keep" },
+  { path: "/playbooks", page: Playbooks, name: "playbooks", keys: "g p", group: "keep" },
+  { path: "/autonomy", page: Autonomy, name: "autonomy", keys: "g y", group: "keep" },
   { path: "/silences", page: Silences, name: "silences", keys: "g i", group: "keep" },
   { path: "/engines", page: Engines, name: "engines", keys: "g h", group: "keep" },
   { path: "/connect", page: Connect, name: "connect", keys: "g d", group: "keep" },

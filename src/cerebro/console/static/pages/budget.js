@@ -1,8 +1,9 @@
 import { html } from "../lib/html.js";
 import { useApi } from "../lib/api.js";
 import { count, percent, short } from "../lib/format.js";
-import { t } from "../lib/i18n.js";
-import { Answer, Card, Meter, PageHead, Time } from "../ui/parts.js";
+import { locale, t } from "../lib/i18n.js";
+import { SEVERITIES } from "../lib/model.js";
+import { Answer, Card, Meter, PageHead, Severity, Time } from "../ui/parts.js";
 
 // One sentence and one bar: how much false noise people agreed to, and how much of it may have been spent.
 export function BudgetFigure({ budget }) {
@@ -23,7 +24,9 @@ export function Budget() {
     <${Answer} of=${budget} bones=${6}>
       ${(data) => html`<div class="case-columns">
         <div class="stack">
-          <${Card} title=${t("budget.week")}><div class="card-body"><${BudgetFigure} budget=${data} /></div><//>
+          <${Card} title=${t("budget.week")}><div class="card-body stack"><${BudgetFigure} budget=${data} /><${Judged} data=${data} /></div><//>
+          ${data.history?.length ? html`<${History} data=${data} />` : null}
+          ${data.by_severity && Object.keys(data.by_severity).length ? html`<${BySeverity} of=${data.by_severity} />` : null}
           <${Numbers} data=${data} />
         </div>
         <${Card} title=${t("budget.how")}><div class="card-body stack soft">
@@ -45,3 +48,29 @@ const Numbers = ({ data }) => html`<${Card} title=${t("finding.facts")}><dl clas
   <dt>${t("budget.tests")}</dt><dd>${count(data.tests)}</dd>
   <dt>${t("budget.updated")}</dt><dd><${Time} ms=${data.updated_ms} /></dd>
 </dl><//>`;
+
+// What people said of what was told: the only measure that does not come from ourselves.
+function Judged({ data }) {
+  const { useful_week: useful, noise_week: noise, remaining_week: left } = data;
+  if (useful === undefined) return null;
+  return html`<p class="soft">${left === undefined ? "" : `${t("budget.left", { count: short(left) })} `}${useful + noise ? t("budget.judged", { useful: count(useful), noise: count(noise) }) : t("budget.judge_them")}</p>`;
+}
+
+function History({ data }) {
+  const days = data.history.slice(-35);
+  const most = Math.max(1e-9, data.per_week / 7, ...days.map((day) => day.spent));
+  const name = (ms) => new Date(ms).toLocaleDateString(locale(), { day: "numeric", month: "short" });
+  return html`<${Card} title=${t("budget.history")} aside=${t("budget.history.aside")}><div class="card-body">
+    <div class="bars" role="img" aria-label=${t("budget.history")}>${days.map((day) => {
+      const said = `${name(day.day_ms)}: ${t("budget.day", { spent: short(day.spent), count: count(day.admitted) })}`;
+      return html`<i title=${said} class=${day.spent > data.per_week / 7 ? "over" : ""} ref=${(bar) => bar && (bar.style.height = `${Math.max(2, (day.spent / most) * 100)}%`)}></i>`;
+    })}</div>
+    <p class="hint">${name(days[0].day_ms)} – ${name(days.at(-1).day_ms)} · ${t("budget.history.line", { count: short(data.per_week / 7) })}</p>
+  </div><//>`;
+}
+
+const number = (value) => (typeof value === "object" && value ? (value.admitted ?? value.told ?? value.count ?? 0) : value);
+const BySeverity = ({ of }) => html`<${Card} title=${t("budget.by_severity")}><ul class="rows">${SEVERITIES.slice(1)
+  .reverse()
+  .filter((level) => of[level] !== undefined)
+  .map((level) => html`<li class="row plain"><${Severity} value=${level} /><span class="grow"></span><b>${count(number(of[level]))}</b></li>`)}</ul><//>`;

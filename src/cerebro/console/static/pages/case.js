@@ -1,14 +1,22 @@
 import { html, useMemo, useRef, useState } from "../lib/html.js";
-import { may, post, session, useApi } from "../lib/api.js";
+import { may, post, query, session, useApi } from "../lib/api.js";
 import { chance, span, stamp } from "../lib/format.js";
 import { t, word } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { entity, items, live, rank } from "../lib/model.js";
+import { go } from "../lib/router.js";
 import { useStore } from "../lib/store.js";
+import { ActionCards, UNDER_WAY, WAITING } from "../ui/actions.js";
 import { Evidence } from "../ui/evidence.js";
+import { folded, Graph, graphOf, near, only } from "../ui/map.js";
+import { point, pointed, unpoint } from "../ui/moment.js";
 import { Answer, Card, copyText, Dialog, Empty, EntityLink, Glyph, Icon, PageHead, Person, Severity, State, Time, toast, useDeed, useNow } from "../ui/parts.js";
+import { Shares, Story, useStory } from "../ui/story.js";
 
-const EVIDENCE_SHOWN = 4;
+const EVIDENCE_SHOWN = 3;
+const SIGNALS_FROM = 4; // fewer are told by the story
+const NEAR_MS = 45_000; // a line of the timeline so near to what is pointed at is meant
+const NEIGHBOURS_MAX = 14;
 const HOURS = [0.5, 1, 4, 12, 24, 72, 168];
 
 export function CasePage({ id }) {
@@ -21,6 +29,7 @@ function Whole({ one, reload }) {
   const [over, setOver] = useState("");
   const [busy, run] = useDeed();
   const comment = useRef(null);
+  const story = useStory(one.id);
   const begins = one.began_ms || one.opened_ms;
   const isLive = live(one);
   const act = (name, body, done) => run(() => post(`/cases/${one.id}/${name}`, body), done).then((outcome) => (reload(), outcome));
@@ -45,12 +54,14 @@ function Whole({ one, reload }) {
       : null}
     <div class="case-columns">
       <div class="stack">
-        ${one.impact ? html`<${Card} title=${t("case.impact")}><div class="card-body">${one.impact}</div><//>` : null}
-        ${one.signals.length > 1 ? html`<${Signals} one=${one} />` : null}
+        <${Story} id=${one.id} causes=${one.causes} story=${story} />
+        ${story.told.error && !story.told.data && one.causes?.length ? html`<${Card} title=${t("case.causes")}><div class="card-body"><${Shares} causes=${one.causes} /></div><//>` : null}
+        ${one.signals.length >= SIGNALS_FROM ? html`<${Signals} one=${one} />` : null}
         <${Proof} findings=${one.findings} one=${one} />
       </div>
       <div class="stack">
-        ${one.causes?.length ? html`<${Causes} causes=${one.causes} />` : null}
+        <${ToDo} one=${one} />
+        <${Neighbourhood} one=${one} />
         <${Timeline} one=${one} me=${me?.name} box=${comment} reload=${reload} />
       </div>
     </div>
@@ -117,15 +128,44 @@ const Shown = ({ finding, one }) => html`<section class="card" id=${`finding-${f
   </div>
 </section>`;
 
-const Causes = ({ causes }) => html`<${Card} title=${t("case.causes")}><ul class="rows">
-  ${[...causes].sort((a, b) => a.rank - b.rank).map((cause) => html`<li class="row plain"><span class="share">${Math.round(cause.share * 100)} %</span><span class="row-text"><${EntityLink} of=${cause.entity} /> <span class="faint">${word("cause", cause.kind)}</span><span class="row-note">${cause.explanation}</span></span></li>`)}
-</ul><//>`;
+// What to do: what waits for a yes first, then what is under way, then what was tried.
+function ToDo({ one }) {
+  const actions = useApi(`/actions${query({ case: one.id, limit: 50 })}`, { every: 15, kinds: "action case" });
+  const found = items(actions.data);
+  const open = found.filter((action) => [...WAITING, ...UNDER_WAY].includes(action.state)).length;
+  return html`<${Card} title=${t("case.what_to_do")} aside=${found.length ? t("case.actions", { open, count: found.length }) : ""}>
+    ${found.length ? html`<${ActionCards} actions=${found} reload=${actions.reload} keys />` : html`<${Empty} small icon="actions" title=${live(one) ? t("case.no_actions") : t("case.no_actions.over")}>${live(one) ? html`<p>${t("case.no_actions.text")}</p>` : null}<//>`}
+  <//>`;
+}
 
-const LINE_ICONS = { commented: "comment", acknowledged: "check", assigned: "user", silenced: "silences", closed: "close", reopened: "retry", resolved: "calm", merged: "link" };
+// What stands next to what hurts: enough to see whom it takes along.
+function Neighbourhood({ one }) {
+  const centre = entity(one.causes?.find((cause) => cause.kind !== "unknown")?.entity ?? one.entities[0]).text;
+  const topology = useApi(centre ? `/topology${query({ focus: centre, hops: 1 })}` : "", { every: 60, kinds: "case" });
+  const graph = useMemo(() => {
+    if (!topology.data) return null;
+    const whole = graphOf(topology.data);
+    if (!whole.nodes.has(centre)) return null;
+    const inside = near(whole, centre, 1);
+    const ranked = [...inside].sort((a, b) => Number(b === centre) - Number(a === centre) || weight(whole.nodes.get(b)) - weight(whole.nodes.get(a))).slice(0, NEIGHBOURS_MAX);
+    const kept = new Set(ranked);
+    return { cut: inside.size - kept.size, graph: folded(only(whole, (id) => kept.has(id)), new Set()) };
+  }, [topology.data, centre]);
+  if (!graph || graph.graph.nodes.size < 2) return null;
+  return html`<${Card} title=${t("case.neighbours")} actions=${html`<a class="button bare small" href=${`/topology${query({ focus: centre })}`}>${t("nav.topology")}</a>`}>
+    <div class="small-map"><${Graph} graph=${graph.graph} zoom=${0.78} chosen=${centre} label=${t("case.neighbours")} onOpen=${() => go(`/topology${query({ focus: centre })}`)} /></div>
+    ${graph.cut ? html`<p class="rows-more">${t("more.count", { count: graph.cut })}</p>` : null}
+  <//>`;
+}
+
+const weight = (node) => ["good", "unknown", "notice", "minor", "major", "critical"].indexOf(node.level) * 10 + (node.key.kind === "service" ? 1 : 0);
+
+const LINE_ICONS = { diagnosed: "findings", ruled_out: "close", split: "link", commented: "comment", acknowledged: "check", assigned: "user", silenced: "silences", closed: "close", reopened: "retry", resolved: "calm", merged: "link" };
 
 function Timeline({ one, me, box, reload }) {
   const [text, setText] = useState("");
   const [busy, run] = useDeed(); // its own: a comment does not wait for a deed
+  const { ms: shownMs, by } = useStore(pointed);
   const lines = [...(one.timeline ?? [])].reverse();
   const say = async (event) => {
     event?.preventDefault();
@@ -134,6 +174,7 @@ function Timeline({ one, me, box, reload }) {
     if (!error) setText("");
     reload();
   };
+  const meant = shownMs && by !== "timeline" ? nearest(lines, shownMs) : null;
   return html`<${Card} title=${t("case.timeline")} aside=${t("case.entries", { count: lines.length })}>
     ${may("respond")
       ? html`<form class="say" onSubmit=${say}>
@@ -145,13 +186,18 @@ function Timeline({ one, me, box, reload }) {
     <ol class="timeline">
       ${lines.map((line) => {
         const human = line.actor !== "cerebro";
-        return html`<li class=${human ? "human" : ""}>
+        return html`<li class=${`${human ? "human" : ""}${line === meant ? " meant" : ""}`} onMouseEnter=${() => point(line.at_ms, "timeline")} onMouseLeave=${() => unpoint("timeline")}>
           <span class="line-mark">${LINE_ICONS[line.kind] ? html`<${Icon} name=${LINE_ICONS[line.kind]} />` : html`<i></i>`}</span>
           <div><p class="line-head"><b>${human ? (line.actor === me ? t("person.me", { name: line.actor }) : line.actor) : "Cerebro"}</b> <span class="faint">${word("entry", line.kind)}</span><span class="grow"></span><span class="faint"><${Time} ms=${line.at_ms} /></span></p>
           <p class="line-text">${line.text}</p></div></li>`;
       })}
     </ol>
   <//>`;
+}
+
+function nearest(lines, ms) {
+  const best = lines.reduce((kept, line) => (!kept || Math.abs(line.at_ms - ms) < Math.abs(kept.at_ms - ms) ? line : kept), null);
+  return best && Math.abs(best.at_ms - ms) <= NEAR_MS ? best : null;
 }
 
 function Assign({ one, me, act, busy, onClose }) {

@@ -1,75 +1,109 @@
-import { html, useMemo, useState } from "../lib/html.js";
-import { useApi } from "../lib/api.js";
+import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
+import { query, useApi } from "../lib/api.js";
+import { span, stamp } from "../lib/format.js";
 import { t, word } from "../lib/i18n.js";
-import { entity, entityHref, items, rank } from "../lib/model.js";
-import { Answer, Card, Empty, PageHead } from "../ui/parts.js";
-import { health } from "./overview.js";
+import { useKeys } from "../lib/keys.js";
+import { entityHref } from "../lib/model.js";
+import { go, refine, route } from "../lib/router.js";
+import { useStore } from "../lib/store.js";
+import { folded, Graph, graphOf, near, only } from "../ui/map.js";
+import { Answer, Card, Chips, Empty, Glyph, Icon, PageHead } from "../ui/parts.js";
 
-const [COLUMN, ROW, WIDE, TALL] = [290, 36, 210, 28];
-const NODES_MAX = 200;
+const MINUTE = 60_000;
+const BACK_MIN = 24 * 60;
+const SICK = ["critical", "major", "minor", "notice"];
 
 export function Topology() {
-  const topology = useApi("/topology", { every: 30, kinds: "case" });
-  return html`<div class="page">
+  const { query: asked } = useStore(route);
+  const at = Number(asked.at) || 0;
+  const topology = useApi(`/topology${query({ at_ms: at })}`, { every: at ? 3600 : 30, kinds: at ? "" : "case" });
+  return html`<div class="page wide">
     <${PageHead} title=${t("nav.topology")} lead=${t("topology.lead")} />
-    <${Card} label=${t("nav.topology")}><${Answer} of=${topology} bones=${8}>
-      ${(data) => (items(data.entities).length ? html`<${Map} topology=${data} />` : html`<${Empty} icon="topology" title=${t("topology.empty.title")}><p>${t("topology.empty.text")}</p><//>`)}
-    <//><//>
+    <${Answer} of=${topology} bones=${8}>
+      ${(data) => html`<${Whole} topology=${data} asked=${asked} at=${at} />`}
+    <//>
   </div>`;
 }
 
-// Callers to the left of what they call: each entity's column is its longest way from an entrance, circles cut.
-export function arranged(entities, relations) {
-  const nodes = new globalThis.Map(entities.map((one) => [entity(one).text, { one, key: entity(one), out: [], into: [], column: 0 }]));
-  const edges = relations.map((relation) => ({ ...relation, from: nodes.get(entity(relation.source).text), to: nodes.get(entity(relation.target).text) })).filter((edge) => edge.from && edge.to && edge.from !== edge.to);
-  for (const edge of edges) {
-    edge.from.out.push(edge.to);
-    edge.to.into.push(edge.from);
-  }
-  const state = new globalThis.Map();
-  const depth = (node) => {
-    if (state.get(node) === "walking") return -1;
-    if (state.get(node) === "done") return node.column;
-    state.set(node, "walking");
-    node.column = Math.max(0, ...node.into.map((caller) => depth(caller) + 1));
-    state.set(node, "done");
-    return node.column;
-  };
-  for (const node of nodes.values()) depth(node);
-  const columns = [];
-  for (const node of nodes.values()) (columns[node.column] ??= []).push(node);
-  columns.forEach((column, x) => {
-    const place = (node) => (node.into.length ? node.into.reduce((sum, other) => sum + (other.y ?? 0), 0) / node.into.length : 0);
-    column.sort((a, b) => place(a) - place(b) || rank(b.one.severity ?? 0) - rank(a.one.severity ?? 0) || a.key.text.localeCompare(b.key.text));
-    let free = 16; // beside the middle of its callers, or below the one above it
-    for (const node of column) {
-      node.x = 16 + x * COLUMN;
-      node.y = Math.max(free, place(node));
-      free = node.y + ROW;
+function Whole({ topology, asked, at }) {
+  const [opened, setOpened] = useState(() => new Set());
+  const [zoom, setZoom] = useState(0);
+  const box = useRef(null);
+  const whole = useMemo(() => graphOf(topology), [topology]);
+  const kinds = useMemo(() => [...new Set([...whole.nodes.values()].map((node) => node.key.kind))].sort(), [whole]);
+  const text = (asked.q ?? "").toLowerCase();
+  const hops = Number(asked.hops) || 2;
+  const focus = whole.nodes.has(asked.focus) ? asked.focus : "";
+  const shown = useMemo(() => {
+    let graph = whole;
+    if (asked.kind) graph = only(graph, (id, node) => node.key.kind === asked.kind || id === focus);
+    if (focus) {
+      const inside = near(graph, focus, hops);
+      graph = only(graph, (id) => inside.has(id));
+    } else if (asked.sick) {
+      const hurt = new Set([...graph.nodes.values()].filter((node) => SICK.includes(node.level)).flatMap((node) => [...near(graph, node.id, 1)]));
+      graph = only(graph, (id) => hurt.has(id));
     }
-  });
-  return { nodes: [...nodes.values()], edges, wide: 32 + columns.length * COLUMN - (COLUMN - WIDE), tall: 16 + ROW + Math.max(0, ...[...nodes.values()].map((node) => node.y)) };
+    return folded(graph, opened);
+  }, [whole, asked.kind, asked.sick, focus, hops, opened]);
+  const hits = useMemo(() => (text ? [...whole.nodes.values()].filter((node) => node.id.toLowerCase().includes(text)) : []), [whole, text]);
+  const lit = useMemo(() => {
+    if (!text) return null;
+    const names = new Set(hits.map((node) => node.id));
+    return new Set([...shown.nodes.values()].filter((node) => node.members.some((id) => names.has(id))).map((node) => node.id));
+  }, [hits, shown]);
+  const center = (id) => refine({ focus: id, q: "" });
+  const open = (id) => setOpened(new Set([...opened, id]));
+  const fit = zoom || 1;
+  useEffect(() => {
+    const svg = box.current?.querySelector("svg");
+    if (!svg) return;
+    const wide = Number(svg.getAttribute("viewBox").split(" ")[2]);
+    setZoom(Math.min(1.15, Math.max(0.55, (box.current.clientWidth - 4) / wide)));
+  }, [shown]);
+  useKeys(t("nav.topology"), [
+    ["+", t("topology.closer"), () => setZoom(Math.min(2, fit * 1.2))],
+    ["-", t("topology.farther"), () => setZoom(Math.max(0.3, fit / 1.2))],
+    ["u", t("topology.sick"), () => refine({ sick: asked.sick ? "" : "1", focus: "" })],
+    ["0", t("topology.all"), () => (setOpened(new Set()), refine({ focus: "", q: "", kind: "", sick: "" }))],
+  ]);
+  if (!whole.nodes.size) return html`<${Card}><${Empty} icon="topology" title=${t("topology.empty.title")}><p>${t("topology.empty.text")}</p><//><//>`;
+  const tally = (level) => [...whole.nodes.values()].filter((node) => node.level === level).length;
+  return html`
+    <div class="filters">
+      <input class="input search" type="search" placeholder=${t("topology.search")} aria-label=${t("topology.search")} value=${asked.q ?? ""} onInput=${(event) => refine({ q: event.target.value })}
+        onKeyDown=${(event) => event.key === "Enter" && hits.length && center(hits[0].id)} />
+      <select class="input" aria-label=${t("topology.kind")} onChange=${(event) => refine({ kind: event.target.value })}><option value="">${t("topology.any_kind")}</option>${kinds.map((kind) => html`<option value=${kind} selected=${asked.kind === kind}>${word("kinds", kind) === kind ? kind : word("kinds", kind)}</option>`)}</select>
+      <button class="button" aria-pressed=${String(Boolean(asked.sick))} onClick=${() => refine({ sick: asked.sick ? "" : "1", focus: "" })}>${t("topology.sick")}<kbd>u</kbd></button>
+      ${focus ? html`<span class="focus-on"><b>${focus}</b><${Chips} label=${t("topology.hops")} value=${hops} options=${[[1, "1"], [2, "2"], [3, "3"]]} onChange=${(size) => refine({ hops: size })} />
+        <a class="button small" href=${entityHref(focus)}>${t("do.details")}</a><button class="button bare square small" aria-label=${t("topology.all")} onClick=${() => refine({ focus: "" })}><${Icon} name="close" /></button></span>` : null}
+      <span class="grow"></span>
+      <span class="map-zoom"><button class="button square" aria-label=${t("topology.farther")} onClick=${() => setZoom(Math.max(0.3, fit / 1.2))}>−</button><button class="button square" aria-label=${t("topology.closer")} onClick=${() => setZoom(Math.min(2, fit * 1.2))}>+</button></span>
+    </div>
+    ${text ? html`<ul class="hits">${hits.slice(0, 8).map((node) => html`<li><button class="button small" onClick=${() => center(node.id)}><${Glyph} level=${node.level} />${node.id}</button></li>`)}${hits.length ? null : html`<li class="faint">${t("palette.nothing")}</li>`}${hits.length > 8 ? html`<li class="faint">${t("more.count", { count: hits.length - 8 })}</li>` : null}</ul>` : null}
+    <${Card} label=${t("nav.topology")}>
+      <div ref=${box}>${shown.nodes.size ? html`<${Graph} graph=${shown} zoom=${fit} lit=${lit} chosen=${focus} onOpen=${open} onChoose=${(id) => (id === focus ? go(entityHref(id)) : center(id))} />` : html`<${Empty} icon="calm" title=${t("topology.none_sick")} />`}</div>
+      <footer class="map-foot">
+        <span class="legend">${["critical", "major", "minor", "notice", "good", "unknown"].map((level) => (tally(level) ? html`<span class=${`severity s-${level}`}><${Glyph} level=${level} />${level === "good" || level === "unknown" ? word("health", level) : word("severity", level)} ${tally(level)}</span>` : null))}</span>
+        <span class="grow"></span>
+        <span class="faint">${t("topology.drawn", { drawn: shown.nodes.size, count: whole.nodes.size })}${opened.size ? html` <button class="button bare small" onClick=${() => setOpened(new Set())}>${t("topology.fold")}</button>` : null}</span>
+      </footer>
+    <//>
+    <${Slider} at=${at} />`;
 }
 
-function Map({ topology }) {
-  const [near, setNear] = useState("");
-  const all = items(topology.entities).slice(0, NODES_MAX);
-  const drawn = useMemo(() => arranged(all, items(topology.relations)), [topology]);
-  const lit = (edge) => !near || edge.from.key.text === near || edge.to.key.text === near;
-  const close = new Set(drawn.edges.filter((edge) => near && lit(edge)).flatMap((edge) => [edge.from, edge.to]));
-  return html`<div class="map"><svg width=${drawn.wide} height=${drawn.tall} viewBox=${`0 0 ${drawn.wide} ${drawn.tall}`} role="group" aria-label=${t("nav.topology")}>
-    <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 .8 7 4 0 7.2z" class="tip" /></marker></defs>
-    ${drawn.edges.map((edge) => {
-      const [x1, y1, x2, y2] = [edge.from.x + WIDE, edge.from.y + TALL / 2, edge.to.x, edge.to.y + TALL / 2];
-      const bend = Math.max(24, Math.abs(x2 - x1) / 2);
-      return html`<path class=${`edge${lit(edge) ? "" : " dim"}`} d=${`M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`} marker-end="url(#tip)"><title>${edge.from.key.text} ${word("relation", edge.kind)} ${edge.to.key.text}</title></path>`;
-    })}
-    ${drawn.nodes.map((node) => {
-      const level = health(node.one);
-      return html`<a href=${entityHref(node.one)} class=${`node n-${level}${near && node.key.text !== near && !close.has(node) ? " dim" : ""}`} onMouseEnter=${() => setNear(node.key.text)} onMouseLeave=${() => setNear("")} onFocus=${() => setNear(node.key.text)} onBlur=${() => setNear("")} aria-label=${node.key.text}>
-        <title>${node.key.text}</title><rect x=${node.x} y=${node.y} width=${WIDE} height=${TALL} rx="6" /><rect class="edge-mark" x=${node.x} y=${node.y} width="4" height=${TALL} rx="2" />
-        <svg x=${node.x + 12} y=${node.y} width=${WIDE - 18} height=${TALL}><text y="18">${node.key.name}</text></svg></a>`;
-    })}
-  </svg></div>
-  ${items(topology.entities).length > NODES_MAX ? html`<p class="rows-more">${t("topology.cut", { count: NODES_MAX })}</p>` : null}`;
+// The map as it was: a day back, minute by minute.
+function Slider({ at }) {
+  const now = Date.now();
+  const [dragged, setDragged] = useState(null);
+  const back = dragged ?? (at ? Math.min(BACK_MIN, Math.max(0, Math.round((now - at) / MINUTE))) : 0);
+  const settle = (minutes) => {
+    setDragged(null);
+    refine({ at: minutes ? Math.round((now - minutes * MINUTE) / MINUTE) * MINUTE : "" });
+  };
+  return html`<div class="time-slider"><label><span class="visually-hidden">${t("topology.when")}</span>
+      <input type="range" min="0" max=${BACK_MIN} step="5" value=${String(BACK_MIN - back)} onInput=${(event) => setDragged(BACK_MIN - Number(event.target.value))} onChange=${(event) => settle(BACK_MIN - Number(event.target.value))} /></label>
+    <span class="soft">${back ? html`${t("topology.ago", { span: span(back * MINUTE) })} <span class="faint">${stamp(now - back * MINUTE)}</span>` : t("topology.now")}</span>
+    ${back ? html`<button class="button small" onClick=${() => settle(0)}>${t("topology.to_now")}</button>` : null}
+  </div>`;
 }

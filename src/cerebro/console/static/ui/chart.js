@@ -2,6 +2,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { clock, stamp, writer } from "../lib/format.js";
 import { locale, t } from "../lib/i18n.js";
+import { point, pointed, unpoint } from "./moment.js";
 import uPlot from "../vendor/uplot.js";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -19,7 +20,12 @@ function useTheme() {
 }
 
 // `lines`: [{ label, values }]; `band`: { low, high } beside the first line; `marks`: [{ atMs, text, look }].
+// What is pointed at elsewhere on the page is shown here, and what is pointed at here is shown elsewhere.
+let chartCount = 0;
+
 export function Chart({ atMs, lines, band, marks = [], metric = "", unit = "", height = 180, spans = [], sync = "", label }) {
+  const self = useRef("");
+  self.current ||= `chart-${++chartCount}`;
   const place = useRef(null);
   const plot = useRef(null);
   const theme = useTheme();
@@ -27,8 +33,8 @@ export function Chart({ atMs, lines, band, marks = [], metric = "", unit = "", h
   const write = useMemo(() => writer(metric, unit), [metric, unit]);
   const columns = useMemo(() => [atMs, ...lines.map((line) => line.values), ...(band ? [band.low, band.high] : [])], [atMs, lines, band]);
   const shape = `${theme}|${lines.map((line) => line.label).join("|")}|${Boolean(band)}|${height}|${unit}|${metric}`;
-  const extras = useRef({ marks, spans });
-  extras.current = { marks, spans };
+  const extras = useRef({ marks, spans, pointed: 0 });
+  extras.current = { ...extras.current, marks, spans };
 
   useEffect(() => {
     const box = place.current;
@@ -47,6 +53,21 @@ export function Chart({ atMs, lines, band, marks = [], metric = "", unit = "", h
   useEffect(() => {
     if (plot.current && plot.current.data !== columns) plot.current.setData(columns);
   }, [columns]);
+
+  useEffect(() => {
+    point(cursor === null ? 0 : (atMs[cursor] ?? 0), self.current);
+  }, [cursor]);
+  useEffect(() => {
+    const quit = pointed.watch(({ ms, by }) => {
+      if (by === self.current) return;
+      extras.current.pointed = ms;
+      plot.current?.redraw(false);
+    });
+    return () => {
+      quit();
+      unpoint(self.current);
+    };
+  }, []);
 
   const at = cursor ?? lastKnown(lines, atMs.length);
   return html`<figure class="chart">
@@ -116,6 +137,7 @@ function settings({ box, lines, band, height, write, sync, extras, onCursor }) {
         (plot) => {
           if (band) drawOutside(plot, bandAt);
           drawMarks(plot, extras.current.marks);
+          if (extras.current.pointed) drawMarks(plot, [{ atMs: extras.current.pointed, text: clock(extras.current.pointed), look: "--accent" }]);
         },
       ],
     },

@@ -20,6 +20,7 @@ export function drawing(sample) {
   return { atMs, values, band };
 }
 
+// The evidence with its picture; pointing at a moment of it points everywhere on the page.
 export function Evidence({ evidence, finding, height = 190 }) {
   const [later, setLater] = useState(false);
   const { sample } = evidence;
@@ -52,7 +53,7 @@ function Since({ evidence, finding, height }) {
   return html`<${Picture} drawn=${drawn} sample=${answer.data} finding=${finding} height=${height} />`;
 }
 
-export const Query = ({ evidence }) => html`<details class="query">
+export const Query = ({ evidence, open = false }) => html`<details class="query" open=${open}>
   <summary>${t("evidence.query")}</summary>
   <div class="stack">
     <div class="snippet"><pre tabindex="0">${evidence.query}</pre><${Copy} text=${evidence.query} /></div>

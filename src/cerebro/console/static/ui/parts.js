@@ -95,6 +95,12 @@ export function Answer({ of, bones = 4, children }) {
   return html`<${Bones} count=${bones} />`;
 }
 
+// As `Answer`; where this Cerebro has no such door yet, an empty page that says so.
+export function Offered({ of, icon, title, text, bones = 6, children }) {
+  if (of.data === undefined && of.error?.status === 404) return html`<${Card}><${Empty} icon=${icon} title=${title}><p>${text}</p><//><//>`;
+  return html`<${Answer} of=${of} bones=${bones}>${children}<//>`;
+}
+
 // --- things to press ----------------------------------------------------------------------------------------------
 
 export function Copy({ text, label }) {

@@ -1,0 +1,133 @@
+import { html, useState } from "../lib/html.js";
+import { may, post, useApi } from "../lib/api.js";
+import { count, span } from "../lib/format.js";
+import { t, word } from "../lib/i18n.js";
+import { items } from "../lib/model.js";
+import { refine, route } from "../lib/router.js";
+import { useStore } from "../lib/store.js";
+import { Risk } from "../ui/actions.js";
+import { Answer, Card, Dialog, Empty, Failure, Icon, Offered, PageHead, toast, useDeed } from "../ui/parts.js";
+
+export const LEVELS = ["suggest", "ask", "act", "silent"];
+const LADDER = { suggest: 1, ask: 2, act: 3, silent: 4, act_silently: 4 };
+
+export const Level = ({ value }) => html`<span class="levels" title=${word("level", value)} aria-hidden="true">${[1, 2, 3, 4].map((step) => html`<i class=${step <= (LADDER[value] ?? 0) ? "on" : ""}></i>`)}</span> <span>${word("level", value)}</span>`;
+
+export function Playbooks() {
+  const { query: asked } = useStore(route);
+  const playbooks = useApi("/playbooks", { every: 120 });
+  const [over, setOver] = useState(null);
+  const text = (asked.q ?? "").toLowerCase();
+  return html`<div class="page">
+    <${PageHead} title=${t("nav.playbooks")} lead=${t("playbooks.lead")}>${may("operate") && playbooks.data ? html`<button class="button" onClick=${() => setOver({})}><${Icon} name="plus" />${t("playbooks.check")}</button>` : null}<//>
+    <${Offered} of=${playbooks} icon="playbooks" title=${t("playbooks.empty.title")} text=${t("playbooks.empty.text")}>
+      ${(data) => {
+        const all = items(data).map((one) => ({ ...one, ...(one.playbook ?? {}) }));
+        const fits = all.filter((one) => !text || JSON.stringify([one.name, one.title, one.trigger]).toLowerCase().includes(text));
+        if (!all.length) return html`<${Card}><${Empty} icon="playbooks" title=${t("playbooks.empty.title")}><p>${t("playbooks.empty.text")}</p><//><//>`;
+        return html`<div class="filters"><input class="input search" type="search" placeholder=${t("playbooks.search")} aria-label=${t("playbooks.search")} value=${asked.q ?? ""} onInput=${(event) => refine({ q: event.target.value })} /></div>
+          <${Card} label=${t("nav.playbooks")}>${fits.length ? html`<div class="table-wrap"><table class="list fold"><thead><tr><th>${t("playbooks.what")}</th><th>${t("playbooks.when")}</th><th>${t("action.risk")}</th><th>${t("autonomy.level")}</th><th>${t("playbooks.record")}</th><th></th></tr></thead>
+            <tbody>${fits.map((one) => html`<tr key=${one.name}><td class="wide"><b>${one.title}</b><span class="row-note faint">${one.name} · v${one.version}</span></td>
+              <td>${(one.trigger?.causes ?? []).map((cause) => word("cause", cause)).join(", ")}<span class="row-note faint">${(one.trigger?.entities ?? []).map((kind) => word("kind", kind)).join(", ")}</span></td>
+              <td class="tight"><${Risk} value=${one.risk} /></td><td class="tight">${one.level ?? one.level_max ? html`<${Level} value=${one.level ?? one.level_max} />` : html`<span class="faint">–</span>`}</td>
+              <td class="tight"><${Record} of=${one.record ?? one.past ?? one} /></td>
+              <td class="tight end"><button class="button bare small" onClick=${() => setOver(one)}>${t("do.details")}</button></td></tr>`)}</tbody></table></div>` : html`<${Empty} small icon="search" title=${t("cases.none_fit")} />`}<//>`;
+      }}
+    <//>
+    ${over ? (over.name ? html`<${Details} one=${over} onClose=${() => setOver(null)} />` : html`<${Check} onClose=${() => setOver(null)} />`) : null}
+  </div>`;
+}
+
+export function Record({ of }) {
+  const rows = Array.isArray(of) ? of : [of];
+  const sum = (name) => rows.reduce((total, row) => total + (row?.[name] ?? 0), 0);
+  const [helped, not, harmful] = [sum("helped"), sum("not_helped"), sum("harmful")];
+  if (!helped && !not && !harmful) return html`<span class="faint">${t("playbooks.never")}</span>`;
+  return html`<span>${t("playbooks.helped", { helped: count(helped), count: count(helped + not) })}${harmful ? html` <b class="s-critical">${t("playbooks.harmful", { count: harmful })}</b>` : null}</span>`;
+}
+
+function Details({ one, onClose }) {
+  return html`<${Dialog} title=${one.title} look="wide" onClose=${onClose}>
+    <p class="row-note"><code>${one.name}</code> v${one.version} <${Risk} value=${one.risk} /> ${one.sign_off ? html`<span class="faint">${t("playbooks.sign_off", { role: word("role", one.sign_off) })}</span>` : null}</p>
+    ${one.predicted ? html`<p>${one.predicted}</p>` : null}
+    <dl class="facts small">
+      ${one.expect ? html`<dt>${t("action.verify")}</dt><dd>${word("expect", one.expect.of)}, ${t("action.within", { span: span(one.expect.within_s * 1000) })}</dd>` : null}
+      ${one.cool_down_s ? html`<dt>${t("playbooks.cool_down")}</dt><dd>${span(one.cool_down_s * 1000)}</dd>` : null}
+      <dt>${t("playbooks.steps")}</dt><dd>${(one.steps ?? []).map((step) => html`<p><code>${step.executor}.${step.operation}</code> ${step.undo ? html`<span class="faint">${t("action.undo")}: <code>${step.undo.operation}</code></span>` : html`<span class="faint">${step.why_no_undo || t("action.undo.none")}</span>`}</p>`)}</dd>
+    </dl>
+    ${one.runbook ? html`<div class="snippet"><pre tabindex="0">${one.runbook}</pre></div>` : null}
+  <//>`;
+}
+
+// A playbook's text, read by the server: every fault with its line, and what it would have done on past cases.
+function Check({ onClose }) {
+  const [text, setText] = useState("");
+  const [busy, run] = useDeed();
+  const [found, setFound] = useState(null);
+  const [fault, setFault] = useState(null);
+  const check = async (event) => {
+    event.preventDefault();
+    setFault(null);
+    setFound(null);
+    const { answer, error } = await run(() => post("/playbooks/check", { text }));
+    if (error) setFault(error);
+    else setFound(answer);
+  };
+  const keep = async () => {
+    const { error } = await run(() => post("/playbooks", { text }), t("playbooks.kept"));
+    if (!error) onClose();
+  };
+  const faults = found?.faults ?? found?.errors ?? [];
+  const backtest = found?.backtest ?? found?.would_have;
+  return html`<${Dialog} title=${t("playbooks.check")} look="wide" onClose=${onClose}><form class="stack" onSubmit=${check}>
+    <p class="soft">${t("playbooks.check.text")}</p>
+    <textarea class="input code" spellcheck="false" value=${text} onInput=${(event) => setText(event.target.value)} aria-label=${t("playbooks.check")} autofocus></textarea>
+    ${fault ? html`<${Failure} error=${fault} />` : null}
+    ${faults.length ? html`<ul class="bullets">${faults.map((each) => html`<li class="s-major">${each.line ? `${t("playbooks.line", { line: each.line })} ` : ""}${each.text ?? each.detail ?? String(each)} ${each.mend ?? ""}</li>`)}</ul>` : null}
+    ${found && !faults.length ? html`<p class="s-good"><${Icon} name="check" /> ${t("playbooks.fits")}</p>` : null}
+    ${backtest ? html`<p>${t("playbooks.backtest", { ran: backtest.ran ?? backtest.count ?? 0, helped: backtest.helped ?? 0, days: backtest.days ?? 30 })}</p>` : null}
+    <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>${t("do.cancel")}</button>${found && !faults.length ? html`<button type="button" class="button" disabled=${busy} onClick=${keep}>${t("do.save")}</button>` : null}<button class="button primary" disabled=${busy || !text.trim()}>${t("playbooks.check.do")}</button></div>
+  </form><//>`;
+}
+
+export function Autonomy() {
+  const autonomy = useApi("/autonomy", { every: 30, kinds: "action" });
+  const [busy, run] = useDeed();
+  const turn = (body, said) => run(() => post("/autonomy", body), said).then(autonomy.reload);
+  return html`<div class="page">
+    <${PageHead} title=${t("nav.autonomy")} lead=${t("autonomy.lead")} />
+    <${Offered} of=${autonomy} icon="autonomy" title=${t("autonomy.empty.title")} text=${t("autonomy.empty.text")}>
+      ${(data) => html`<div class="stack">
+        <${Switches} policy=${data.policy ?? data} busy=${busy} turn=${turn} />
+        <${Matrix} data=${data} busy=${busy} turn=${turn} />
+      </div>`}
+    <//>
+  </div>`;
+}
+
+function Switches({ policy, busy, turn }) {
+  const look = policy.stopped ? "hot" : policy.frozen ? "warm" : "good";
+  return html`<${Card} title=${t("autonomy.now")}><div class="card-body stack">
+    <p><span class=${`state ${look}`}>${policy.stopped ? t("autonomy.stopped") : policy.frozen ? t("autonomy.frozen") : t("autonomy.works")}</span> ${policy.by ? html`<span class="soft">${policy.by}${policy.reason ? `: ${policy.reason}` : ""}</span>` : null}</p>
+    <p class="soft">${policy.stopped ? t("autonomy.stopped.text") : policy.frozen ? t("autonomy.frozen.text") : t("autonomy.works.text")}</p>
+    ${may("operate") ? html`<p class="action-deeds"><button class=${`button ${policy.stopped ? "" : "danger"}`} disabled=${busy} onClick=${() => turn({ stopped: !policy.stopped }, policy.stopped ? t("autonomy.resumed") : t("autonomy.stopped"))}>${policy.stopped ? t("autonomy.resume") : t("autonomy.stop")}</button>
+      <button class="button" disabled=${busy} onClick=${() => turn({ frozen: !policy.frozen }, policy.frozen ? t("autonomy.resumed") : t("autonomy.frozen"))}>${policy.frozen ? t("autonomy.thaw") : t("autonomy.freeze")}</button></p>` : null}
+  </div><//>`;
+}
+
+// Who may do what by itself: a row a playbook, a column a level, moved by its record or by hand.
+function Matrix({ data, busy, turn }) {
+  const rows = items(data).length ? items(data) : (data.playbooks ?? []);
+  if (!rows.length) return null;
+  return html`<${Card} title=${t("autonomy.matrix")} aside=${t("autonomy.matrix.aside")}><div class="table-wrap"><table class="list"><thead><tr><th>${t("playbooks.what")}</th><th>${t("action.risk")}</th>${LEVELS.map((level) => html`<th class="tight">${word("level", level)}</th>`)}<th>${t("playbooks.record")}</th></tr></thead>
+    <tbody>${rows.map((row) => {
+      const name = row.playbook?.name ?? row.playbook ?? row.name;
+      const most = row.level_max ?? row.playbook?.level_max;
+      return html`<tr key=${name}><td><b>${row.title ?? row.playbook?.title ?? name}</b><span class="row-note faint">${name}</span></td><td class="tight"><${Risk} value=${row.risk ?? row.playbook?.risk} /></td>
+        ${LEVELS.map((level) => {
+          const beyond = most && LADDER[level] > LADDER[most];
+          return html`<td class="tight"><input type="radio" name=${`level-${name}`} aria-label=${`${name}: ${word("level", level)}`} checked=${row.level === level} disabled=${busy || beyond || !may("operate")} onChange=${() => turn({ levels: { [name]: level } }, t("autonomy.moved", { name, level: word("level", level) }))} /></td>`;
+        })}
+        <td><${Record} of=${row.record ?? row.past ?? row.pasts ?? row} /></td></tr>`;
+    })}</tbody></table></div><//>`;
+}
