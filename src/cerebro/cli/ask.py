@@ -7,6 +7,7 @@ import typer
 
 from cerebro.cli.out import as_json, failures, row_of, say, table
 from cerebro.kernel.settings import load_settings
+from cerebro.spine.errors import NotFound
 
 Url = Annotated[str, typer.Option("--url", envvar="CEREBRO_URL", help="Another Cerebro's address.")]
 Key = Annotated[str, typer.Option("--key", envvar="CEREBRO_KEY", help="API key; this machine's own when empty.")]
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command()(cases)
     app.command()(case)
     app.command()(findings)
+    app.command()(feedback)
 
 
 def query(
@@ -115,3 +117,23 @@ def client(url: str, key: str) -> Any:
 def moment(at_ms: int) -> str:
     """Local time, to the second."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def feedback(
+    number: Annotated[
+        str, typer.Argument(help="Of a finding or a case, as `cerebro findings` and `cerebro cases` say.")
+    ],
+    verdict: Annotated[str, typer.Argument(help="`useful` or `noise`.")],
+    note: Annotated[str, typer.Option(help="For whoever reads the audit log.")] = "",
+    url: Url = "",
+    key: Key = "",
+) -> None:
+    """Say what a finding, or every finding of a case, was worth: the price of its like moves, within bounds."""
+    with failures():
+        asked, body = client(url, key), {"verdict": verdict, "note": note}
+        try:
+            answer = asked.post(f"/api/v1/findings/{number}/feedback", body)
+        except NotFound:
+            answer = asked.post(f"/api/v1/cases/{number}/feedback", body)
+        said = "one finding" if answer["findings"] == 1 else f"{answer['findings']} findings"
+        say(f"Noted: {said} {verdict if verdict == 'noise' else 'of use'}.")

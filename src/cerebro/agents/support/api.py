@@ -1,15 +1,16 @@
 """What the agent answers over HTTP: the budget, the watched series, the band of one of them."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from cerebro.agents.support import store
-from cerebro.agents.support.admit import Budget, status_of
+from cerebro.agents.support.admit import Budget, Opinion, status_of
 from cerebro.agents.support.band import LEAD_MS, Band, cut, newest, replay
 from cerebro.agents.support.describe import rounded
 from cerebro.agents.support.model import Reading, SeriesName
@@ -20,19 +21,32 @@ from cerebro.agents.support.select import Selector, parse_selector
 from cerebro.agents.support.words import subject_of
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.spending import Spending
+from cerebro.casework.store import FINDINGS, findings_of
 from cerebro.kernel.access.guard import Guard, Principal
+from cerebro.kernel.audit import Audit
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.scaling import external_metrics
 from cerebro.kernel.scaling.ask import Ask, Need, number_of
 from cerebro.kernel.telemetry.port import Window
 from cerebro.kernel.web.door import needs
 from cerebro.spine.errors import CerebroError, Invalid, NotFound
-from cerebro.spine.identity import TenantId
+from cerebro.spine.identity import CaseId, TenantId
 
 Reader = Annotated[Principal, Depends(needs("read"))]
+Responder = Annotated[Principal, Depends(needs("respond"))]
+Id = Annotated[str, Path(max_length=64)]
 SERIES_MAX = 1000
+CASE_FINDINGS_MAX = 500
 WINDOW_MS_MAX = 92 * 86_400_000
 LIST_UNIT = 0.005  # of a tenant whose budget nobody has noted yet
+
+
+class Feedback(BaseModel):
+    """What a finding was worth."""
+
+    model_config = ConfigDict(extra="forbid")
+    verdict: Literal["useful", "noise"]
+    note: str = Field("", max_length=2000, description="For whoever reads the audit log.")
 
 
 class Views:
@@ -66,6 +80,25 @@ def router(kernel: Kernel) -> APIRouter:
         """The noise budget of your tenant: what may be expected, what was spent, what was admitted."""
         found = await store.load_budget(kernel.bus, principal.tenant)
         return found or status_of(Budget(Spending(rules.noise_budget)))
+
+    @routes.post("/api/v1/findings/{finding_id}/feedback", status_code=202)
+    async def finding_feedback(principal: Responder, finding_id: Id, said: Feedback) -> dict[str, Any]:
+        """Say what a finding was worth; the price of its like moves within half a minute, within bounds."""
+        async with kernel.records.transaction() as transaction:
+            record = await transaction.load(FINDINGS, principal.tenant, finding_id, lock=False)
+        if record is None:
+            raise NotFound(f"There is no finding {finding_id}.")
+        return await hear(kernel, principal, f"finding/{finding_id}", [record.value.dedup_key], said)
+
+    @routes.post("/api/v1/cases/{case_id}/feedback", status_code=202)
+    async def case_feedback(principal: Responder, case_id: Id, said: Feedback) -> dict[str, Any]:
+        """Say the same of every finding of a case."""
+        async with kernel.records.transaction() as transaction:
+            found = await findings_of(transaction, principal.tenant, CaseId(case_id), CASE_FINDINGS_MAX)
+        if not found:
+            raise NotFound(f"There is no case {case_id} with findings.")
+        keys = sorted({each.dedup_key for each in found})
+        return await hear(kernel, principal, f"case/{case_id}", keys, said)
 
     @routes.get("/api/v1/support/series")
     async def series(
@@ -207,6 +240,16 @@ def forecast_view(found: Foreseen, bound: float | None) -> dict[str, Any]:
         met = [int(found.ahead_ms[place]) if place >= 0 else None for place in places]
         view["reaches"] = dict(zip(("earliest_ms", "likely_ms", "latest_ms"), met, strict=True)) | {"bound": bound}
     return view
+
+
+async def hear(kernel: Kernel, principal: Principal, thing: str, keys: Sequence[str], said: Feedback) -> dict[str, Any]:
+    """Keep what someone said for the detector, and write it into the audit log."""
+    now_ms = kernel.clock.now_ms()
+    opinions = [Opinion(key, said.verdict, now_ms, principal.name) for key in keys]
+    detail = {"verdict": said.verdict, "note": said.note, "findings": len(keys)}
+    await Audit(kernel.records, kernel.clock).append(principal.tenant, principal.name, "finding_judged", thing, detail)
+    await store.add_opinions(kernel.bus, principal.tenant, opinions)
+    return {"verdict": said.verdict, "findings": len(keys)}
 
 
 def parse_series(text: str) -> tuple[int, int]:

@@ -10,8 +10,19 @@ import numpy as np
 from cerebro.agents.support import metrics, store
 from cerebro.agents.support.admit import status_of
 from cerebro.agents.support.model import SeriesName
-from cerebro.agents.support.observe import Rules, Tally, Watch, learn_names, new_watch, observe, tick
+from cerebro.agents.support.observe import (
+    Rules,
+    Tally,
+    Watch,
+    learn_names,
+    new_watch,
+    observe,
+    take_changes,
+    take_opinions,
+    tick,
+)
 from cerebro.agents.support.outlook import Foreseen, Horizon, as_samples, check_calendar, horizon_of, look_ahead
+from cerebro.agents.support.plans import changes_of
 from cerebro.agents.support.select import Selector, parse_selector
 from cerebro.agents.support.snapshot import freeze
 from cerebro.kernel.bus.port import Message
@@ -26,11 +37,12 @@ from cerebro.spine.errors import Conflict, Invalid, Unavailable
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import DEFAULT_TENANT, TenantId
 from cerebro.spine.telemetry import SampleBatch, SeriesType, no_series
-from cerebro.spine.wire import decode_samples, encode_samples
+from cerebro.spine.wire import Kind, decode_samples, decode_table, encode_samples
 
 log = get_log(__name__)
 
 STREAM = "metrics"
+EVENTS = "events"
 READER = "detector"
 MESSAGES_MAX = 64
 MESSAGE_BYTES_MAX = 16 << 20
@@ -57,7 +69,7 @@ class Detector:
         self._rules = rules_of(kernel.settings.support)
         self._watches: dict[TenantId, Watch] = {}
         self._counted: dict[TenantId, Tally] = {}
-        self._sequence = 0
+        self._sequence = self._event_sequence = 0
         self._revision = 0
         self._saved_s = self._noted_s = self._named_s = self._read_s = 0.0
         self._pause_s = kernel.settings.support.snapshot_s
@@ -143,6 +155,7 @@ class Detector:
         if now_s - self._named_s >= NAMES_S:
             self._named_s = now_s
             await self._look_up_names()
+            await self._hear()
         if now_s - self._noted_s >= BUDGET_S or self._noted_s < 0:
             self._noted_s = now_s
             await self._note()
@@ -162,6 +175,22 @@ class Detector:
                 continue
             learn_names(watch, found, self._rules)
             watch.unnamed.difference_update(wanted[: store.NAMES_MAX])
+
+    async def _hear(self) -> None:
+        """Take up what people said of findings, and what was changed or is planned."""
+        bus, now_ms = self._kernel.bus, self._kernel.clock.now_ms()
+        for tenant, watch in self._watches.items():
+            if told := take_opinions(watch, await store.load_opinions(bus, tenant)):
+                log.info("opinions_taken", tenant=tenant, opinion_count=told)
+        messages = await bus.read(
+            EVENTS, after=self._event_sequence, count_max=MESSAGES_MAX, bytes_max=MESSAGE_BYTES_MAX, wait_s=0.0
+        )
+        for message in messages:
+            self._event_sequence = message.sequence
+            watch_of = self._watches.get(TenantId(message.subject.split(".")[1]))
+            with suppress(Invalid):  # the recorder counts what it cannot read
+                if watch_of:
+                    take_changes(watch_of, changes_of(decode_table(Kind.EVENTS, message.body), now_ms))
 
     async def _note(self) -> None:
         """Keep the budgets for whoever asks, and bring the counters up to date."""

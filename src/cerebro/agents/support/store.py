@@ -1,6 +1,7 @@
 """What the agent keeps and asks for: snapshots and the budget on the bus, names and points in the store."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cerebro.agents.support.admit import Opinion
 from cerebro.agents.support.model import SeriesName
 from cerebro.agents.support.observe import Watch, names_of
 from cerebro.agents.support.select import Selector
@@ -15,7 +17,7 @@ from cerebro.agents.support.snapshot import Frozen, decode, encode
 from cerebro.kernel.bus.port import Bus
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.telemetry.port import Telemetry, Window
-from cerebro.spine.errors import Invalid
+from cerebro.spine.errors import Conflict, Invalid
 from cerebro.spine.identity import TenantId
 
 log = get_log(__name__)
@@ -24,6 +26,8 @@ BUCKET = "support"
 MANIFEST = "snapshot"
 SLOT_COUNT = 2  # one is written while the other is good
 NAMES_MAX = 10_000
+OPINIONS_MAX = 1000
+OPINION_TRIES = 8
 RAW_MS_MAX = 2 * 86_400_000  # longer stretches are read from the 5-minute rollup
 
 SERIES_SQL = """
@@ -130,6 +134,30 @@ async def load_budget(bus: Bus, tenant: TenantId) -> dict[str, object] | None:
     """How a tenant's budget stood a few seconds ago."""
     stored = await bus.get(BUCKET, f"{tenant}.budget")
     return msgspec.json.decode(stored.value, type=dict[str, object]) if stored else None
+
+
+async def load_opinions(bus: Bus, tenant: TenantId) -> list[Opinion]:
+    """What people said of a tenant's findings of late, the oldest first."""
+    stored = await bus.get(BUCKET, f"{tenant}.opinions")
+    return msgspec.json.decode(stored.value, type=list[Opinion]) if stored else []
+
+
+async def add_opinions(bus: Bus, tenant: TenantId, fresh: Sequence[Opinion]) -> None:
+    """Keep opinions for the detector; a later one of the same finding takes the place of the earlier.
+
+    Raises:
+        Conflict: Others said so much in the same moment that it was given up: say it again.
+    """
+    named = {each.dedup_key for each in fresh}
+    for _ in range(OPINION_TRIES):
+        stored = await bus.get(BUCKET, f"{tenant}.opinions")
+        known = msgspec.json.decode(stored.value, type=list[Opinion]) if stored else []
+        kept = [*(each for each in known if each.dedup_key not in named), *fresh][-OPINIONS_MAX:]
+        with suppress(Conflict):
+            revision = stored.revision if stored else 0
+            await bus.put(BUCKET, f"{tenant}.opinions", msgspec.json.encode(kept), revision=revision)
+            return
+    raise Conflict("Too many opinions came in the same moment.", "Send it again.")
 
 
 async def find_names(telemetry: Telemetry, tenant: TenantId, wanted: Sequence[tuple[int, int]]) -> list[SeriesName]:

@@ -1,0 +1,145 @@
+"""The budget: what it lets through costs, what people say returns or takes, and plans move prices without muting."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cerebro.agents.support.admit import (
+    LEAN_MIN,
+    Admission,
+    Budget,
+    Change,
+    Opinion,
+    admitted,
+    leaning_at,
+    opined,
+    review,
+    set_prices,
+    status_of,
+)
+from cerebro.agents.support.observe import learn_names, take_changes, take_opinions, tick
+from cerebro.agents.support.plans import changes_of
+from cerebro.algorithms.spending import WEEK_MS, Spending
+from cerebro.spine.telemetry import EVENT_SCHEMA
+
+START_MS = 1_704_067_200_000
+
+
+@pytest.fixture
+def rows(watch, rules, name_of):
+    learn_names(
+        watch, [name_of(number, metric="some.gauge", unit="", entity=f"h{number}") for number in range(4)], rules
+    )
+    rows = watch.series.rows[:4]
+    rows["last_ms"], rows["count"], rows["interval_s"] = START_MS, 1000, 60.0
+    return rows
+
+
+def admission(at_ms=START_MS, key="k1", row=0):
+    return Admission(at_ms, key, "level_shift", 1, 12, ("host", "h0"), row)
+
+
+def test_what_is_shared_out_never_exceeds_the_budget(rows):
+    """Whatever the weights and the changes in progress, the plain shares sum to at most the budget."""
+    changes = [(np.array([0, 1]), 4.0), (np.array([2]), 0.25)]
+    changed = sum(float(rows["weight"][which].sum()) * (factor - 1.0) for which, factor in changes)
+
+    budget = review(Budget(Spending(5.0)), rows, START_MS + 60_000, 36, changed)
+    set_prices(budget, rows, 0, (), changes)
+
+    shares = budget.unit * rows["weight"] * rows["price"][:, 0]
+    assert float(shares.sum()) == pytest.approx(0.8 * budget.spending.rate, rel=1e-6)
+    assert rows["price"][0, 0] == pytest.approx(4.0 * rows["price"][3, 0])
+    assert (rows["price"] > 0).all()
+
+
+def test_an_unused_budget_makes_thresholds_easier_and_findings_undo_it(rows):
+    budget = review(Budget(Spending(5.0, at_ms=START_MS)), rows, START_MS, 36)
+    rows["last_ms"] = START_MS + WEEK_MS
+    eased = review(budget, rows, START_MS + WEEK_MS, 36)
+
+    assert eased.eases[1].factor == pytest.approx(4.0)
+
+    told = eased
+    for count in range(5):
+        told = admitted(told, admission(START_MS + WEEK_MS, f"k{count}", row=-1), rows, urgent=False)
+
+    assert told.eases[1].factor == pytest.approx(1.0)
+    assert told.eases[0].factor == pytest.approx(4.0)  # of the other class of series
+
+
+def test_a_series_that_has_just_spoken_pays_for_it_and_useful_gives_it_back(rows):
+    before = float(rows["price"][0, 0])
+    leanings = {}
+    told = admitted(Budget(Spending(5.0)), admission(), rows, urgent=False)
+
+    assert rows["price"][0, 0] == pytest.approx(before / 4.0)
+
+    said = opined(told, Opinion("k1", "useful", START_MS), rows, leanings)
+
+    assert rows["price"][0, 0] == pytest.approx(before)
+    assert status_of(said)["remaining_week"] == 5.0
+    assert status_of(said)["useful_week"] == 1
+    assert leaning_at(leanings["level_shift", 12, "host", "h0"], START_MS) > 0
+
+
+def test_noise_moves_thresholds_of_its_kind_only_and_no_further_than_a_bound(watch, rules, rows):
+    for number in range(20):
+        watch.budget = admitted(watch.budget, admission(key=f"k{number}", row=-1), rows, urgent=False)
+    family = int(rows["family"][0])
+    watch.budget = replace(
+        watch.budget, admissions=tuple(replace(each, family=family) for each in watch.budget.admissions)
+    )
+
+    assert take_opinions(watch, [Opinion(f"k{n}", "noise", START_MS) for n in range(20)]) == 20
+    assert take_opinions(watch, [Opinion("k3", "noise", START_MS)]) == 0  # said before
+    tick(watch, START_MS + 60_000, rules)
+
+    shift, spike = float(rows["price"][0, 1]), float(rows["price"][0, 0])
+    assert shift == pytest.approx(spike * np.exp(LEAN_MIN), rel=0.01)
+    assert rows["price"][1, 1] == pytest.approx(rows["price"][1, 0])  # of another entity
+    assert status_of(watch.budget)["noise_week"] == 20
+
+
+def test_a_deploy_makes_shifts_of_its_entity_cheaper_for_a_while(watch, rules, rows):
+    take_changes(watch, [Change(("host", "h1"), "deploy", START_MS, START_MS + 900_000, 4.0)])
+
+    tick(watch, START_MS + 60_000, rules)
+    during = rows["price"][:, 0].copy()
+    rows["last_ms"] = START_MS + 960_000
+    tick(watch, START_MS + 960_000, rules)
+
+    assert during[1] == pytest.approx(4.0 * during[0])
+    assert rows["price"][1, 0] == pytest.approx(rows["price"][0, 0])
+    assert not watch.changes
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "minutes", "factor"),
+    [
+        ("deploy", "{}", 15, 4.0),
+        ("schedule", json.dumps({"duration_s": 600}), 10, 0.25),
+        ("maintenance", json.dumps({"until_ms": START_MS + 120_000}), 2, 0.25),
+        ("schedule", "not json", 60, 0.25),
+        ("schedule", json.dumps({"duration_s": 1e12}), 1440, 0.25),
+        ("schedule", json.dumps([1]), 60, 0.25),
+    ],
+)
+def test_events_become_priors(kind, body, minutes, factor):
+    event = {"at_ns": START_MS * 1_000_000, "id": "1", "kind": kind, "source": "s", "entity_kind": "service",
+             "entity_name": "shop", "title": "t", "body": body}  # fmt: skip
+
+    found = list(changes_of(pa.Table.from_pylist([event], schema=EVENT_SCHEMA), START_MS))
+
+    assert found == [Change(("service", "shop"), kind, START_MS, START_MS + minutes * 60_000, factor)]
+
+
+def test_other_events_and_past_ones_are_no_priors():
+    base = {"at_ns": START_MS * 1_000_000, "id": "1", "source": "s", "entity_kind": "service", "entity_name": "shop",
+            "title": "t", "body": "{}"}  # fmt: skip
+    events = pa.Table.from_pylist([base | {"kind": "note"}, base | {"kind": "deploy"}], schema=EVENT_SCHEMA)
+
+    assert list(changes_of(events, START_MS + 900_000)) == []
