@@ -94,6 +94,8 @@ class AlertRules:
         self._past.clear()
 
     def _part(self, metric: str, labels: dict[str, str], entity: tuple[str, str]) -> _Part | None:
+        if "service.instance.id" in labels:
+            return None  # the rules are about services, whose sums are there beside their replicas
         base, _, last = metric.rpartition("_")
         if metric in CPU:
             return _Part("cpu", self._row(entity), 0)

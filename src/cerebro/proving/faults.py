@@ -259,7 +259,7 @@ THE_REST = (
         "Nearly all work goes to one replica",
         CONFIG,
         "pages through that replica are slow",
-        ("balance", "restore_config"),
+        ("restore_config", "balance"),
     ),
     Fault(
         "outside_api_limited",

@@ -71,7 +71,7 @@ class Estate:
         self.clock, self.seed = clock, seed
         self.topology = make_topology(services, seed)
         self.motion = Motion(self.topology, seed, clock.now_ms(), interval_s)
-        self.book = SeriesBook(self.topology, interval_s, seed)
+        self.book = SeriesBook(self.topology, self.motion.replicas, interval_s, seed)
         self.users = Users(self.topology)
         self._spans = SpanWriter(self.topology, seed, traces_per_s * interval_s)
         self._logs = LogWriter(self.topology, seed)

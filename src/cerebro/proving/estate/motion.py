@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from cerebro.proving.estate import kernel
 from cerebro.proving.estate.columns import NODE_COUNT, REST, Edge, Host, HostState, Node, State
+from cerebro.proving.estate.replicas import Replicas
 from cerebro.proving.estate.topology import CACHE, Topology
 from cerebro.proving.estate.traffic import demand
 
@@ -22,12 +23,14 @@ class Measured:
         node: float64, (tick, node, Node); the histogram's buckets follow its last named column.
         edge: float64, (tick, edge, Edge).
         host: float64, (tick, host, Host).
+        replica: float64, (tick, replica, Replica); NaN for a replica that was not there.
     """
 
     at_ms: NDArray[np.int64]
     node: Floats
     edge: Floats
     host: Floats
+    replica: Floats
 
 
 class Motion:
@@ -54,6 +57,8 @@ class Motion:
         self._node = np.zeros((node_count, NODE_COUNT))
         self._edge = np.zeros((len(topology.source), len(Edge)))
         self._host = np.zeros((host_count, len(Host)))
+        self.replicas = Replicas(topology, seed)
+        self._ticks = 0
         self._first = np.searchsorted(topology.source, np.arange(node_count + 1))
         self._chance = np.array([seed * 0x9E3779B9 + 0x243F6A88], np.uint64)
         self.run(20)  # so that the first tick shown is a settled one
@@ -78,6 +83,7 @@ class Motion:
         node = np.empty((tick_count, *self._node.shape))
         edge = np.empty((tick_count, *self._edge.shape))
         host = np.empty((tick_count, *self._host.shape))
+        before = self._node.copy()
         kernel.run(
             self.interval_s, demand(at_ms / 1000.0, self.seed), self._chance,
             t.kind, t.host, t.entry_share, t.service_s, t.wait_s, t.spread, t.cores, t.threads, t.replicas,
@@ -87,7 +93,9 @@ class Motion:
             self.knobs, self.state, self._node, self._edge, self.machine, self._host, node, edge, host,
         )  # fmt: skip
         self.now_ms = int(at_ms[-1])
-        return Measured(at_ms, node, edge, host)
+        replica = self.replicas.follow(before, node, self.knobs, self._ticks)
+        self._ticks += tick_count
+        return Measured(at_ms, node, edge, host, replica)
 
     def take_down(self, place: int, share: float, duration_s: float) -> None:
         """A share of its replicas is gone for a while; what a process remembers is gone with it."""

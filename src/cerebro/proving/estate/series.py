@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from cerebro.proving.estate.columns import BOUNDS_S, NODE_COUNT, Edge, Host, Node
 from cerebro.proving.estate.motion import Measured
-from cerebro.proving.estate.topology import CACHE, DATABASE, EXTERNAL, QUEUE, SYNC, WORKER, Topology
+from cerebro.proving.estate.replicas import Replica, Replicas
+from cerebro.proving.estate.topology import CACHE, DATABASE, EXTERNAL, QUEUE, SERVICE, SYNC, WORKER, Topology
 from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch, SeriesType, no_series, series_id
 
 GAUGE, COUNTER, HISTOGRAM = SeriesType.GAUGE, SeriesType.COUNTER, SeriesType.HISTOGRAM
@@ -81,13 +82,18 @@ CLIENT = (
     (Edge.COUNT, "http.client.request.duration_count", HISTOGRAM, "{request}"),
     (Edge.FAILED, "http.client.request.failed", COUNTER, "{request}"),
 )
+REPLICA = (
+    (Replica.CPU, "process.cpu.utilization", GAUGE, "1"),
+    (Replica.MEMORY, "process.memory.usage", GAUGE, "By"),
+    (Replica.ACTIVE, "http.server.active_requests", GAUGE, "{request}"),
+)
 
 
 @dataclass(frozen=True)
 class Named:
     """One series: where its values stand, and what it is called."""
 
-    table: int  # 0 node, 1 edge, 2 host
+    table: int  # 0 node, 1 edge, 2 host, 3 replica
     row: int
     column: int
     metric: str
@@ -102,31 +108,33 @@ class SeriesBook:
 
     Args:
         topology: The estate.
+        replicas: Those of its services that are shown one by one.
         interval_s: Between two samples of one series; each node is looked at in its own moment of it.
         seed: Of those moments.
     """
 
-    def __init__(self, topology: Topology, interval_s: float, seed: int) -> None:
-        self.named = tuple(_named(topology))
+    def __init__(self, topology: Topology, replicas: Replicas, interval_s: float, seed: int) -> None:
+        self.named = (*_named(topology), *_of_replicas(topology, replicas))
         self.table = _series_table(self.named)
         self.hi = self.table.column("hi").to_numpy()
         self.lo = self.table.column("lo").to_numpy()
-        counts = (len(topology.names), len(topology.source), len(topology.hosts))
-        widths = (NODE_COUNT, len(Edge), len(Host))
-        starts = (0, counts[0] * widths[0], counts[0] * widths[0] + counts[1] * widths[1])
+        counts = (len(topology.names), len(topology.source), len(topology.hosts), len(replicas.node))
+        widths = (NODE_COUNT, len(Edge), len(Host), len(Replica))
+        starts = np.cumsum([0, *(count * width for count, width in zip(counts, widths, strict=True))])
         self._place = np.array([starts[s.table] + s.row * widths[s.table] + s.column for s in self.named])
         chance = np.random.default_rng([seed, 5])
         late_ms = [chance.integers(0, round(interval_s * 1000), count) for count in counts]
         late_ms[1] = late_ms[0][topology.source]
         self._late_ms = np.array([late_ms[s.table][s.row] for s in self.named], np.int64)
-        owner = [(s.row, topology.source[s.row] if s.table == 1 else -1, -1)[s.table] for s in self.named]
+        owner = [(s.row, topology.source[s.row] if s.table == 1 else -1, -1, -1)[s.table] for s in self.named]
         self._owner = np.array(owner, np.int64)
         self._told = False
 
     def values(self, measured: Measured) -> NDArray[np.float64]:
         """The value of each series at each tick, float64, (tick, series); NaN where none was sent."""
         ticks = len(measured.at_ms)
-        flat = np.concatenate([part.reshape(ticks, -1) for part in (measured.node, measured.edge, measured.host)], 1)
+        tables = (measured.node, measured.edge, measured.host, measured.replica)
+        flat = np.concatenate([table.reshape(ticks, -1) for table in tables], 1)
         value = flat[:, self._place]
         absent = measured.node[:, :, Node.PRESENT] == 0.0
         if absent.any():
@@ -170,6 +178,18 @@ def _named(topology: Topology) -> Iterator[Named]:
     for row, name in enumerate(topology.hosts):
         for host_column, metric, type_, unit in MACHINE:
             yield Named(2, row, int(host_column), metric, {"host.name": name}, type_, unit, ("host", name))
+
+
+def _of_replicas(topology: Topology, replicas: Replicas) -> Iterator[Named]:
+    """What each replica shows under its own `service.instance.id`; latency as sum and count alone."""
+    for row, (node, number) in enumerate(zip(replicas.node.tolist(), replicas.number.tolist(), strict=True)):
+        name, entity = topology.names[node], ("service", topology.names[node])
+        labels = {"service.name": name, "service.namespace": "estate", "service.instance.id": f"{name}-{number}"}
+        for column, metric, type_, unit in REPLICA:
+            yield Named(3, row, int(column), metric, labels, type_, unit, entity)
+        metric, mark, _ = _latency_name(SERVICE, topology.routes[node])
+        yield Named(3, row, int(Replica.SUM_S), f"{metric}_sum", labels | mark, HISTOGRAM, "s", entity)
+        yield Named(3, row, int(Replica.COUNT), f"{metric}_count", labels | mark, HISTOGRAM, "{request}", entity)
 
 
 def _histogram(row: int, kind: int, labels: Labels, route: str) -> Iterator[Named]:

@@ -36,7 +36,7 @@ from cerebro.proving.shop.registry import Trouble
 
 End = Callable[[], Awaitable[None]]
 BURN = "while True: pass"
-NEIGHBOURS = 4  # foreign processes: two for each core of the smallest machine
+NEIGHBOURS = 16  # foreign processes: eight for each core of the smallest machine
 FAR_AWAY_MS = 120_000  # beyond a session's life
 PASSED_S, CRASH_S, CRON_S = 0.5, 2.5, 2.0
 
@@ -373,6 +373,7 @@ async def loop(site: Site) -> End:
 
     async def end() -> None:
         keeper.take_back(site.service, {"concurrency": 0}, before)
+        await keeper.revive(site.service)
 
     return end
 
@@ -470,7 +471,7 @@ BREAKS: Mapping[str, Plan] = {
     "deadlock": Plan(sessions(2, _cross), ("postgres",)),
     "primary_lost": Plan(primary, ("postgres",)),
     "poison_message": Plan(poison, ("worker",)),
-    "retry_storm": Plan(configured(timeout_ms=36, retries=8), ("gateway",)),
+    "retry_storm": Plan(configured(impatience_ms=8, retries=9), ("gateway",)),
     "traffic_surge": Plan(configured(surge=4.5), ("load",)),
     "cron_overlap": Plan(cron, ("catalogue",)),
     "clock_skew": Plan(inside("clock_skew", FAR_AWAY_MS), ("cart", "checkout")),

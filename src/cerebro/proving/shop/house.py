@@ -42,7 +42,7 @@ from cerebro.proving.shop.control import (
     write_private,
 )
 from cerebro.proving.shop.exporter import Exporter
-from cerebro.proving.shop.keeper import TICK_S, Keeper, settings_of_shop
+from cerebro.proving.shop.keeper import TICK_S, USERS, Keeper, settings_of_shop
 from cerebro.proving.shop.operations import ENGINES, HOST, name_of, operate
 from cerebro.proving.shop.plan import SERVICES
 from cerebro.proving.shop.prospect import Prospect, catalogue, look_ahead, state_of
@@ -252,7 +252,7 @@ async def _export(keeper: Keeper, clock: Clock) -> None:
 
 def _targets() -> list[str]:
     """All that can be operated here, as Cerebro calls it."""
-    return [*(f"service/{name}" for name in (*SERVICES, *ENGINES)), f"host/{socket.gethostname()}"]
+    return [*(f"service/{name}" for name in (*SERVICES, *ENGINES) if name != USERS), f"host/{socket.gethostname()}"]
 
 
 def _executor_file(keeper: Keeper) -> Path:

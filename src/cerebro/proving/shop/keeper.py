@@ -245,6 +245,11 @@ class Keeper:
             await asyncio.sleep(0.1)
             self.tick()  # while something is changed, nobody else looks after the processes
 
+    async def revive(self, name: str) -> None:
+        """Start those anew that do not run: what kept them from it may be gone."""
+        for replica in [each for each in self.replicas[name] if each.state is not State.READY]:
+            await self._renew(replica)
+
     def weigh(self, name: str, number: int | None, weight: float) -> None:
         """Give one replica, or each, this share of the work."""
         entry = self.entry(name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cerebro.proving.model import Operation
 from cerebro.proving.shop import disk, stock
 from cerebro.proving.shop.acts import ask_each, execute
-from cerebro.proving.shop.keeper import Keeper, Replica
+from cerebro.proving.shop.keeper import USERS, Keeper, Replica
 from cerebro.proving.shop.plan import CATEGORIES, SERVICES
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid
@@ -19,6 +19,8 @@ ENGINES = ("postgres", "nats")
 ELSEWHERE = (*ENGINES, HOST)  # targets that are none of the services
 
 
+OUTSIDE = "outside"
+OF_SUPPLIERS = frozenset(("failover", "open_circuit", "close_circuit", "shed"))
 OF_SERVICES = frozenset(
     ("scale", "rollback", "deploy", "flag_off", "flag_on", "drain", "undrain", "raise_limit", "limit_retries")
 )
@@ -77,6 +79,10 @@ def check(keeper: Keeper, operation: Operation) -> Act:
     act, name = ACTS.get(operation.name), name_of(operation.target)
     if act is None:
         raise Invalid(f"The shop knows no operation {operation.name!r}.", f"It knows: {', '.join(ACTS)}.")
+    if name == USERS:
+        raise Invalid("The users are not ours to operate.", "Scale what serves them, or shed a share of their work.")
+    if name == OUTSIDE and operation.name not in OF_SUPPLIERS:
+        raise Invalid(f"{operation.name} is not ours to do to a supplier.", f"Say: {', '.join(sorted(OF_SUPPLIERS))}.")
     if name not in ELSEWHERE:
         keeper.entry(name)
     elif operation.name in OF_SERVICES:
@@ -136,6 +142,7 @@ def _flags(order: Order) -> list[str]:
 async def restore_config(order: Order) -> None:
     """The configuration before."""
     order.keeper.restore_config(order.name)
+    await order.keeper.revive(order.name)
 
 
 async def failover(order: Order) -> None:

@@ -1,7 +1,9 @@
 """Calls to other services: who is there, whose turn it is, how long to wait, when to try again."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -24,6 +26,7 @@ class Peers:
         self._lines = Lines()
         self._avoided: dict[int, float] = {}
         self._turns: dict[str, int] = {}
+        self._adrift: set[asyncio.Task[Answer]] = set()  # asked, and nobody waits for the answer any more
 
     async def call(
         self, name: str, target: str, body: object = None, *, headers: Mapping[str, str] = NONE, patience: float = 1.0
@@ -43,14 +46,43 @@ class Peers:
         payload = b"" if body is None else msgspec.json.encode(body)
         method = "GET" if body is None else "POST"
         tries_left = int(self._board.value("retries"))
+
+        def once() -> Coroutine[Any, Any, Answer]:
+            return self._once(name, method, target, body=payload, headers=headers, patience=patience)
+
+        if tries_left and (impatient_s := self._board.seconds("impatience_ms")):
+            answer = await self._impatient(name, once, tries_left, impatient_s)
+            if answer.ok:
+                return answer
+            raise Refused(answer.status, f"{name}: {answer.body.decode()[:120] or answer.status}")
         while True:
-            answer = await self._once(name, method, target, body=payload, headers=headers, patience=patience)
+            answer = await once()
             if answer.ok:
                 return answer
             if answer.status < 500 or tries_left <= 0:
                 raise Refused(answer.status, f"{name}: {answer.body.decode()[:120] or answer.status}")
             tries_left -= 1
             self._telling.count("http.client.retries", **{"server.address": name})
+
+    async def _impatient(
+        self, name: str, once: Callable[[], Coroutine[Any, Any, Answer]], tries_left: int, impatient_s: float
+    ) -> Answer:
+        """Ask again before there is an answer; the first good one counts, the others are worked for nothing."""
+        asked = {asyncio.create_task(once())}
+        while True:
+            done, pending = await asyncio.wait(
+                asked, timeout=impatient_s if tries_left else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            good = [task.result() for task in done if task.result().ok]
+            if good or not (pending or tries_left):
+                self._adrift |= pending
+                return good[0] if good else done.pop().result()
+            asked = pending
+            if tries_left:
+                tries_left -= 1
+                self._telling.count("http.client.retries", **{"server.address": name})
+                asked.add(asyncio.create_task(once()))
+            self._adrift = {task for task in self._adrift if not task.done()}
 
     async def value(self, name: str, target: str, body: object = None) -> dict[str, object]:
         """The JSON object that it answers."""

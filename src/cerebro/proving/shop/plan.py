@@ -46,7 +46,8 @@ class Plan:
             waiting for things that the shop has not, `miss_ms` that of a page which is not in the cache,
             `forget_ms` after which a cache forgets everything, again and again, 0 for never,
             `timeout_ms` for one call to another service,
-            `retries` after a failed call, `pool_size` connections to the database.
+            `retries` after a failed call, `impatience_ms` after which it is tried again though no answer has come
+            (0 for never), `pool_size` connections to the database.
         flags: Features by name.
         experiment: The flag whose feature fails; `bad_flag` turns it on.
     """
@@ -58,7 +59,15 @@ class Plan:
 
 
 COMMON: Mapping[str, float] = MappingProxyType(
-    {"concurrency": 64, "queue_max": 128, "work_ms": 0, "timeout_ms": 2000, "retries": 1, "pool_size": 6}
+    {
+        "concurrency": 64,
+        "queue_max": 128,
+        "work_ms": 0,
+        "timeout_ms": 2000,
+        "retries": 1,
+        "impatience_ms": 0,
+        "pool_size": 6,
+    }
 )
 
 SERVICES: Mapping[str, Plan] = MappingProxyType(

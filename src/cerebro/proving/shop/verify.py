@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cerebro.kernel.clock import Clock
 from cerebro.proving.model import CONTROL, Fault, Health, Injection, Operation
 from cerebro.proving.shop.ground import Shop
+from cerebro.proving.shop.keeper import USERS
 from cerebro.proving.shop.operations import ACTS
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import CerebroError
@@ -19,7 +20,8 @@ ERRORS_MORE, SLOWER_BY, SLOWER_MS = 0.02, 1.5, 20.0
 WINDOW_S, POLL_S, RECOVERY_S_MAX = 4.0, 1.0, 30.0
 BASELINE_S, LEAST_S = 6.0, 6.0  # before an injection; of it, also when it was noticed sooner
 STEADY_COUNT = 2  # looks in a row that count as noticed, or as recovered
-HELP_S_MAX = 12.0  # for a remedy to be felt
+FRONT, BOTTLENECK = EntityKey("service", "gateway"), EntityKey("service", "catalogue")
+HELP_S_MAX = 15.0  # for a remedy to be felt
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,12 @@ async def verify(shop: Shop, kinds: Sequence[str], clock: Clock, *, during_s: fl
 
 
 async def _calm(shop: Shop, clock: Clock) -> Health:
-    """What users feel when nothing is injected."""
+    """What users feel when nothing is injected, once they are well again after what was there before."""
     await clock.sleep(BASELINE_S)
-    return await _last(shop, clock, BASELINE_S)
+    until_s = clock.monotonic_s() + RECOVERY_S_MAX
+    while (now := await _last(shop, clock, BASELINE_S)).error_share > ERRORS_MORE and clock.monotonic_s() < until_s:
+        await clock.sleep(POLL_S)
+    return now
 
 
 async def _last(shop: Shop, clock: Clock, length_s: float) -> Health:
@@ -127,7 +132,7 @@ async def _help(shop: Shop, injection: Injection, before: Health, clock: Clock) 
         return "", -1.0
     began_s = clock.monotonic_s()
     try:
-        await shop.operate(Operation(remedy, _where(remedy, injection.target)))
+        await shop.operate(_operation(remedy, injection.target))
     except CerebroError:
         return remedy, -1.0
     took_s = clock.monotonic_s() - began_s
@@ -135,9 +140,11 @@ async def _help(shop: Shop, injection: Injection, before: Health, clock: Clock) 
     return remedy, served_s if served_s < 0 else took_s + served_s
 
 
-def _where(remedy: str, target: EntityKey) -> EntityKey:
-    """What the remedy is done to: retries are capped, and pages shed, where they come from."""
-    return EntityKey("service", "gateway") if remedy in ("limit_retries", "shed") else target
+def _operation(remedy: str, target: EntityKey) -> Operation:
+    """The remedy where it belongs: retries and pages are capped where they come from, users are served by more."""
+    if target.name == USERS:
+        return Operation(remedy, BOTTLENECK, {"replicas": "5"})
+    return Operation(remedy, FRONT if remedy in ("limit_retries", "shed") else target)
 
 
 async def _served(shop: Shop, before: Health, clock: Clock, within_s: float) -> float:
