@@ -13,6 +13,7 @@ from starlette.requests import Request
 from cerebro.casework import api_cases, api_estate, api_health, api_post_mortem, api_story, api_topology, questions
 from cerebro.casework.answers import Answers, Json, question, quick_route
 from cerebro.casework.desk import Desk
+from cerebro.casework.hands import api as hands
 from cerebro.casework.store import KeptFinding
 from cerebro.kernel.access.guard import Principal
 from cerebro.kernel.kit import Kernel
@@ -42,6 +43,7 @@ def router(kernel: Kernel, live: Live | None = None) -> APIRouter:
     routes.include_router(api_estate.router(kernel, answers))
     routes.include_router(api_topology.router(kernel, answers))
     routes.include_router(api_health.router(kernel, answers))
+    routes.include_router(hands.router(kernel))
     if live:
         live.watch(lambda tenant, _kind: answers.forget(tenant))
         routes.add_api_websocket_route("/live", live.serve)

@@ -14,6 +14,7 @@ from cerebro.spine.identity import TenantId
 from cerebro.spine.telemetry import SampleBatch
 
 SERIES_MAX = 2000
+EXTERNAL = "external"
 KEEP_MS = 1_200_000
 NATURES = (
     ("postgresql.", "database"), ("mysql.", "database"), ("pg_", "database"), ("db.server.", "database"),
@@ -39,6 +40,15 @@ METRICS_OF = """
 SELECT DISTINCT metric FROM series
 WHERE tenant = {tenant:String} AND entity_kind = {kind:String} AND entity_name = {name:String}
 LIMIT 500
+"""
+
+# What others call, and what tells nothing of itself, is not ours.
+CALLED_ONLY = """
+SELECT
+    (SELECT count() FROM series WHERE tenant = {tenant:String}
+        AND {name:String} IN (labels['server.address'], labels['server_address'])) AS called,
+    (SELECT count() FROM spans WHERE tenant = {tenant:String} AND service = {name:String}
+        AND hour >= now() - INTERVAL 1 DAY) AS own
 """
 
 
@@ -82,7 +92,11 @@ class StoredUsers:
         if found is None:
             parameters = {"tenant": tenant, "kind": entity.kind, "name": entity.name}
             rows = (await self._telemetry.query(METRICS_OF, parameters)).to_pylist()
-            found = self._natures[tenant, entity] = nature_of(entity, [row["metric"] for row in rows])
+            found = nature_of(entity, [row["metric"] for row in rows])
+            if found == EXTERNAL:
+                (row,) = (await self._telemetry.query(CALLED_ONLY, parameters)).to_pylist()
+                found = EXTERNAL if row["called"] and not row["own"] else entity.kind
+            self._natures[tenant, entity] = found
         return found
 
 
@@ -145,7 +159,7 @@ def nature_of(entity: EntityKey, metrics: Sequence[str] | set[str] | tuple[str, 
     for start, nature in NATURES:
         if any(metric.startswith(start) for metric in metrics):
             return nature
-    return entity.kind if metrics or entity.kind != "service" else "external"
+    return entity.kind if metrics or entity.kind != "service" else EXTERNAL
 
 
 def _concerns(measure: Measure, names: Sequence[str]) -> bool:

@@ -22,7 +22,13 @@ from cerebro.kernel.access.guard import Guard, Principal
 from cerebro.kernel.access.limits import RateLimit
 
 PUBLIC = frozenset(
-    {("GET", "/health"), ("GET", "/ready"), ("POST", "/api/v1/login"), ("POST", "/api/v1/token/refresh")}
+    {
+        ("GET", "/health"),
+        ("GET", "/ready"),
+        ("POST", "/api/v1/login"),
+        ("POST", "/api/v1/token/refresh"),
+        ("POST", "/api/v1/approvals"),
+    }
 )
 STATIC = frozenset({"", "/", "/static"})  # mounts whose files anyone may have: the console's program, no data
 OWN_DOORKEEPER: Mapping[str, str] = {

@@ -1,0 +1,216 @@
+"""The API of actions, playbooks and autonomy. Nothing is done that was not shown: an approval names what it is of."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+
+import msgspec
+from fastapi import APIRouter, Depends, Path, Query
+from starlette.requests import Request
+
+from cerebro.casework.answers import Json, answer
+from cerebro.casework.hands import answers
+from cerebro.casework.hands.backtest import Backtest
+from cerebro.casework.hands.counter import Counter, why
+from cerebro.casework.hands.links import Link, key_of, read, sign
+from cerebro.casework.hands.store import KeptAction
+from cerebro.kernel.access.guard import Principal
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.records.port import Record
+from cerebro.kernel.secrets import load_secrets
+from cerebro.kernel.web.door import needs
+from cerebro.spine.actions import ActionState
+from cerebro.spine.errors import Invalid
+
+Reader = Annotated[Principal, Depends(needs("read"))]
+Responder = Annotated[Principal, Depends(needs("respond"))]
+Operator = Annotated[Principal, Depends(needs("operate"))]
+Id = Annotated[str, Path(max_length=64)]
+Text = Annotated[str, Query(max_length=300)]
+FORM_BYTES_MAX = 16_384
+
+Kept = Record[KeptAction]
+
+
+def router(kernel: Kernel) -> APIRouter:
+    """The routes."""
+    counter, routes = Counter(kernel), APIRouter(tags=["hands"])
+    _read_actions(routes, counter)
+    _decide(routes, counter)
+    _links(routes, counter, kernel)
+    _playbooks(routes, counter)
+    _autonomy(routes, counter)
+    return routes
+
+
+def _read_actions(routes: APIRouter, counter: Counter) -> None:
+    @routes.get("/actions", response_model=answers.ActionPage)
+    async def actions(
+        principal: Reader,
+        *,
+        state: Annotated[str, Query(max_length=200, description="One state, or several with commas.")] = "",
+        case: Text = "",
+        target: Text = "",
+        playbook: Text = "",
+        cursor: Annotated[str, Query(max_length=1000)] = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    ) -> Json:
+        """Actions, the newest first, each with its diff, prediction, risk, undo, reasons and story."""
+        where: dict[str, Any] = {"case": case, "target": target, "playbook": playbook}
+        where = {name: value for name, value in where.items() if value}
+        if state:
+            where["state"] = _states(state)
+        return answer(await counter.actions(principal.tenant, where, cursor, limit))
+
+    @routes.get("/actions/{action_id}", response_model=KeptAction)
+    async def action(principal: Reader, action_id: Id) -> Json:
+        """One action."""
+        return answer((await counter.ledger.one(principal.tenant, action_id)).value)
+
+    @routes.get("/actions/{action_id}/why", response_model=list[str])
+    async def because(principal: Reader, action_id: Id) -> Json:
+        """Why it was done, from the record."""
+        return answer(why((await counter.ledger.one(principal.tenant, action_id)).value))
+
+
+def _decide(routes: APIRouter, counter: Counter) -> None:
+    async def decided(principal: Principal, action_id: str, deed: Callable[[Kept], Awaitable[Kept]]) -> Json:
+        record = await counter.ledger.one(principal.tenant, action_id)
+        await counter.may(principal, record)
+        return answer((await deed(record)).value)
+
+    @routes.post("/actions", response_model=KeptAction, status_code=201)
+    async def wish(principal: Operator, asked: answers.Wish) -> Json:
+        """Be shown what a playbook would do to a target, for a case; approve it to have it done."""
+        return answer((await counter.wish(principal, asked)).value, 201)
+
+    @routes.post("/actions/{action_id}/approve", response_model=KeptAction)
+    async def approve(principal: Responder, action_id: Id, asked: answers.Approval) -> Json:
+        """Say yes to what was shown; when something else would now be done, it is shown anew instead."""
+        return await decided(
+            principal, action_id, lambda record: counter.engine.approve(record, principal.name, asked.digest)
+        )
+
+    @routes.post("/actions/{action_id}/refuse", response_model=KeptAction)
+    async def refuse(principal: Responder, action_id: Id, asked: answers.Words | None = None) -> Json:
+        """Say no."""
+        reason = asked.reason if asked else ""
+        return await decided(principal, action_id, lambda record: counter.engine.refuse(record, principal.name, reason))
+
+    @routes.post("/actions/{action_id}/undo", response_model=KeptAction)
+    async def undo(principal: Responder, action_id: Id, asked: answers.Words | None = None) -> Json:
+        """Have it taken back."""
+        return await decided(principal, action_id, lambda record: counter.engine.take_back(record, principal.name))
+
+    @routes.post("/actions/{action_id}/verdict", response_model=KeptAction)
+    async def verdict(principal: Responder, action_id: Id, asked: answers.Verdict) -> Json:
+        """Say whether it was good; its playbook learns from it."""
+        judged = await counter.ledger.judge(principal.tenant, action_id, asked.verdict, principal.name)
+        return answer(judged.value)
+
+
+def _links(routes: APIRouter, counter: Counter, kernel: Kernel) -> None:
+    def key() -> bytes:
+        own = kernel.settings.hands.link_key or kernel.settings.access.token_key
+        return key_of(own or load_secrets(kernel.settings.data_dir).token_key)
+
+    @routes.post("/actions/{action_id}/link", response_model=answers.LinkLine, status_code=201)
+    async def link(principal: Responder, action_id: Id) -> Json:
+        """A signed token by which you can approve or refuse this from a mail or a chat, for a short time."""
+        record = await counter.ledger.one(principal.tenant, action_id)
+        await counter.may(principal, record)
+        until_ms = kernel.clock.now_ms() + round(kernel.settings.hands.link_s * 1000)
+        made = Link(principal.tenant, record.value.id, record.value.digest, principal.name, until_ms)
+        return answer(answers.LinkLine(sign(made, key()), until_ms), 201)
+
+    @routes.post("/approvals", response_model=KeptAction)
+    async def approval(request: Request) -> Json:
+        """Answer a signed link: JSON with `token` and `verdict`, or the form that a chat's button posts."""
+        asked = await _answered(request)
+        found = read(asked.token, key(), kernel.clock.now_ms())
+        record = await counter.ledger.one(found.tenant, found.action)
+        who = f"{found.who} (link)"
+        if asked.verdict == "approve":
+            return answer((await counter.engine.approve(record, who, found.digest)).value)
+        return answer((await counter.engine.refuse(record, who, "")).value)
+
+
+async def _answered(request: Request) -> answers.Answer:
+    """The body of a program, or of a button: `payload={"actions": [{"value": TOKEN, "action_id": "approve"}]}`."""
+    body = await request.body()
+    if len(body) > FORM_BYTES_MAX:
+        raise Invalid("The answer is too long.")
+    try:
+        if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            payload = msgspec.json.decode(parse_qs(body.decode(), max_num_fields=20)["payload"][0])
+            pressed = payload["actions"][0]
+            return answers.Answer(token=pressed["value"], verdict=pressed["action_id"])
+        return answers.Answer.model_validate_json(body)
+    except (KeyError, IndexError, TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise Invalid("The answer cannot be read.", "Send `token` and `verdict`: approve or refuse.") from error
+
+
+def _playbooks(routes: APIRouter, counter: Counter) -> None:
+    @routes.get("/playbooks", response_model=answers.PlaybookPage)
+    async def playbooks(principal: Reader) -> Json:
+        """Every playbook with its level and what became of it here."""
+        return answer(answers.PlaybookPage(await counter.playbooks(principal.tenant)))
+
+    @routes.post("/playbooks", response_model=answers.PlaybookLine, status_code=201)
+    async def keep(principal: Operator, asked: answers.Text) -> Json:
+        """Sign off a playbook of your own; one with the name of a shipped one takes its place."""
+        playbook = await counter.keep(principal, asked.text)
+        lines = await counter.playbooks(principal.tenant)
+        return answer(next(line for line in lines if line.name == playbook.name), 201)
+
+    @routes.post("/playbooks/check", response_model=answers.Checked)
+    async def check(principal: Reader, asked: answers.Text) -> Json:
+        """Read a playbook's text: every fault with its line and mend; and what it would have done on past cases."""
+        return answer(await counter.check(principal.tenant, asked.text))
+
+    @routes.get("/playbooks/{name}", response_model=answers.PlaybookLine)
+    async def playbook(principal: Reader, name: Id) -> Json:
+        """One playbook."""
+        await counter.engine.library.one(principal.tenant, name)
+        return answer(next(line for line in await counter.playbooks(principal.tenant) if line.name == name))
+
+    @routes.get("/playbooks/{name}/backtest", response_model=Backtest)
+    async def backtest(principal: Reader, name: Id) -> Json:
+        """What it would have done on past cases, and what became of its like there."""
+        found = await counter.engine.library.one(principal.tenant, name)
+        return answer(await counter.past_of(principal.tenant, found))
+
+
+def _autonomy(routes: APIRouter, counter: Counter) -> None:
+    @routes.get("/autonomy", response_model=answers.Autonomy)
+    async def autonomy(principal: Reader) -> Json:
+        """What Cerebro may do by itself: the switches, the rules, and each playbook's level."""
+        return answer(await counter.autonomy(principal.tenant))
+
+    @routes.post("/autonomy", response_model=answers.Autonomy)
+    async def turn(principal: Operator, asked: answers.Turn) -> Json:
+        """Stop, freeze, set levels or rules; what is left out stays."""
+        await counter.turn(principal, asked)
+        return answer(await counter.autonomy(principal.tenant))
+
+    @routes.get("/executors", response_model=answers.DoorPage)
+    async def doors(principal: Reader) -> Json:
+        """The control doors that were registered; their keys are never shown."""
+        return answer(answers.DoorPage(await counter.doors(principal.tenant)))
+
+    @routes.post("/executors", response_model=answers.DoorLine, status_code=201)
+    async def add_door(principal: Operator, asked: answers.Door) -> Json:
+        """Register a program's control door, so that playbooks can act on it."""
+        return answer(await counter.add_door(principal, asked), 201)
+
+    @routes.delete("/executors/{name}", status_code=204, response_model=None)
+    async def drop_door(principal: Operator, name: Id) -> None:
+        """Forget a control door."""
+        await counter.drop_door(principal, name)
+
+
+def _states(text: str) -> tuple[str, ...]:
+    chosen = tuple(part.strip() for part in text.split(",") if part.strip())
+    if unknown := [name for name in chosen if name not in set(ActionState)]:
+        raise Invalid(f"{unknown[0]!r} is no state of an action.", f"Choose from: {', '.join(ActionState)}.")
+    return chosen

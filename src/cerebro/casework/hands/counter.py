@@ -1,0 +1,269 @@
+"""What people and programs ask of the hands, apart from HTTP: shown, wished, approved, tuned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import msgspec
+
+from cerebro.algorithms.beta import beta_quantile
+from cerebro.casework.executors.supervisor import ControlDoor
+from cerebro.casework.hands.answers import (
+    ActionPage,
+    Autonomy,
+    Checked,
+    Door,
+    DoorLine,
+    FaultLine,
+    LevelLine,
+    PlaybookLine,
+    RecordLine,
+    Turn,
+    Wish,
+)
+from cerebro.casework.hands.backtest import Backtest, backtest
+from cerebro.casework.hands.engine import Engine
+from cerebro.casework.hands.ledger import Entry, Ledger
+from cerebro.casework.hands.plan import planned
+from cerebro.casework.hands.policy import NEEDED, ORDER, Bounds, level_of
+from cerebro.casework.hands.propose import Proposer
+from cerebro.casework.hands.rank import summed
+from cerebro.casework.hands.reach import Doors
+from cerebro.casework.hands.store import ACTIONS, DOORS, DoorEntry, KeptAction, Past, Policy
+from cerebro.casework.hands.users import StoredUsers
+from cerebro.casework.notify import check_address
+from cerebro.casework.playbooks.model import Playbook
+from cerebro.casework.playbooks.read import BadPlaybook, read, shipped
+from cerebro.casework.store import CASES
+from cerebro.kernel.access.guard import Principal
+from cerebro.kernel.audit import Audit
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.records.port import Record, Search
+from cerebro.spine.actions import Action, ActionState, Expectation, Level, Reason, digest_of
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import CerebroError, Invalid, NotFound
+from cerebro.spine.identity import ActionId, CaseId, TenantId
+
+CASES_TRIED = 300
+DAY_MS = 86_400_000
+NOBODY = Past("", "")
+
+
+class Counter:
+    """Serves the API; another process, the brain, does what is approved here."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel, self._clock = kernel, kernel.clock
+        self._users, self._doors = StoredUsers(kernel.telemetry), Doors(kernel)
+        self.engine = Engine(kernel, self._users, self._doors, kernel.clock.new_id())
+        self.ledger: Ledger = self.engine.ledger
+        self._proposer = Proposer(kernel, self.engine, self._users, self._doors)
+        self._audit, self._bounds = Audit(kernel.records, kernel.clock), Bounds.of(kernel.settings.hands)
+
+    async def actions(self, tenant: TenantId, where: Mapping[str, Any], cursor: str, limit: int) -> ActionPage:
+        """A page of actions, the newest first."""
+        async with self._kernel.records.transaction() as transaction:
+            search = Search(where, order="-made_ms", after=cursor, limit=limit)
+            page = await transaction.find(ACTIONS, tenant, search)
+        return ActionPage([record.value for record in page.records], page.cursor)
+
+    async def may(self, principal: Principal, record: Record[KeptAction]) -> None:
+        """Go on only when the principal may say yes to this playbook.
+
+        Raises:
+            Forbidden: They may not.
+        """
+        playbook = await self.engine.library.one(principal.tenant, record.value.playbook)
+        principal.need(NEEDED[playbook.sign_off])
+
+    async def wish(self, principal: Principal, wanted: Wish) -> Record[KeptAction]:
+        """Show a person the action that they want; it is done once it is approved.
+
+        Raises:
+            NotFound: There is no such case or playbook.
+            Invalid: It cannot be done there.
+        """
+        tenant, now_ms = principal.tenant, self._clock.now_ms()
+        case = await self.ledger.case(tenant, CaseId(wanted.case))
+        if case is None:
+            raise NotFound(f"There is no case {wanted.case}.")
+        playbook = await self.engine.library.one(tenant, wanted.playbook)
+        target, action_id = EntityKey.parse(wanted.target), self._clock.new_id()
+        executors = await self._doors.of(tenant)
+        plan = await planned(playbook, target, wanted.parameters, executors, key=action_id)
+        action = Action(
+            id=ActionId(action_id), tenant=tenant, case=case.id, playbook=playbook.name,
+            playbook_version=playbook.version, title=playbook.title, target=target,
+            cause_kind=next((each.kind for each in case.causes if each.entity == target), "unknown"),
+            risk=playbook.risk, level=Level.ASK, state=ActionState.AWAITING, parameters=plan.parameters,
+            steps=plan.steps, predicted=playbook.predicted,
+            expect=Expectation(playbook.expect.of, playbook.expect.within_s, playbook.expect.hold_s),
+            digest="", made_ms=now_ms, updated_ms=now_ms, due_ms=now_ms,
+            reasons=(Reason("person", f"{principal.name} wants it."),),
+        )  # fmt: skip
+        action = replace(action, digest=digest_of(action))
+        text = f"{principal.name} wants: {action.title} at {target.text}. {action.predicted}"
+        return await self.ledger.put(None, action, Entry("action_proposed", text, principal.name))
+
+    async def playbooks(self, tenant: TenantId) -> list[PlaybookLine]:
+        """Every playbook with its level and record."""
+        policy, pasts = (await self.ledger.policy(tenant)).value, summed(await self.ledger.pasts(tenant))
+        found = await self.engine.library.all(tenant)
+        return [self._line(each, policy, pasts) for each in sorted(found.values(), key=lambda each: each.name)]
+
+    def _line(self, playbook: Playbook, policy: Policy, pasts: Mapping[str, Past]) -> PlaybookLine:
+        plain = msgspec.to_builtins(playbook)
+        names = {each.name for each in fields(PlaybookLine)} - {
+            "level",
+            "own",
+            "undoable",
+            "record",
+            "risk",
+            "level_max",
+        }
+        return PlaybookLine(
+            **{name: plain[name] for name in names},
+            risk=playbook.risk,
+            level_max=playbook.level_max,
+            level=self._level(playbook, policy)[0],
+            own=shipped().get(playbook.name) is not playbook,
+            undoable=playbook.undoable,
+            record=record_line(pasts.get(playbook.name, NOBODY)),
+        )
+
+    def _level(self, playbook: Playbook, policy: Policy) -> tuple[Level, str]:
+        return level_of(
+            playbook=playbook.name, risk=playbook.risk, level_max=playbook.level_max, target=EntityKey("", ""),
+            policy=replace(policy, rules=()), door=None, share=0.0, bounds=self._bounds, now_ms=self._clock.now_ms(),
+        )  # fmt: skip
+
+    async def check(self, tenant: TenantId, text: str) -> Checked:
+        """Whether a text is a playbook, and what it would have done."""
+        try:
+            playbook = read(text)
+        except BadPlaybook as error:
+            return Checked([FaultLine(each.line, each.what, each.mend) for each in error.faults])
+        return Checked((), playbook.name, await self.past_of(tenant, playbook))
+
+    async def past_of(self, tenant: TenantId, playbook: Playbook) -> Backtest:
+        """The playbook tried on past cases."""
+        async with self._kernel.records.transaction() as transaction:
+            page = await transaction.find(CASES, tenant, Search({}, order="-opened_ms", limit=CASES_TRIED))
+        cases = [record.value for record in page.records if record.value.causes]
+        pictures, done = [], {}
+        for case in cases:
+            cause = min(case.causes, key=lambda each: each.rank)
+            pictures.append((case, await self._proposer.picture(case, cause)))
+            if case.actions:
+                done[str(case.id)] = await self.ledger.of_case(tenant, case.id)
+        oldest_ms = min((case.opened_ms for case in cases), default=self._clock.now_ms())
+        return backtest(playbook, pictures, done, max(1, round((self._clock.now_ms() - oldest_ms) / DAY_MS)))
+
+    async def keep(self, principal: Principal, text: str) -> Playbook:
+        """Sign off a playbook.
+
+        Raises:
+            BadPlaybook: It is none.
+            Forbidden: Whoever asks may not sign it off.
+        """
+        playbook = read(text)
+        principal.need(NEEDED[playbook.sign_off])
+        await self.engine.library.keep(principal.tenant, playbook, text, principal.name)
+        return playbook
+
+    async def autonomy(self, tenant: TenantId) -> Autonomy:
+        """What Cerebro may do by itself, playbook by playbook."""
+        policy, pasts = (await self.ledger.policy(tenant)).value, summed(await self.ledger.pasts(tenant))
+        rows = []
+        for each in sorted((await self.engine.library.all(tenant)).values(), key=lambda each: each.name):
+            level, why = self._level(each, policy)
+            record = record_line(pasts.get(each.name, NOBODY))
+            rows.append(LevelLine(each.name, each.title, each.risk, level, why, each.level_max, record))
+        return Autonomy(policy, rows)
+
+    async def turn(self, principal: Principal, wanted: Turn) -> None:
+        """Change what is allowed.
+
+        Raises:
+            NotFound: A level names no playbook.
+            Invalid: A level is above what its playbook allows.
+        """
+        for name, level in (wanted.levels or {}).items():
+            playbook = await self.engine.library.one(principal.tenant, name)
+            if ORDER.index(level) > ORDER.index(playbook.level_max):
+                raise Invalid(
+                    f"{name} allows at most {playbook.level_max}.", "Sign off a version of it that allows more."
+                )
+        record = await self.ledger.policy(principal.tenant)
+        old = record.value
+        after = Policy(
+            stopped=old.stopped if wanted.stopped is None else wanted.stopped,
+            frozen=old.frozen if wanted.frozen is None else wanted.frozen,
+            by=principal.name,
+            reason=wanted.reason,
+            levels={**old.levels, **(wanted.levels or {})},
+            rules=old.rules if wanted.rules is None else tuple(each.rule() for each in wanted.rules),
+        )
+        await self.ledger.set_policy(principal.tenant, after, record.version, principal.name, "autonomy_set")
+
+    async def doors(self, tenant: TenantId) -> list[DoorLine]:
+        """The control doors, without their keys."""
+        async with self._kernel.records.transaction() as transaction:
+            page = await transaction.find(DOORS, tenant, Search({}, limit=100))
+        answering = {each.label for each in await self._doors.of(tenant) if isinstance(each, ControlDoor)}
+        return [
+            DoorLine(e.name, e.kind, e.url, e.scope, e.level, e.by, e.made_ms, e.name in answering)
+            for e in (record.value for record in page.records)
+        ]
+
+    async def add_door(self, principal: Principal, wanted: Door) -> DoorLine:
+        """Register a control door; one of the same name is replaced.
+
+        Raises:
+            Invalid: Its address would carry the key in the clear.
+        """
+        try:
+            check_address(wanted.url)
+        except CerebroError as error:
+            raise Invalid(
+                "The control door's address is neither https nor http to this machine.", "Give it a certificate."
+            ) from error
+        tenant, now_ms = principal.tenant, self._clock.now_ms()
+        entry = DoorEntry(
+            wanted.name, "process", wanted.url, wanted.key, wanted.scope, wanted.level, principal.name, now_ms
+        )
+        async with self._kernel.records.transaction() as transaction:
+            old = await transaction.load(DOORS, tenant, wanted.name)
+            await transaction.save(DOORS, tenant, wanted.name, entry, version=old.version if old else 0)
+            detail = {"url": entry.url, "scope": entry.scope, "level": entry.level}
+            await self._audit.append(
+                tenant, principal.name, "control_door_added", f"door/{entry.name}", detail, transaction=transaction
+            )
+        return DoorLine(entry.name, entry.kind, entry.url, entry.scope, entry.level, entry.by, now_ms, answers=False)
+
+    async def drop_door(self, principal: Principal, name: str) -> None:
+        """Forget a control door.
+
+        Raises:
+            NotFound: There is none of this name.
+        """
+        async with self._kernel.records.transaction() as transaction:
+            if await transaction.load(DOORS, principal.tenant, name) is None:
+                raise NotFound(f"There is no control door {name!r}.")
+            await transaction.delete(DOORS, principal.tenant, name)
+            await self._audit.append(
+                principal.tenant, principal.name, "control_door_dropped", f"door/{name}", {}, transaction=transaction
+            )
+
+
+def record_line(past: Past) -> RecordLine:
+    """A record as people read it."""
+    helped, not_helped = 1.0 + past.helped + past.good, 1.0 + past.not_helped + past.bad
+    rate, low = helped / (helped + not_helped), beta_quantile(0.1, helped, not_helped)
+    return RecordLine(past.helped, past.not_helped, past.harmful, past.good, past.bad, round(rate, 3), round(low, 3))
+
+
+def why(action: Action) -> Sequence[str]:
+    """The answer to “why did you do that”, from the action's own record."""
+    yes = f"{action.approved_by} approved it as it was shown." if action.approved_by else "Nobody has approved it."
+    return [*(reason.text for reason in action.reasons), yes, *([action.outcome] if action.outcome else [])]

@@ -1,0 +1,187 @@
+"""Hands on real engines: a control door over HTTP, a case with a cause, an approval, a call that is made once."""
+
+import asyncio
+import json
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from cerebro.casework.desk import Desk
+from cerebro.casework.hands.reach import Doors
+from cerebro.casework.hands.users import StoredUsers
+from cerebro.casework.hands.work import Hands
+from cerebro.spine.cases import Cause
+from cerebro.spine.entities import EntityKey
+
+CART = EntityKey("service", "cart")
+KEY = "a key of the door"
+
+
+class Supervisor(ThreadingHTTPServer):
+    """A program's control door: it rolls a version back, once a key."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.version, self.done, self.calls = "2", {}, []
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Supervisor
+
+    def log_message(self, *words):
+        pass
+
+    def say(self, status, body):
+        raw = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def do_GET(self):
+        path, _, query = self.path.partition("?")
+        if self.headers["authorization"] != f"Bearer {KEY}":
+            self.say(401, {"code": "unauthenticated", "detail": "Who are you?", "mend": ""})
+        elif path == "/operations":
+            self.say(200, [{"name": "rollback", "about": ""}, {"name": "deploy", "about": ""}])
+        elif path == "/done":
+            self.say(200, {"done": query.removeprefix("key=") in self.server.done})
+        else:
+            self.say(200, {"version": self.server.version})
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        undo = [{"name": "deploy", "target": asked["target"], "parameters": {"version": self.server.version}}]
+        change = {"what": "version", "before": self.server.version, "after": "1"}
+        if self.path == "/dry-run":
+            self.say(200, {"changes": [change], "state": {"version": self.server.version}, "undo": undo})
+        elif asked["parameters"].get("version") == "9":
+            self.say(400, {"code": "invalid", "detail": "There is no version 9.", "mend": ""})
+        else:
+            self.server.calls.append(asked)
+            self.server.done.setdefault(asked["key"], True)
+            self.server.version = asked["parameters"].get("version", "1")
+            self.say(200, {"done": True})
+
+
+@pytest.fixture
+def supervisor():
+    server = Supervisor()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+async def case_id(kernel, finding, tenant):
+    desk = Desk(kernel)
+    (kept,) = await desk.admit(tenant, [finding("http.server.request.duration", "service/cart")])
+    cause = Cause(CART, "deploy", 0.9, 1, "It began with the deploy of version 2.")
+    await desk.change(tenant, kept.case, lambda case: replace(case, causes=(cause,)))
+    return kept.case
+
+
+@pytest.fixture
+def hands(whole_kernel):
+    return Hands(whole_kernel, StoredUsers(whole_kernel.telemetry), Doors(whole_kernel))
+
+
+async def register(client, supervisor, **change):
+    url = f"http://127.0.0.1:{supervisor.server_port}"
+    body = {"name": "shop", "url": url, "key": KEY, "scope": ["service/*"]} | change
+    return await client.post("/executors", json=body)
+
+
+async def test_asked_shown_approved_done_and_taken_back(client, supervisor, case_id, hands, tenant):
+    assert (await register(client, supervisor)).status_code == 201
+    await hands.round(tenant)
+
+    (action,) = (await client.get("/actions", params={"case": case_id})).json()["items"]
+    assert (action["state"], action["playbook"]) == ("awaiting_approval", "rollback-deploy")
+    assert action["steps"][0]["changes"] == [{"what": "version", "before": "2", "after": "1"}]
+    assert supervisor.calls == []
+
+    wrong = await client.post(f"/actions/{action['id']}/approve", json={"digest": "0" * 64})
+    assert wrong.status_code == 409
+    yes = await client.post(f"/actions/{action['id']}/approve", json={"digest": action["digest"]})
+    assert yes.status_code == 200, yes.text
+    await hands.round(tenant)
+    assert [call["name"] for call in supervisor.calls] == ["rollback"]
+
+    back = await client.post(f"/actions/{action['id']}/undo", json={})
+    assert back.status_code == 200, back.text
+    await hands.round(tenant)
+    assert (supervisor.version, supervisor.calls[-1]["name"]) == ("2", "deploy")
+    one = (await client.get(f"/actions/{action['id']}")).json()
+    assert one["state"] == "undone"
+    assert "approved it" in " ".join((await client.get(f"/actions/{action['id']}/why")).json())
+    await client.post(f"/actions/{action['id']}/verdict", json={"verdict": "bad"})
+    assert (await client.get("/playbooks/rollback-deploy")).json()["record"]["bad"] == 1
+
+
+async def test_two_brains_on_one_database_call_once(client, supervisor, case_id, whole_kernel, tenant):
+    await register(client, supervisor, level="act")
+    brains = [Hands(whole_kernel, StoredUsers(whole_kernel.telemetry), Doors(whole_kernel)) for _ in range(2)]
+
+    for _ in range(3):
+        await asyncio.gather(*(each.round(tenant) for each in brains), return_exceptions=True)
+
+    assert len({call["key"] for call in supervisor.calls}) == len(supervisor.calls) == 1
+
+
+async def test_a_link_approves_what_it_was_made_for_and_nothing_else(app, client, supervisor, case_id, hands, tenant):
+    await register(client, supervisor)
+    await hands.round(tenant)
+    (action,) = (await client.get("/actions", params={"case": case_id})).json()["items"]
+    token = (await client.post(f"/actions/{action['id']}/link")).json()["token"]
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://cerebro") as stranger:
+        for bad in (token[:-2] + "xx", "nonsense", token + "." + token):
+            answer = await stranger.post("/api/v1/approvals", json={"token": bad, "verdict": "approve"})
+            assert answer.status_code == 401
+        form = {"payload": json.dumps({"actions": [{"value": token, "action_id": "approve"}]})}
+        pressed = await stranger.post("/api/v1/approvals", data=form)
+        assert pressed.status_code == 200, pressed.text
+        again = await stranger.post("/api/v1/approvals", json={"token": token, "verdict": "approve"})
+        assert again.status_code == 409
+
+    assert pressed.json()["approved_by"].endswith("(link)")
+
+
+async def test_autonomy_playbooks_and_their_doors(client, make_key, app, supervisor):
+    frozen = await client.post("/autonomy", json={"frozen": True, "reason": "a release"})
+    assert frozen.json()["policy"]["frozen"]
+    assert (await client.post("/autonomy", json={"levels": {"shed-load": "act"}})).status_code == 400
+    assert (await client.post("/autonomy", json={"levels": {"scale-out": "ask"}})).status_code == 200
+    rows = {row["playbook"]: row["level"] for row in (await client.get("/autonomy")).json()["items"]}
+    assert (rows["scale-out"], rows["warm-cache"], rows["move-disk"]) == ("ask", "act", "suggest")
+
+    bad = (await client.post("/playbooks/check", json={"text": "name: x\nversion: 1"})).json()
+    assert bad["faults"][0]["line"] == 1
+    far = await register(client, supervisor, url="http://example.com")
+    assert far.status_code == 400
+    await register(client, supervisor)
+    (door,) = (await client.get("/executors")).json()["items"]
+    assert "key" not in door
+    assert (await client.delete("/executors/shop")).status_code == 204
+
+
+async def test_only_whoever_may_sign_off_can_approve(app, make_key, client, supervisor, case_id, hands, tenant):
+    await register(client, supervisor)
+    await hands.round(tenant)
+    (action,) = (await client.get("/actions", params={"case": case_id})).json()["items"]
+    headers = {"authorization": f"Bearer {await make_key('read', 'respond')}"}
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://cerebro", headers=headers
+    ) as responder:
+        answer = await responder.post(f"/api/v1/actions/{action['id']}/approve", json={"digest": action["digest"]})
+
+    assert answer.status_code == 403
+    assert supervisor.calls == []
