@@ -11,6 +11,8 @@ from typing import Protocol, cast
 from cerebro.app.drivers import simulated_kernel
 from cerebro.app.estate_hands import EstateExecutor
 from cerebro.app.roles import agents
+from cerebro.casework.cause.investigate import Investigator
+from cerebro.casework.cause.window import WindowSource
 from cerebro.casework.desk import Desk
 from cerebro.casework.executors.port import Executor, Fixed
 from cerebro.casework.flow import Brain
@@ -29,7 +31,7 @@ from cerebro.proving.estate.estate import Estate, publish
 from cerebro.proving.model import Ground
 from cerebro.proving.watch import Act, Seen, Watcher
 from cerebro.spine.identity import DEFAULT_TENANT
-from cerebro.spine.wire import decode_samples
+from cerebro.spine.wire import Kind, decode_samples, decode_table
 
 SWEEP_S = 5.0
 FINDINGS_READ_MAX = 500
@@ -62,8 +64,10 @@ class Inside:
         self._detector = cast(Judge, agents()["support"].tasks(kernel)[0])
         self._brain, self._desk = Brain(kernel), Desk(kernel)
         self._surveyor = Surveyor(kernel)
+        self._window = WindowSource()
+        self._investigator = Investigator(kernel, self._window, apart=False)
         self._swept_s = 0.0
-        self._after = {"metrics": 0, "traces": 0, "findings": 0}
+        self._after = {"metrics": 0, "traces": 0, "logs": 0, "events": 0, "findings": 0}
 
     async def open(self) -> None:
         """Make the streams."""
@@ -74,15 +78,24 @@ class Inside:
         """Judge and sort what has come since the last call, then do what is due by time alone."""
         bus, clock = self.kernel.bus, self.kernel.clock
         for message in (measured := await self._read("metrics")):
-            self._users.note(decode_samples(message.body))
+            batch = decode_samples(message.body)
+            self._users.note(batch)
+            self._window.note_samples(batch)
             await self._detector.take(message)
-        await self._surveyor.take([*measured, *await self._read("traces")])
+        for message in (traced := await self._read("traces")):
+            self._window.note_table("spans", decode_table(Kind.SPANS, message.body))
+        for message in await self._read("logs"):
+            self._window.note_table("logs", decode_table(Kind.LOGS, message.body))
+        for message in await self._read("events"):
+            self._window.note_table("events", decode_table(Kind.EVENTS, message.body))
+        await self._surveyor.take([*measured, *traced])
         await self._surveyor.keep()
         if found := await self._read("findings"):
             await self._brain.take(found)
         if clock.monotonic_s() - self._swept_s >= SWEEP_S:
             self._swept_s = clock.monotonic_s()
             await self._desk.sweep(DEFAULT_TENANT)
+        await self._investigator.round(DEFAULT_TENANT)
         await self.hands.round(DEFAULT_TENANT)
         for stream in ALL:  # nobody records here
             await bus.trim(stream.name, upto=(await bus.state(stream.name)).last_sequence)

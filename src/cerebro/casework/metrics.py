@@ -26,3 +26,9 @@ ACTIONS = Counter("cerebro_casework_actions_total", "Changes of actions, by the 
 CALLS = Counter(
     "cerebro_casework_calls_total", "Calls of executors, by executor and what came of them.", ["executor", "outcome"]
 )
+DIAGNOSES = Counter("cerebro_casework_diagnoses_total", "Looks at a case for its causes, by outcome.", ["outcome"])
+DIAGNOSIS_SECONDS = Histogram(
+    "cerebro_casework_diagnosis_seconds",
+    "Time from asking for a case's telemetry to its ranked causes.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)

@@ -30,6 +30,7 @@ OF_TALLY = {
     "absent": Family.ABSENT,
 }
 LOG_DOUBT, FLOW_DOUBT, ERROR_DOUBT = 0.3, 0.1, 0.1  # how far shares of such things wander by themselves, relative
+WAY = 0.1  # of the times that a way through the code is taken: a smaller change of it is seldom a fault
 POINT = 0.5  # percentage points of failures that wander by themselves
 TIME_DOUBT = 0.15  # an operation's own time wanders by so much from hour to hour, in log units
 NATS_MIN = 1.0  # weaker clues are chance
@@ -142,12 +143,14 @@ def _of_tallies(tallies: Tallies) -> Clues:
         )
     level = tallies.hits_before / np.maximum(tallies.of_before, 1)
     share = tallies.hits_during / np.maximum(tallies.of_during, 1) - level
+    ways = np.isin(np.array(tallies.kind, str), ("pair", "branch"))
+    size = np.where(ways, 1.0 - np.exp(-np.abs(share) / WAY), 1.0)
     none = np.zeros(len(tallies))
     return Clues(
         tallies.entity,
         tallies.peer,
         family,
-        np.abs(nats),
+        np.abs(nats) * size,
         np.sign(nats),
         share,
         level,

@@ -39,7 +39,7 @@ TRUST = {
     Family.OTHER: 0.5,
     Family.OWN_TIME: 1.0,
     Family.OWN_ERRORS: 1.0,
-    Family.LOGS: 0.8,
+    Family.LOGS: 1.0,
     Family.FLOW: 0.6,
     Family.CANARY: 1.0,
     Family.CANARY_USE: 0.2,  # a process that has just begun uses other amounts of everything
@@ -65,13 +65,16 @@ BESIDE = 0.4  # of a symptom of another kind than the one that was noticed
 IMMATERIAL = 0.1  # what is left of a symptom that is far too small to be what was noticed
 LIKENED = 0.8  # at most so much of a symptom is explained by what is of another unit
 ALIKE = 0.4  # of a symptom that the old version of a thing shows as much as the new one
+BORNE_OUT = 0.3  # of a slowness, in log units, that the slow tail of some own time must show
 DENIED = 0.25  # of a slowness that the entity's own spans do not know of
+SELDOM = 0.5  # of a slowness of what hardly a traced request came to
+TRACED_MIN = 500  # spans of all entities, from which on the traces are taken to show who is asked
 SPANS_MIN = 10  # of one entity, from which on they are taken to tell
 RENEWED = 0.3  # of what a thing uses up, when it was replaced just before: a young process uses other amounts
 SURE = 2.0  # nats at which a callee's clue is taken to explain, on the scale 1 − exp(−nats / SURE)
 DECAY, HOPS_MAX = 0.7, 4  # of what a symptom says of a cause one call further down
 SUPPORT = 0.3  # weight of what suffers above
-UNREACHED = 3.0  # nats against a cause that cannot reach what was noticed
+UNREACHED = 0.35  # of the score of what cannot reach what was noticed: the map may lack a relation, but seldom does
 SILENT_PART = 0.6  # of its callers' unexplained suffering that a silent thing is accused by
 CHANGED = 1.5  # nats of prior for a change just before
 CHANGE_WITHIN_MS = 30 * 60_000
@@ -139,7 +142,8 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
     reached = _reached(picture, needs)
     change = _changes(picture, own + symptom + wire + silent)
     score = _combined(np.stack([own, symptom, wire, silent], axis=1)) + SUPPORT * support
-    score = score + np.where(change >= 0, CHANGED, 0.0) - np.where(reached, 0.0, UNREACHED)
+    score = score + np.where(change >= 0, CHANGED, 0.0)
+    score = score * np.where(reached, 1.0, UNREACHED)
     return Fused(score, own, symptom, wire, silent, support, part, explainer, suffering, change, reached)
 
 
@@ -305,20 +309,23 @@ def _material(picture: Picture, excess: "_Excess", needs: NDArray[np.bool_], fam
     place = {key: k for k, key in enumerate(picture.entities)}
     if family not in _noticed(picture):
         return material
+    asked: list[Real] = []
     for alarmed in sorted({place[key] for key in picture.alarmed if key in place}):
         signals = [
             signal
             for (entity, signal), (change, _) in excess.amount.items()
             if entity == alarmed and change > 0 and signal in excess.summed
         ]
+        mine = np.ones(count)
         for signal in sorted(signals):
             amount = np.array([excess.amount.get((k, signal), (np.nan, 0.0))[0] for k in range(count)])
             given = np.where(needs, np.minimum(np.nan_to_num(amount)[None, :], np.nan_to_num(amount)[:, None]), 0.0)
             left = np.maximum(amount - given.sum(1), 0.0)
             share = np.clip(left / amount[alarmed], 0.0, 1.0)
-            material = np.where(
-                np.isfinite(share), np.minimum(material, IMMATERIAL + (1 - IMMATERIAL) * share), material
-            )
+            mine = np.where(np.isfinite(share), np.minimum(mine, IMMATERIAL + (1 - IMMATERIAL) * share), mine)
+        asked += [mine] if signals else []
+    if asked:
+        material = np.stack(asked).max(axis=0)
     return material
 
 
@@ -432,19 +439,25 @@ def _renewed(picture: Picture) -> NDArray[np.bool_]:
 
 
 def _borne_out(picture: Picture, clues: Clues, needs: NDArray[np.bool_]) -> Real:
-    """Less than 1 where spans tell of an entity, and neither its own time nor that of anything below it has grown.
+    """Less than 1 where spans tell of an entity, and no own time, its own or of anything below it, has grown so.
 
     Quantiles of few requests are wild; the requests themselves are not.
     """
     count = len(needs)
-    spans = np.zeros(count)
-    np.add.at(spans, picture.times.entity, np.minimum(picture.times.count_during, picture.times.count_before))
-    slower = np.zeros(count)
-    rows = np.flatnonzero(np.isin(clues.family, (Family.OWN_TIME, Family.WIRE)) & (clues.sign > 0))
-    np.maximum.at(slower, clues.entity[rows], clues.nats[rows])
+    times = picture.times
+    seen = (times.count_before >= SPANS_MIN) & (times.count_during >= SPANS_MIN)
+    spans, grown = np.zeros(count), np.zeros(count)
+    np.add.at(spans, times.entity[seen], np.minimum(times.count_during, times.count_before)[seen])
+    tails = times.mean_during + 2 * times.spread_during - times.mean_before - 2 * times.spread_before
+    np.maximum.at(grown, times.entity[seen], np.maximum(tails, times.mean_during - times.mean_before)[seen])
     for _ in range(HOPS_MAX):
-        slower = np.maximum(slower, np.where(needs, slower[None, :], 0.0).max(axis=1, initial=0.0))
-    return np.where((spans >= SPANS_MIN) & (slower < NATS_MIN), DENIED, 1.0)
+        grown = np.maximum(grown, np.where(needs, grown[None, :], 0.0).max(axis=1, initial=0.0))
+    claimed = np.zeros(count)
+    rows = np.flatnonzero((clues.family == Family.LATENCY) & (clues.sign > 0) & (clues.level > 0))
+    np.maximum.at(claimed, clues.entity[rows], np.log1p(clues.change[rows] / clues.level[rows]))
+    traced = bool(spans.sum() >= TRACED_MIN)
+    told = np.where(traced & (spans < SPANS_MIN), SELDOM, 1.0)
+    return np.where((spans >= SPANS_MIN) & (grown < BORNE_OUT * claimed), DENIED, told)
 
 
 def _changes(picture: Picture, evidence: Real) -> NDArray[np.int64]:

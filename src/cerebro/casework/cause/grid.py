@@ -17,7 +17,8 @@ ROLES = (
     (
         Role.RESOURCE,
         re.compile(
-            r"cpu|mem|heap|disk|filesystem|file_?desc|fds|thread|pool|queue|lag|gc|saturat|connection|io|net|load_?avg"
+            r"cpu|mem|heap|disk|filesystem|file_?desc|fds|thread|pool|pending|queue|lag|(^|[_.])gc([_.]|$)|saturat"
+            r"|connection|backends|lock|(^|[_.])io([_.]|$)|net|load_?av|restart|evict|redeliver|retries|misses"
         ),
     ),
     (Role.TRAFFIC, re.compile(r"request|workload|ops|rate|rps|qps|traffic|throughput|calls|(^|[_.])lod([_.]|$)|count")),

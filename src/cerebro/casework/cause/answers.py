@@ -1,0 +1,173 @@
+"""Series as they were sent into answers: how long, how often failed, how many; for whoever is asked, by whoever asks.
+
+Callers measure what they ask of a callee, and the callee what it answers. Both become the same three signals of the
+callee, so that excess can be followed along calls; and what lies between the two is the wire.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebro.casework.cause.grid import role_of
+from cerebro.casework.cause.held import Held, Series
+from cerebro.casework.cause.picture import Role
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.telemetry import SeriesType
+
+Real = NDArray[np.float64]
+
+CLIMBING = frozenset({SeriesType.COUNTER.value, SeriesType.HISTOGRAM.value})
+DURATION, FAILED, REQUESTS = "duration.mean", "failed.share", "requests.rate"
+ADDRESSES = ("peer.service", "server.address", "net.peer.name", "db.namespace", "messaging.destination.name")
+FAILURES = ("error.type", "error_type")
+STATUS = ("http.response.status_code", "http_response_status_code", "status_code", "code", "status")
+FINE = frozenset({"le", "quantile"})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One track to be: whose, towards whom, what, and its values on the grid."""
+
+    entity: EntityKey
+    peer: EntityKey | None
+    role: Role
+    signal: str
+    values: Real
+
+
+def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
+    """Every track that the series give.
+
+    Args:
+        known: Entities by the names and addresses that callers know them by.
+    """
+    found: list[Line] = []
+    asked: dict[tuple[EntityKey, EntityKey | None], _Answered] = {}
+    for row, series in enumerate(held.series):
+        if FINE & series.labels.keys() or series.metric.endswith("_bucket"):
+            continue
+        values = _rate(held.last[row], held.grid.step_ms) if series.type in CLIMBING else held.mean[row]
+        if not np.isfinite(values).any():
+            continue
+        if (part := _part(series)) and series.type in CLIMBING:
+            peer = _peer(series, known)
+            asked.setdefault((series.entity, peer), _Answered()).add(part, _failed(series), values)
+        else:
+            found.append(Line(series.entity, None, role_of(series.metric), series.metric, values))
+    return [*_merged(found), *_answers(asked)]
+
+
+def _rate(last: Real, step_ms: int) -> Real:
+    """Of a climbing series, by the second; nothing where it was reset or the step before is missing."""
+    gone = np.diff(last, prepend=np.nan) / (step_ms / 1000)
+    return np.where(gone >= 0, gone, np.nan)
+
+
+PARTS = (("_sum", "sum"), ("_count", "count"), (".failed", "failed"), ("_failed_total", "failed"))
+
+
+def _part(series: Series) -> str:
+    """Which part of a duration's histogram this is; empty when it is none."""
+    if "duration" not in series.metric and "latency" not in series.metric and "request" not in series.metric:
+        return ""
+    return next((part for ending, part in PARTS if series.metric.endswith(ending)), "")
+
+
+def _failed(series: Series) -> bool:
+    if any(series.labels.get(name) for name in FAILURES):
+        return True
+    return any(series.labels.get(name, "").startswith("5") for name in STATUS)
+
+
+def _peer(series: Series, known: Mapping[str, EntityKey]) -> EntityKey | None:
+    """Whom a client's series is about."""
+    if "client" not in series.metric:
+        return None
+    for name in ADDRESSES:
+        said = series.labels.get(name) or series.labels.get(name.replace(".", "_"))
+        if said:
+            return known.get(said) or EntityKey("external", said)
+    return None
+
+
+class _Answered:
+    """Sums over the series of one pair."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, Real] = {}
+
+    def add(self, part: str, failed: bool, values: Real) -> None:
+        self._more(part, values)
+        if part == "count" and failed:
+            self._more("failed", values)
+
+    def _more(self, part: str, values: Real) -> None:
+        before = self.parts.get(part)
+        self.parts[part] = values if before is None else _plus(before, values)
+
+
+def _plus(first: Real, second: Real) -> Real:
+    """The sum, taking what is missing on one side as nothing."""
+    both = np.nan_to_num(first) + np.nan_to_num(second)
+    return np.where(np.isfinite(first) | np.isfinite(second), both, np.nan)
+
+
+def _merged(found: Sequence[Line]) -> list[Line]:
+    """One line an entity and signal: the mean of those that differ in labels only."""
+    groups: dict[tuple[EntityKey, str], list[Line]] = {}
+    for line in found:
+        groups.setdefault((line.entity, line.signal), []).append(line)
+    merged = []
+    for lines in groups.values():
+        total, count = np.zeros(len(lines[0].values)), np.zeros(len(lines[0].values))
+        for line in lines:
+            fine = np.isfinite(line.values)
+            total += np.where(fine, line.values, 0.0)
+            count += fine
+        with np.errstate(invalid="ignore", divide="ignore"):
+            merged.append(Line(lines[0].entity, None, lines[0].role, lines[0].signal, total / count))
+    return merged
+
+
+def _answers(asked: Mapping[tuple[EntityKey, EntityKey | None], _Answered]) -> list[Line]:
+    """Three signals of everything that answers, by its callers where they tell, and the wire between."""
+    callee: dict[EntityKey, _Answered] = {}
+    own: dict[EntityKey, _Answered] = {}
+    for (entity, peer), answered in asked.items():
+        into = callee.setdefault(peer, _Answered()) if peer else own.setdefault(entity, _Answered())
+        for part, values in answered.parts.items():
+            into._more(part, values)
+    lines: list[Line] = []
+    for entity in sorted({*callee, *own}):
+        lines += _three(entity, callee.get(entity) or own[entity])
+    for (entity, peer), answered in sorted(asked.items(), key=lambda each: (each[0][0], each[0][1] or each[0][0])):
+        told = own.get(peer) if peer else None
+        if peer and told and (wire := _between(answered, told)) is not None:
+            lines.append(Line(entity, peer, Role.LATENCY, "wire.mean", wire))
+    return lines
+
+
+def _three(entity: EntityKey, answered: _Answered) -> list[Line]:
+    count, total, failed = (answered.parts.get(name) for name in ("count", "sum", "failed"))
+    if count is None:
+        return []
+    lines = [Line(entity, None, Role.TRAFFIC, REQUESTS, count)]
+    if total is not None:
+        lines.append(Line(entity, None, Role.LATENCY, DURATION, _ratio(total, count)))
+    if failed is not None:
+        lines.append(Line(entity, None, Role.ERRORS, FAILED, 100.0 * np.minimum(_ratio(failed, count), 1.0)))
+    return lines
+
+
+def _between(caller: _Answered, callee: _Answered) -> Real | None:
+    if not {"sum", "count"} <= caller.parts.keys() or not {"sum", "count"} <= callee.parts.keys():
+        return None
+    there = _ratio(callee.parts["sum"], callee.parts["count"])
+    return np.maximum(_ratio(caller.parts["sum"], caller.parts["count"]) - there, 0.0)
+
+
+def _ratio(part: Real, whole: Real) -> Real:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(whole > 0, part / whole, np.nan)

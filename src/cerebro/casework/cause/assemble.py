@@ -1,0 +1,222 @@
+"""From what was found around a case to the picture of it."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from cerebro.casework.cause.answers import Line, lines_of
+from cerebro.casework.cause.held import Held
+from cerebro.casework.cause.lines import Lines, tallied_lines
+from cerebro.casework.cause.picture import (
+    NOBODY,
+    Change,
+    Picture,
+    Sign,
+    Tallies,
+    Times,
+    Tracks,
+    joined_tallies,
+    no_tallies,
+    no_times,
+    no_tracks,
+)
+from cerebro.casework.cause.spans import Spans, summarised
+from cerebro.spine.cases import Case
+from cerebro.spine.entities import EntityKey, Relation
+from cerebro.spine.findings import Finding
+from cerebro.spine.topology import Topology
+
+FAILED_STATUS = 2
+SIGNS_MAX = 200
+
+
+def around(case: Case, topology: Topology, hops: int, entities_max: int) -> tuple[EntityKey, ...]:
+    """What a cause may lie in: the case's entities and what is near them, the nearest first, at most `entities_max`."""
+    found: dict[EntityKey, None] = dict.fromkeys(sorted(case.entities))
+    for distance in range(1, hops + 1):
+        ring = sorted({each for entity in case.entities for each in topology.around(entity, distance)})
+        found |= dict.fromkeys(ring)
+        if len(found) >= entities_max:
+            break
+    return tuple(found)[:entities_max]
+
+
+def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: Topology) -> Picture:
+    """The picture; the same whatever order anything came in."""
+    known = _known(topology, case)
+    lines = lines_of(held, known)
+    told = _told_by(held, lines)
+    entities = tuple(sorted({*case.entities, *told, *topology.entities}))
+    place = {key: k for k, key in enumerate(entities)}
+    times, spans, calls = _from_spans(held, place, known)
+    between = [(line.entity, line.peer) for line in lines if line.peer]
+    pairs = {(entities[a], entities[b]) for a, b in calls} | {(a, b) for a, b in between if b}
+    relations = _relations(topology, pairs)
+    return Picture(
+        entities=entities,
+        relations=relations,
+        alarmed=tuple(sorted(case.entities)),
+        start_ms=held.grid.start_ms,
+        onset_ms=case.began_ms or case.opened_ms,
+        end_ms=held.grid.end_ms,
+        tracks=_tracks(lines, place, held),
+        tallies=joined_tallies([spans, _from_logs(held, place)]),
+        times=times,
+        changes=_changes(held),
+        signs=_signs(findings),
+        proofs=held.proofs,
+        gaps=held.gaps,
+    )
+
+
+def _known(topology: Topology, case: Case) -> dict[str, EntityKey]:
+    """Entities by name; where two share one, a service before others."""
+    known: dict[str, EntityKey] = {}
+    for key in sorted({*topology.entities, *case.entities}, key=lambda each: (each.kind != "service", each)):
+        known.setdefault(key.name, key)
+    return known
+
+
+def _told_by(held: Held, lines: Iterable[Line]) -> set[EntityKey]:
+    found = {line.entity for line in lines} | {line.peer for line in lines if line.peer}
+    for table in (held.spans, held.logs, held.events):
+        found |= {EntityKey(kind, name) for kind, name in _owners(table)}
+    return {key for key in found if key.name not in ("", "unknown")}
+
+
+def _owners(table: pa.Table) -> set[tuple[str, str]]:
+    if not table.num_rows:
+        return set()
+    pairs = table.select(["entity_kind", "entity_name"]).group_by(["entity_kind", "entity_name"]).aggregate([])
+    return {(row["entity_kind"], row["entity_name"]) for row in pairs.to_pylist()}
+
+
+def _relations(topology: Topology, pairs: set[tuple[EntityKey, EntityKey]]) -> tuple[Relation, ...]:
+    """The map's, and those that the telemetry itself shows."""
+    have = {(each.source, each.target) for each in topology.relations}
+    more = [Relation(topology.tenant, a, b, "calls") for a, b in sorted(pairs - have) if a != b]
+    return (*topology.relations, *more)
+
+
+def _tracks(lines: Sequence[Line], place: dict[EntityKey, int], held: Held) -> Tracks:
+    lines = sorted(
+        (line for line in lines if line.entity in place),
+        key=lambda line: (line.entity, line.signal, line.peer or line.entity),
+    )
+    if not lines:
+        return no_tracks()
+    grid = held.grid
+    values = np.stack([line.values for line in lines])
+    return Tracks(
+        entity=np.array([place[line.entity] for line in lines], np.int32),
+        peer=np.array([place.get(line.peer, NOBODY) if line.peer else NOBODY for line in lines], np.int32),
+        role=np.array([line.role for line in lines], np.int8),
+        signal=tuple(line.signal for line in lines),
+        before=values[:, : grid.split],
+        during=values[:, grid.split :],
+        at_ms=grid.split_ms + np.arange(grid.count - grid.split, dtype=np.int64) * grid.step_ms,
+        parallel=np.zeros(len(lines), np.bool_),
+    )
+
+
+def _from_spans(
+    held: Held, place: dict[EntityKey, int], known: dict[str, EntityKey]
+) -> tuple[Times, Tallies, tuple[tuple[int, int], ...]]:
+    if not held.spans.num_rows:
+        return no_times(), no_tallies(), ()
+    at_ms = held.spans["at_ns"].to_numpy() // 1_000_000
+    parts = [
+        _spans(held.spans.filter(pa.array(mask)), place, known)
+        for mask in (at_ms < held.grid.split_ms, at_ms >= held.grid.split_ms)
+    ]
+    told = summarised(parts[0], parts[1], len(place))
+    return told.times, told.tallies, told.calls
+
+
+def _spans(table: pa.Table, place: dict[EntityKey, int], known: dict[str, EntityKey]) -> Spans:
+    owner = _places(table, place)
+    keep = owner >= 0
+    return Spans.of(
+        entity=owner[keep],
+        operation=_words(table["name"])[keep],
+        span=_ids(table["trace_id"], table["span_id"])[keep],
+        parent=_ids(table["trace_id"], table["parent_span_id"])[keep],
+        duration_ms=table["duration_ns"].to_numpy()[keep] / 1e6,
+        failed=table["status"].to_numpy()[keep] == FAILED_STATUS,
+        peer=_peers(table, place, known)[keep],
+    )
+
+
+def _places(table: pa.Table, place: dict[EntityKey, int]) -> NDArray[np.int32]:
+    column = pc.binary_join_element_wise(table["entity_kind"], table["entity_name"], "/").combine_chunks()
+    coded = column.dictionary_encode()
+    found = np.array(
+        [place.get(EntityKey.parse(each or ""), NOBODY) for each in coded.dictionary.to_pylist()], np.int32
+    )
+    return found[coded.indices.to_numpy(zero_copy_only=False)] if len(found) else np.zeros(0, np.int32)
+
+
+ADDRESSES = ("peer.service", "server.address", "net.peer.name", "messaging.destination.name", "db.namespace")
+
+
+def _peers(table: pa.Table, place: dict[EntityKey, int], known: dict[str, EntityKey]) -> NDArray[np.int32]:
+    """Whom a span's attributes name as the one asked."""
+    found = np.full(table.num_rows, NOBODY, np.int32)
+    attributes = table["attributes"].combine_chunks()
+    for name in reversed(ADDRESSES):
+        said = pc.map_lookup(attributes, name, "first")
+        coded = said.dictionary_encode()
+        keys = [known.get(each or "") for each in coded.dictionary.to_pylist()]
+        codes = np.array([place.get(key, NOBODY) if key else NOBODY for key in keys] + [NOBODY], np.int32)
+        index = pc.fill_null(coded.indices, len(keys)).to_numpy(zero_copy_only=False)
+        mine = codes[index]
+        found = np.where(mine >= 0, mine, found)
+    return found
+
+
+def _ids(trace: pa.ChunkedArray, span: pa.ChunkedArray) -> NDArray[np.object_]:
+    return _words(pc.binary_join_element_wise(trace, span, ":"))
+
+
+def _words(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    return np.asarray(column.to_numpy(zero_copy_only=False), object) if len(column) else np.zeros(0, object)
+
+
+def _from_logs(held: Held, place: dict[EntityKey, int]) -> Tallies:
+    if not held.logs.num_rows:
+        return no_tallies()
+    owner = _places(held.logs, place)
+    keep = owner >= 0
+    at = held.logs["at_ns"].to_numpy()[keep]
+    scope = _ids(held.logs["trace_id"], held.logs["span_id"])[keep]
+    names = {name: k for k, name in enumerate(sorted(set(scope.tolist()) - {":"}))}
+    return tallied_lines(
+        Lines(
+            owner[keep],
+            _words(held.logs["body"])[keep],
+            np.array([names.get(each, NOBODY) for each in scope.tolist()], np.int64),
+            at,
+            at // 1_000_000 < held.grid.split_ms,
+            at // 1_000_000 >= held.grid.split_ms,
+        )
+    )
+
+
+def _changes(held: Held) -> tuple[Change, ...]:
+    return tuple(
+        Change(EntityKey(row["entity_kind"], row["entity_name"]), row["at_ns"] // 1_000_000, row["kind"], row["title"])
+        for row in held.events.to_pylist()
+        if row["entity_name"]
+    )
+
+
+def _signs(findings: Sequence[Finding]) -> tuple[Sign, ...]:
+    chosen = sorted(findings, key=lambda each: (each.at_ms, each.entity, each.signal, each.id))[:SIGNS_MAX]
+    return tuple(
+        Sign(each.entity, each.kind, each.signal, each.at_ms, each.effect, each.title)
+        for each in chosen
+        if not each.cleared
+    )

@@ -1,0 +1,99 @@
+"""What was measured around a case, before it is a picture: series on one grid, spans, lines and changes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cerebro.kernel.telemetry.port import Window
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.findings import Evidence
+from cerebro.spine.identity import TenantId
+from cerebro.spine.telemetry import EVENT_SCHEMA, LOG_SCHEMA, SPAN_SCHEMA
+
+HISTORY_MS = 30 * 60_000  # before the onset, of which is learned what is usual
+LEAD_MS = 60_000  # before the onset, that may already be trouble
+STEPS_DURING = 40
+STEPS_MS = (5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Steps of one length; the first `split` of them are before the trouble."""
+
+    start_ms: int
+    step_ms: int
+    count: int
+    split: int
+
+    @property
+    def end_ms(self) -> int:
+        """When the last step ends."""
+        return self.start_ms + self.count * self.step_ms
+
+    @property
+    def split_ms(self) -> int:
+        """When the trouble may have begun."""
+        return self.start_ms + self.split * self.step_ms
+
+    @property
+    def window(self) -> Window:
+        """All of it."""
+        return Window(self.start_ms, self.end_ms)
+
+
+def grid_around(onset_ms: int, now_ms: int, interval_ms: int = 15_000) -> Grid:
+    """Steps fine enough for the trouble's length, and no finer than series are sent."""
+    length_ms = max(now_ms - onset_ms + LEAD_MS, 2 * LEAD_MS)
+    wanted = max(length_ms / STEPS_DURING, interval_ms)
+    step_ms = next((step for step in STEPS_MS if step >= wanted), STEPS_MS[-1])
+    during = max(2, min(-(-length_ms // step_ms), 4 * STEPS_DURING))
+    end_ms = now_ms // step_ms * step_ms + step_ms
+    split = HISTORY_MS // step_ms if step_ms * 20 < HISTORY_MS else 20
+    return Grid(end_ms - (during + split) * step_ms, step_ms, split + during, split)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What one row of the grid is of."""
+
+    entity: EntityKey
+    metric: str
+    labels: Mapping[str, str]
+    type: str  # a SeriesType
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Everything that was found.
+
+    Args:
+        mean: float64 (series, step), of the samples in each step; NaN for none.
+        last: float64 (series, step), the newest sample in each step.
+        proofs: The query of each table and the digest of its answer, where a store was asked.
+    """
+
+    grid: Grid
+    series: Sequence[Series] = ()
+    mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    last: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    spans: pa.Table = field(default_factory=SPAN_SCHEMA.empty_table)
+    logs: pa.Table = field(default_factory=LOG_SCHEMA.empty_table)
+    events: pa.Table = field(default_factory=EVENT_SCHEMA.empty_table)
+    proofs: Mapping[str, Evidence] = field(default_factory=dict)
+    gaps: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Where telemetry around a case is looked for."""
+
+    async def held(self, tenant: TenantId, entities: Sequence[EntityKey], grid: Grid) -> Held:
+        """What there is of these entities on the grid; bounded, whatever there is.
+
+        Raises:
+            Unavailable: It does not answer.
+        """
+        ...

@@ -1,0 +1,138 @@
+"""The task of the brain that diagnoses: live cases, soon after they open and again as findings join."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from cerebro.casework.cause.assemble import around, picture_of
+from cerebro.casework.cause.diagnose import Diagnosis, diagnose
+from cerebro.casework.cause.held import Held, Source, grid_around
+from cerebro.casework.cause.looks import Looks
+from cerebro.casework.desk import Desk
+from cerebro.casework.life import TIMELINE_MAX
+from cerebro.casework.metrics import DIAGNOSES, DIAGNOSIS_SECONDS
+from cerebro.casework.store import CASES, findings_of, known_tenants
+from cerebro.casework.topology.atlas import Atlas
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.observe.traces import span
+from cerebro.kernel.records.port import Search
+from cerebro.spine.cases import LIVE, Case, Cause, Entry
+from cerebro.spine.errors import CerebroError, NotFound
+from cerebro.spine.findings import Finding
+from cerebro.spine.identity import TenantId
+from cerebro.spine.topology import Topology
+
+log = get_log(__name__)
+
+ROUND_S = 2.0
+CASES_MAX = 200  # live cases of one tenant that are looked at
+HOPS, ENTITIES_MAX = 3, 500
+FINDINGS_READ_MAX = 200
+DEAD_ENDS_TOLD = 3
+SHARE_STEP = 0.05  # shares that move by less are the same to a reader
+
+
+class Investigator:
+    """Finds the causes of cases and writes them down.
+
+    Args:
+        kernel: Of the process.
+        source: Where telemetry is looked for.
+        apart: Whether to think on a thread of its own, so that nothing waits; not in a simulation, that must replay.
+    """
+
+    name = "investigator"
+
+    def __init__(self, kernel: Kernel, source: Source, *, apart: bool = True) -> None:
+        self._kernel, self._source, self._apart = kernel, source, apart
+        self._desk, self._atlas = Desk(kernel), Atlas(kernel)
+        self._looks = Looks(kernel.bus, kernel.clock.new_id())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Round after round until `stop`."""
+        while not stop.is_set():
+            async with self._kernel.records.transaction() as transaction:
+                tenants = await known_tenants(transaction)
+            for tenant in tenants:
+                await self.round(tenant)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), ROUND_S)
+
+    async def round(self, tenant: TenantId) -> None:
+        """Look at every live case that is due and ours."""
+        async with self._kernel.records.transaction() as transaction:
+            page = await transaction.find(CASES, tenant, Search({"live": True}, order="-opened_ms", limit=CASES_MAX))
+        for case in await self._looks.take(tenant, [record.value for record in page.records], self._now_ms()):
+            await self.look(tenant, case)
+
+    async def look(self, tenant: TenantId, case: Case) -> None:
+        """Diagnose one case and write down what was found, if it says more than before."""
+        with span("diagnose", tenant, case_id=case.id), DIAGNOSIS_SECONDS.time():
+            try:
+                told = await self._diagnosis(tenant, case)
+            except CerebroError as error:
+                DIAGNOSES.labels("failed").inc()
+                log.warning("diagnosis_failed", tenant=tenant, case_id=case.id, reason=error.detail)
+                return
+        if await self._looks.finish(tenant, case, self._now_ms()):
+            DIAGNOSES.labels("made").inc()
+            with suppress(NotFound):
+                await self._desk.change(tenant, case.id, lambda now: diagnosed(now, told, self._now_ms()))
+
+    async def _diagnosis(self, tenant: TenantId, case: Case) -> Diagnosis:
+        topology = await self._atlas.at(tenant, self._now_ms())
+        entities = around(case, topology, HOPS, ENTITIES_MAX)
+        async with self._kernel.records.transaction() as transaction:
+            findings = await findings_of(transaction, tenant, case.id, FINDINGS_READ_MAX)
+        grid = grid_around(_onset_ms(case, findings), self._now_ms())
+        held = await self._source.held(tenant, entities, grid)
+        if not self._apart:
+            return _thought(case, findings, held, topology)
+        return await asyncio.to_thread(_thought, case, findings, held, topology)
+
+    def _now_ms(self) -> int:
+        return self._kernel.clock.now_ms()
+
+
+def _thought(case: Case, findings: Sequence[Finding], held: Held, topology: Topology) -> Diagnosis:
+    return diagnose(picture_of(case, findings, held, topology))
+
+
+def _onset_ms(case: Case, findings: Sequence[Finding]) -> int:
+    """When the trouble began: the earliest onset that its findings give."""
+    return min((each.at_ms for each in findings if not each.cleared), default=case.began_ms or case.opened_ms)
+
+
+def diagnosed(case: Case, told: Diagnosis, now_ms: int) -> Case:
+    """The case with its causes; as it is when they say nothing new or it is over."""
+    if case.state not in LIVE or not told.causes or same(case.causes, told.causes):
+        return case
+    after = replace(case, causes=told.causes, updated_ms=max(case.updated_ms, now_ms))
+    lines = [Entry(now_ms, "cerebro", "cause_named", _said(told.causes))]
+    if not case.causes:
+        lines += [Entry(now_ms, "cerebro", "dead_end", end.why) for end in told.dead_ends[:DEAD_ENDS_TOLD]]
+        lines += [Entry(now_ms, "cerebro", "gap", gap) for gap in told.gaps]
+    if _first(case.causes) == _first(told.causes):
+        lines = []
+    room = max(0, TIMELINE_MAX - len(case.timeline))
+    return replace(after, timeline=(*case.timeline, *lines[:room]))
+
+
+def same(before: Sequence[Cause], now: Sequence[Cause]) -> bool:
+    """Whether a reader would be told nothing new."""
+    if [(each.entity, each.kind) for each in before] != [(each.entity, each.kind) for each in now]:
+        return False
+    return all(abs(one.share - other.share) < SHARE_STEP for one, other in zip(before, now, strict=True))
+
+
+def _first(causes: Sequence[Cause]) -> object:
+    return (causes[0].entity, causes[0].kind) if causes else None
+
+
+def _said(causes: Sequence[Cause]) -> str:
+    first = causes[0]
+    if first.kind == "unknown":
+        return "What there is to see does not tell the cause."
+    return f"Likely cause: {first.entity.text} ({first.kind}, {100 * first.share:.0f} %). {first.explanation}"

@@ -1,0 +1,107 @@
+"""Who diagnoses which case, and when again: one owner a look, whoever is asked and however often.
+
+What is known of the live cases of a tenant stands under one key; each change of it is a compare-and-set, so that of
+two brains that want the same look one gets it. An owner that dies leaves a look that is open to others after
+`LEASE_MS`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from cerebro.kernel.bus.port import Bus
+from cerebro.kernel.bus.position import BUCKET
+from cerebro.spine.cases import Case
+from cerebro.spine.errors import Conflict
+from cerebro.spine.identity import TenantId
+
+LEASE_MS = 30_000
+FIRST_MS = 3_000  # after a case opens: the first minute's telemetry is on its way
+AGAIN_MS = (20_000, 40_000, 120_000, 300_000)  # at least so long after each look, when there is something new
+LOOKS_MAX = 12  # of one case
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of one case.
+
+    Args:
+        owner: Who looks now; empty for nobody.
+        until_ms: When the owner is taken for dead.
+        count: Looks that were finished.
+        at_ms: When the last one was.
+        findings: How many findings the case had then.
+    """
+
+    owner: str = ""
+    until_ms: int = 0
+    count: int = 0
+    at_ms: int = 0
+    findings: int = 0
+
+
+class Looks:
+    """The looks of every tenant.
+
+    Args:
+        bus: Its key-value store holds them.
+        owner: Who we are, different in each process.
+    """
+
+    def __init__(self, bus: Bus, owner: str) -> None:
+        self._bus, self._owner = bus, owner
+
+    async def take(self, tenant: TenantId, cases: Sequence[Case], now_ms: int) -> list[Case]:
+        """The cases that are ours to look at now; none when others are faster."""
+        known, revision = await self._load(tenant)
+        due = [case for case in cases if is_due(case, known.get(case.id, Look()), now_ms)]
+        if not due:
+            return []
+        live = {case.id for case in cases}
+        after = {name: look for name, look in known.items() if name in live}
+        for case in due:
+            look = after.get(case.id, Look())
+            after[case.id] = replace(look, owner=self._owner, until_ms=now_ms + LEASE_MS)
+        try:
+            await self._bus.put(BUCKET, _key(tenant), msgspec.json.encode(after), revision=revision)
+        except Conflict:
+            return []
+        return due
+
+    async def finish(self, tenant: TenantId, case: Case, now_ms: int) -> bool:
+        """The look is done; False when it is not ours any more."""
+        while True:
+            known, revision = await self._load(tenant)
+            look = known.get(case.id, Look())
+            if look.owner != self._owner:
+                return False
+            done = Look("", 0, look.count + 1, now_ms, case.finding_count)
+            try:
+                body = msgspec.json.encode({**known, case.id: done})
+                await self._bus.put(BUCKET, _key(tenant), body, revision=revision)
+            except Conflict:
+                continue
+            return True
+
+    async def _load(self, tenant: TenantId) -> tuple[Mapping[str, Look], int]:
+        found = await self._bus.get(BUCKET, _key(tenant))
+        if found is None:
+            return {}, 0
+        return msgspec.json.decode(found.value, type=dict[str, Look]), found.revision
+
+
+def is_due(case: Case, look: Look, now_ms: int) -> bool:
+    """Whether the case is to be looked at: soon after it opens, then as the trouble goes on or findings join."""
+    if look.owner and now_ms < look.until_ms:
+        return False
+    if look.count == 0:
+        return now_ms - case.opened_ms >= FIRST_MS
+    if look.count >= LOOKS_MAX:
+        return False
+    waited = now_ms - look.at_ms >= AGAIN_MS[min(look.count, len(AGAIN_MS)) - 1]
+    return waited and (case.finding_count > look.findings or look.count < len(AGAIN_MS))
+
+
+def _key(tenant: TenantId) -> str:
+    return f"diagnose.{tenant}"

@@ -1,0 +1,90 @@
+"""The latest telemetry of one program in memory, for a Cerebro without a store: bounded by time."""
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cerebro.casework.cause.grid import on_grid
+from cerebro.casework.cause.held import Grid, Held, Series
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.identity import TenantId
+from cerebro.spine.telemetry import EVENT_SCHEMA, LOG_SCHEMA, SPAN_SCHEMA, SampleBatch
+
+KEPT_MS = 45 * 60_000
+
+
+class WindowSource:
+    """Keeps what it is given for `KEPT_MS` and answers from it; of one tenant."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[int, int], int] = {}
+        self._named: list[Series] = []
+        self._samples: deque[tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = deque()
+        self._tables: dict[str, deque[tuple[int, pa.Table]]] = {"spans": deque(), "logs": deque(), "events": deque()}
+
+    def note_samples(self, batch: SampleBatch) -> None:
+        """Keep a batch; series that nobody has named are passed over."""
+        self._name(batch.series)
+        if not len(batch):
+            return
+        known = self._series
+        row = np.fromiter(
+            (known.get(pair, -1) for pair in zip(batch.hi.tolist(), batch.lo.tolist(), strict=True)), np.int64
+        )
+        fine = row >= 0
+        self._samples.append((int(batch.at_ms.max()), row[fine], batch.at_ms[fine].copy(), batch.value[fine].copy()))
+        while self._samples and self._samples[0][0] < self._samples[-1][0] - KEPT_MS:
+            self._samples.popleft()
+
+    def note_table(self, kind: str, table: pa.Table) -> None:
+        """Keep `spans`, `logs` or `events`."""
+        if not table.num_rows:
+            return
+        kept = self._tables[kind]
+        kept.append((int(table["at_ns"].to_numpy().max()) // 1_000_000, table))
+        while kept and kept[0][0] < kept[-1][0] - KEPT_MS:
+            kept.popleft()
+
+    async def held(self, tenant: TenantId, entities: Sequence[EntityKey], grid: Grid) -> Held:
+        """What there is; see `Source`."""
+        wanted = set(entities)
+        mean, last = self._gridded(grid)
+        rows = [k for k, series in enumerate(self._named) if series.entity in wanted]
+        return Held(
+            grid,
+            [self._named[k] for k in rows],
+            mean[rows],
+            last[rows],
+            self._table("spans", SPAN_SCHEMA, grid),
+            self._table("logs", LOG_SCHEMA, grid),
+            self._table("events", EVENT_SCHEMA, grid),
+        )
+
+    def _gridded(self, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        times = [grid.start_ms + k * grid.step_ms for k in range(grid.count)]
+        parts = [part for part in self._samples if part[0] >= grid.start_ms]
+        row = np.concatenate([part[1] for part in parts]) if parts else np.zeros(0, np.int64)
+        at_ms = np.concatenate([part[2] for part in parts]) if parts else np.zeros(0, np.int64)
+        value = np.concatenate([part[3] for part in parts]) if parts else np.zeros(0)
+        mean = on_grid(row, at_ms, value, len(self._named), times)
+        last = np.full(mean.shape, np.nan)
+        cell = (at_ms - grid.start_ms) // grid.step_ms
+        inside = (cell >= 0) & (cell < grid.count)
+        order = np.flatnonzero(inside)[np.argsort(at_ms[inside], kind="stable")]
+        last[row[order], cell[order]] = value[order]  # of one cell, the newest is written last
+        return mean, last
+
+    def _table(self, kind: str, schema: pa.Schema, grid: Grid) -> pa.Table:
+        parts = [table for newest, table in self._tables[kind] if newest >= grid.start_ms]
+        return pa.concat_tables(parts) if parts else schema.empty_table()
+
+    def _name(self, series: pa.Table) -> None:
+        for each in series.to_pylist():
+            key = each["hi"], each["lo"]
+            if key not in self._series:
+                self._series[key] = len(self._named)
+                entity = EntityKey(each["entity_kind"], each["entity_name"])
+                self._named.append(Series(entity, each["metric"], dict(each["labels"]), each["type"]))
