@@ -12,6 +12,7 @@ from cerebro.casework.answers import Answers, Json, answer, question, quick_rout
 from cerebro.casework.phrases import Teller
 from cerebro.casework.proof import Sentence, proof_id
 from cerebro.casework.reread import Reading, reread
+from cerebro.casework.seal import Seal, seals_of
 from cerebro.casework.store import CASES, FINDINGS
 from cerebro.casework.story import Changes, Material, changes_of, changes_query, tell
 from cerebro.casework.wording import Wording
@@ -41,6 +42,7 @@ class ProofLine:
         verdict: Of asking again: same, changed, expired, drawn, unanswered; empty when nobody asked.
         found: The digest of what came back now.
         detail: Why there was no answer.
+        sealed_ms: When the digest was taken of what the store answered; 0 where it is the one that came with the proof.
     """
 
     number: int
@@ -56,6 +58,7 @@ class ProofLine:
     found: str = ""
     row_count: int = 0
     detail: str = ""
+    sealed_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +139,12 @@ async def told(kernel: Kernel, tenant: TenantId, case_id: CaseId, wanted: Wanted
     if wanted.worded:
         wording = await in_other_words(kernel.models, case_id, wording.sentences)
     lines, proofs = numbered(wording.sentences)
-    readings = await check_all(kernel, tenant, proofs) if wanted.check else [None] * len(proofs)
-    shown = [_shown(number, *pair) for number, pair in enumerate(zip(proofs, readings, strict=True), 1)]
+    seals = await seals_of(kernel, tenant, proofs)
+    readings = await check_all(kernel, tenant, proofs, seals) if wanted.check else [None] * len(proofs)
+    shown = [
+        _shown(number, evidence, reading, seals.get(proof_id(evidence)))
+        for number, (evidence, reading) in enumerate(zip(proofs, readings, strict=True), 1)
+    ]
     return Story(
         case_id, material.case.title, wanted.language, now_ms, lines, shown,
         worded_by=wording.model, not_worded=wording.reason,
@@ -189,19 +196,22 @@ def numbered(sentences: Sequence[Sentence]) -> tuple[list[SentenceLine], list[Ev
     return lines, proofs
 
 
-async def check_all(kernel: Kernel, tenant: TenantId, proofs: Sequence[Evidence]) -> list[Reading | None]:
+async def check_all(
+    kernel: Kernel, tenant: TenantId, proofs: Sequence[Evidence], seals: Mapping[str, Seal]
+) -> list[Reading | None]:
     """Every proof asked again, a few at a time; those beyond `PROOFS_CHECKED_MAX` are not."""
     few = asyncio.Semaphore(READINGS_AT_ONCE)
 
     async def one(evidence: Evidence) -> Reading:
         async with few:
-            return await reread(kernel, tenant, evidence)
+            seal = seals.get(proof_id(evidence))
+            return await reread(kernel, tenant, evidence, seal.digest if seal else "")
 
     read = await asyncio.gather(*(one(evidence) for evidence in proofs[:PROOFS_CHECKED_MAX]))
     return [*read, *[None] * (len(proofs) - len(read))]
 
 
-def _shown(number: int, evidence: Evidence, reading: Reading | None) -> ProofLine:
+def _shown(number: int, evidence: Evidence, reading: Reading | None, seal: Seal | None) -> ProofLine:
     return ProofLine(
         number=number,
         id=proof_id(evidence),
@@ -209,7 +219,8 @@ def _shown(number: int, evidence: Evidence, reading: Reading | None) -> ProofLin
         query=evidence.query,
         start_ms=evidence.start_ms,
         end_ms=evidence.end_ms,
-        digest=evidence.digest,
+        digest=seal.digest if seal else evidence.digest,
+        sealed_ms=seal.sealed_ms if seal else 0,
         sentence=evidence.sentence,
         sample=evidence.sample,
         verdict=reading.verdict.value if reading else "",

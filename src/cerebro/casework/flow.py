@@ -13,6 +13,7 @@ from cerebro.casework.executors.webhook import Webhook
 from cerebro.casework.hands.reach import Doors
 from cerebro.casework.hands.users import StoredUsers
 from cerebro.casework.hands.work import Hands
+from cerebro.casework.seal import Sealer
 from cerebro.casework.store import NOTICES, Notice, known_tenants
 from cerebro.casework.topology.surveyor import Surveyor
 from cerebro.kernel.bus.port import Message
@@ -52,7 +53,7 @@ def tasks(kernel: Kernel) -> Sequence[Task]:
         Invalid: The webhook's address would carry cases in the clear.
     """
     hands = Hands(kernel, StoredUsers(kernel.telemetry), Doors(kernel))
-    found: list[Task] = [Brain(kernel), Sweeper(kernel), hands, Surveyor(kernel)]
+    found: list[Task] = [Brain(kernel), Sweeper(kernel), Sealer(kernel), hands, Surveyor(kernel)]
     if kernel.settings.casework.webhook_url:
         found.append(Messenger(kernel))
     return found

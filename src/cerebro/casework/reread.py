@@ -76,17 +76,21 @@ def chosen(value: object, path: str) -> object:
     return [each for each in found if all(str(each.get(name)) == text for name, text in wanted)]
 
 
-async def reread(kernel: Kernel, tenant: TenantId, evidence: Evidence) -> Reading:
-    """Ask again."""
+async def reread(kernel: Kernel, tenant: TenantId, evidence: Evidence, sealed: str = "") -> Reading:
+    """Ask again.
+
+    Args:
+        sealed: The digest of what the question gave before, where the evidence's own is that of what was drawn.
+    """
     try:
         found, row_count = await _answer(kernel, tenant, evidence)
     except CerebroError as error:
         return Reading(Verdict.UNANSWERED, detail=error.detail)
-    if found == evidence.digest:
+    if found == (sealed or evidence.digest):
         return Reading(Verdict.SAME, found, row_count)
     if row_count == 0 and _is_old(kernel, evidence):
         return Reading(Verdict.EXPIRED, found, 0)
-    drawn = bool(evidence.sample) and row_count > 0 and digest(evidence.sample) == evidence.digest
+    drawn = not sealed and bool(evidence.sample) and row_count > 0 and digest(evidence.sample) == evidence.digest
     return Reading(Verdict.DRAWN if drawn else Verdict.CHANGED, found, row_count)
 
 

@@ -67,3 +67,41 @@ async def test_what_has_changed_since_is_told(client, desk, tenant, finding, dep
     reading = await reread(whole_kernel, tenant, wrong)
     assert reading.verdict is Verdict.UNANSWERED and reading.detail
     assert (await client.get("/cases/none/story")).status_code == 404
+
+
+async def test_what_an_agent_drew_is_sealed_and_then_checked(
+    client, desk, tenant, finding, whole_kernel
+):
+    """The digest of a drawing cannot be asked for again; the seal of its question can."""
+    from cerebro.casework.proof import digest
+    from cerebro.casework.seal import Sealer
+
+    sample = {"value": [1.0], "at_ms": [1]}
+    early = whole_kernel.clock.now_ms() - 120_000
+    proof = Evidence("High.", "clickhouse", "SELECT count() AS n FROM logs", 0, early, digest(sample), sample)
+    await desk.admit(tenant, [finding("cpu", evidence=(proof,))])
+    (case,) = (await client.get("/cases")).json()["items"]
+    path = f"/cases/{case['id']}/story"
+
+    async def verdict():
+        proofs = (await client.get(path, params={"check": "true"})).json()["proofs"]
+        return next((each["verdict"], each["sealed_ms"] > 0) for each in proofs if each["query"] == proof.query)
+
+    assert await verdict() == ("drawn", False)
+    assert await Sealer(whole_kernel).seal(tenant) == 1
+    assert await verdict() == ("same", True)
+    await whole_kernel.telemetry.insert("logs", _log(tenant, early), dedup_token=f"l{tenant}")
+    assert await verdict() == ("changed", True)
+    assert await Sealer(whole_kernel).seal(tenant) == 0
+
+
+def _log(tenant, at_ms):
+    moment = pa.array([at_ms * 1_000_000], pa.timestamp("ns", "UTC"))
+    texts = dict.fromkeys(
+        ("severity_text", "body", "service", "entity_kind", "entity_name", "trace_id", "span_id", "scope"), "x"
+    )
+    empty = pa.array([[]], pa.map_(pa.string(), pa.string()))
+    maps = {"attributes": empty, "resource": empty}
+    number = pa.array([9], pa.uint8())
+    columns = {"tenant": [tenant], "at": moment, "observed": moment, "severity": number}
+    return pa.table(columns | {name: [text] for name, text in texts.items()} | maps)
