@@ -69,9 +69,7 @@ async def test_what_has_changed_since_is_told(client, desk, tenant, finding, dep
     assert (await client.get("/cases/none/story")).status_code == 404
 
 
-async def test_what_an_agent_drew_is_sealed_and_then_checked(
-    client, desk, tenant, finding, whole_kernel
-):
+async def test_what_an_agent_drew_is_sealed_and_then_checked(client, desk, tenant, finding, whole_kernel):
     """The digest of a drawing cannot be asked for again; the seal of its question can."""
     from cerebro.casework.proof import digest
     from cerebro.casework.seal import Sealer
