@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cerebro.cli import ask, explain, people, postmortem, serve, shop, simulate
+from cerebro.cli import ask, explain, hands, people, postmortem, serve, shop, simulate
 from cerebro.cli.drill import drill
 from cerebro.cli.out import failures, say
 
@@ -20,6 +20,9 @@ app.add_typer(people.users, name="user")
 app.add_typer(people.keys, name="key")
 app.add_typer(people.audit, name="audit")
 app.add_typer(drill, name="drill")
+app.add_typer(hands.actions, name="actions")
+app.add_typer(hands.playbooks, name="playbooks")
+app.add_typer(hands.autonomy, name="autonomy")
 app.add_typer(shop.shop, name="shop")
 app.add_typer(simulate.app, name="simulate")
 serve.register(app)

@@ -8,6 +8,7 @@ import { entity } from "../lib/model.js";
 import { Dialog, EntityLink, Icon, State, Time, useDeed } from "./parts.js";
 
 export const WAITING = ["proposed", "awaiting_approval"];
+const ENDED = ["helped", "undone", "failed", "escalated"];
 export const UNDER_WAY = ["approved", "executing", "verifying", "undoing"];
 const LOOK = { helped: "good", undone: "off", failed: "hot", escalated: "hot", refused: "off", expired: "off", executing: "warm", verifying: "warm", undoing: "warm", approved: "warm", awaiting_approval: "hot", proposed: "warm" };
 
@@ -26,7 +27,7 @@ export function ActionCards({ actions, reload, keys = false }) {
   const deeds = useActions(reload);
   const sorted = [...actions].sort((a, b) => order(a) - order(b) || b.updated_ms - a.updated_ms);
   const first = sorted.find((one) => WAITING.includes(one.state));
-  const mine = keys && first && may("operate");
+  const mine = keys && first && may("respond");
   useKeys(t("action.title"), mine ? [["A", t("do.approve"), () => deeds.setAsked({ action: first, verb: "approve" })], ["R", t("do.refuse"), () => deeds.setAsked({ action: first, verb: "refuse" })]] : []);
   return html`<ul class="action-cards">${sorted.map((action) => html`<li key=${action.id}><${ActionCard} action=${action} deeds=${deeds} keyed=${mine && action === first} /></li>`)}</ul>
     ${deeds.asked ? html`<${Confirm} ...${deeds.asked} deeds=${deeds} />` : null}`;
@@ -37,6 +38,7 @@ const order = (action) => (WAITING.includes(action.state) ? 0 : UNDER_WAY.includ
 function ActionCard({ action, deeds, keyed }) {
   const waits = WAITING.includes(action.state);
   const undoable = action.state === "helped" || action.state === "escalated";
+  const judged = ENDED.includes(action.state) && !action.verdict;
   const [open, setOpen] = useState(waits || UNDER_WAY.includes(action.state));
   if (!open) {
     return html`<article class="action over" aria-label=${action.title}>
@@ -53,13 +55,15 @@ function ActionCard({ action, deeds, keyed }) {
       ${action.expect ? html`<dt>${t("action.verify")}</dt><dd>${word("expect", action.expect.of)}, ${t("action.within", { span: span(action.expect.within_s * 1000) })}</dd>` : null}
       <dt>${t("action.undo")}</dt><dd>${undoText(action)}</dd>
       ${action.outcome ? html`<dt>${t("action.outcome")}</dt><dd>${action.outcome}</dd>` : null}
+      ${action.verdict ? html`<dt>${t("action.verdict")}</dt><dd>${t(action.verdict === "good" ? "action.good" : "action.bad")} <span class="faint">${action.verdict_by}</span></dd>` : null}
     </dl>
     ${action.reasons?.length ? html`<details class="query"><summary>${t("action.why")}</summary><ul class="bullets">${action.reasons.map((reason) => html`<li>${reason.text}</li>`)}</ul></details>` : null}
     ${action.story?.length ? html`<details class="query"><summary>${t("action.story", { count: action.story.length })}</summary><ul class="bullets">${action.story.map((turn) => html`<li><span class="faint"><${Time} ms=${turn.at_ms} /></span> ${turn.text}</li>`)}</ul></details>` : null}
-    ${may("operate") && (waits || undoable)
+    ${may("respond") && (waits || undoable || judged)
       ? html`<p class="action-deeds">
           ${waits ? html`<button class="button primary small" disabled=${deeds.busy} onClick=${() => deeds.setAsked({ action, verb: "approve" })}><${Icon} name="check" />${t("do.approve")}${keyed ? html`<kbd>⇧A</kbd>` : null}</button>
             <button class="button small" disabled=${deeds.busy} onClick=${() => deeds.setAsked({ action, verb: "refuse" })}>${t("do.refuse")}${keyed ? html`<kbd>⇧R</kbd>` : null}</button>` : null}
+          ${judged ? html`<span class="soft">${t("action.judge")}</span><button class="button small" disabled=${deeds.busy} onClick=${() => deeds.tell(action, "verdict", { verdict: "good" })}>${t("action.good")}</button><button class="button small" disabled=${deeds.busy} onClick=${() => deeds.tell(action, "verdict", { verdict: "bad" })}>${t("action.bad")}</button>` : null}
           ${undoable ? html`<button class="button small" disabled=${deeds.busy} onClick=${() => deeds.setAsked({ action, verb: "undo" })}><${Icon} name="retry" />${t("do.undo")}</button>` : null}
         </p>`
       : null}
@@ -67,9 +71,9 @@ function ActionCard({ action, deeds, keyed }) {
 }
 
 function undoText(action) {
-  const undone = (action.steps ?? []).filter((step) => step.undo);
-  if (!undone.length) return t("action.undo.none");
-  return undone.map((step) => `${step.undo.operation} ${entity(step.undo.target).text}`).join(", ");
+  const back = (action.steps ?? []).flatMap((step) => step.undo ?? []);
+  if (!back.length) return t("action.undo.none");
+  return [...new Set(back.map((call) => `${call.operation} ${entity(call.target).text}`))].join(", ");
 }
 
 export function Differences({ action }) {

@@ -1,0 +1,282 @@
+"""`cerebro actions`, `cerebro playbooks`, `cerebro autonomy`: what is done about cases, how, and how freely."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cerebro.cli.ask import Json, Key, Url, client, moment
+from cerebro.cli.out import as_json, failures, say, table
+from cerebro.spine.errors import Invalid
+
+actions = typer.Typer(help="What is done about cases: shown first, then approved, done, verified, undone.")
+playbooks = typer.Typer(help="What may be done about which cause.", no_args_is_help=True)
+autonomy = typer.Typer(help="What Cerebro may do by itself.")
+LEVELS = ("suggest", "ask", "act", "silent")
+Id = Annotated[str, typer.Argument(help="The action's id, as `cerebro actions` prints it.")]
+
+
+@actions.callback(invoke_without_command=True)
+def list_actions(  # noqa: PLR0917  typer names them
+    context: typer.Context,
+    case: Annotated[str, typer.Option("--case", help="Of this case only.")] = "",
+    state: Annotated[str, typer.Option("--state", help="One state, or several with commas.")] = "",
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Without a command: the newest actions."""
+    if context.invoked_subcommand:
+        return
+    with failures():
+        answer = client(url, key).get("/api/v1/actions", case=case, state=state, limit=50)
+        if json:
+            as_json(answer)
+            return
+        rows = [
+            [
+                each["id"],
+                each["state"],
+                moment(each["made_ms"]),
+                each["title"],
+                _entity(each["target"]),
+                each["outcome"],
+            ]
+            for each in answer["items"]
+        ]
+        table(["action", "state", "since", "what", "where", "outcome"], rows, "Nothing has been proposed yet.")
+
+
+@actions.command()
+def show(action_id: Id, url: Url = "", key: Key = "", json: Json = False) -> None:
+    """One action: what would change, what it can cost, how it is checked and taken back, its story."""
+    with failures():
+        found = client(url, key).get(f"/api/v1/actions/{action_id}")
+        if json:
+            as_json(found)
+        else:
+            _say_action(found)
+
+
+@actions.command()
+def approve(
+    action_id: Id,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    url: Url = "",
+    key: Key = "",
+) -> None:
+    """Look at it once more, and say yes to exactly that."""
+    with failures():
+        way = client(url, key)
+        found = way.get(f"/api/v1/actions/{action_id}")
+        _say_action(found)
+        if not yes and not typer.confirm("Shall this be done?"):
+            raise SystemExit(1)
+        way.post(f"/api/v1/actions/{action_id}/approve", {"digest": found["digest"]})
+        say("Approved.")
+
+
+@actions.command()
+def refuse(action_id: Id, reason: str = "", url: Url = "", key: Key = "") -> None:
+    """Say no."""
+    with failures():
+        client(url, key).post(f"/api/v1/actions/{action_id}/refuse", {"reason": reason})
+        say("Refused.")
+
+
+@actions.command()
+def undo(action_id: Id, url: Url = "", key: Key = "") -> None:
+    """Have it taken back."""
+    with failures():
+        client(url, key).post(f"/api/v1/actions/{action_id}/undo", {})
+        say("It is being taken back.")
+
+
+@actions.command()
+def why(action_id: Id, url: Url = "", key: Key = "") -> None:
+    """Why it was done, from its record."""
+    with failures():
+        for line in client(url, key).get(f"/api/v1/actions/{action_id}/why"):
+            say(f"- {line}")
+
+
+@actions.command()
+def propose(  # noqa: PLR0917  typer names them
+    case: str,
+    playbook: str,
+    target: Annotated[str, typer.Argument(help="kind/name")],
+    parameters: Annotated[list[str] | None, typer.Argument(help="name=value …")] = None,
+    url: Url = "",
+    key: Key = "",
+) -> None:
+    """Be shown what a playbook would do to a target; approve it to have it done."""
+    with failures():
+        named = dict(_pair(words) for words in parameters or ())
+        wish = {"case": case, "playbook": playbook, "target": target, "parameters": named}
+        _say_action(client(url, key).post("/api/v1/actions", wish))
+
+
+@playbooks.command("list")
+def list_playbooks(url: Url = "", key: Key = "", json: Json = False) -> None:
+    """Every playbook with its level and its record here."""
+    with failures():
+        answer = client(url, key).get("/api/v1/playbooks")
+        if json:
+            as_json(answer)
+            return
+        rows = [
+            [p["name"], p["title"], p["risk"], p["level"], p["record"]["helped"], p["record"]["not_helped"]]
+            for p in answer["items"]
+        ]
+        table(["playbook", "what", "risk", "level", "helped", "did not"], rows, "")
+
+
+@playbooks.command()
+def read(name: str) -> None:
+    """A shipped playbook's text, to start one of your own from."""
+    from importlib.resources import files
+
+    with failures():
+        file = files("cerebro.casework.playbooks").joinpath("shipped", f"{name}.yaml")
+        if "/" in name or not file.is_file():
+            raise Invalid(f"No playbook {name!r} comes with Cerebro.", "cerebro playbooks list shows them all.")
+        say(file.read_text())
+
+
+@playbooks.command()
+def validate(
+    file: Annotated[list[Path], typer.Argument(help="YAML files.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Read playbooks, and name the line of every fault; needs no running Cerebro."""
+    from cerebro.casework.playbooks.read import BadPlaybook
+    from cerebro.casework.playbooks.read import read as read_text
+
+    with failures():
+        faults = []
+        for each in file:
+            try:
+                read_text(_text(each))
+            except BadPlaybook as error:
+                faults += [(str(each), fault) for fault in error.faults]
+        if json:
+            as_json({"faults": [{"file": f, "line": e.line, "text": e.what, "mend": e.mend} for f, e in faults]})
+        for name, fault in [] if json else faults:
+            say(f"{name}:{fault.line}: {fault.what} {fault.mend}")
+        if faults:
+            raise SystemExit(1)
+        if not json:
+            say(f"{len(file)} playbook{'s' if len(file) > 1 else ''} can be used as written.")
+
+
+@playbooks.command()
+def add(file: Path, url: Url = "", key: Key = "") -> None:
+    """Sign off a playbook of your own."""
+    with failures():
+        kept = client(url, key).post("/api/v1/playbooks", {"text": _text(file)})
+        say(f"{kept['name']} version {kept['version']} is signed off; its level is {kept['level']}.")
+
+
+@playbooks.command()
+def backtest(name: str, url: Url = "", key: Key = "", json: Json = False) -> None:
+    """What it would have done on past cases, and what became of its like there; a file works too."""
+    with failures():
+        way, file = client(url, key), Path(name)
+        if file.suffix in (".yaml", ".yml"):
+            checked = way.post("/api/v1/playbooks/check", {"text": _text(file)})
+            found = checked["backtest"] or {}
+            if checked["faults"]:
+                raise Invalid(f"{name} is no playbook.", f"cerebro playbooks validate {name}")
+        else:
+            found = way.get(f"/api/v1/playbooks/{name}/backtest")
+        if json:
+            as_json(found)
+            return
+        say(
+            f"Of {found['case_count']} cases in {found['days']} days it would have been thought of for {found['ran']};"
+            f" the like of it helped {found['helped']} times, did not {found['not_helped']} times,"
+            f" and was not tried {found['untried']} times."
+        )
+
+
+@autonomy.callback(invoke_without_command=True)
+def show_autonomy(context: typer.Context, url: Url = "", key: Key = "", json: Json = False) -> None:
+    """Without a command: what Cerebro may do by itself, playbook by playbook."""
+    if context.invoked_subcommand:
+        return
+    with failures():
+        answer = client(url, key).get("/api/v1/autonomy")
+        if json:
+            as_json(answer)
+            return
+        policy = answer["policy"]
+        if policy["stopped"] or policy["frozen"]:
+            what = "Everything is stopped" if policy["stopped"] else "Frozen: nothing is done unasked"
+            say(f"{what}, by {policy['by']}. {policy['reason']}")
+        rows = [[row["playbook"], row["risk"], row["level"], row["why"]] for row in answer["items"]]
+        table(["playbook", "risk", "level", "because of"], rows, "")
+
+
+@autonomy.command("set")
+def set_level(playbook: str, level: str, url: Url = "", key: Key = "") -> None:
+    """Set a playbook's level: suggest, ask, act or silent."""
+    with failures():
+        if level not in LEVELS:
+            raise Invalid(f"There is no level {level!r}.", f"Write one of: {', '.join(LEVELS)}.")
+        client(url, key).post("/api/v1/autonomy", {"levels": {playbook: level}})
+        say(f"{playbook}: {level}.")
+
+
+@autonomy.command()
+def freeze(reason: str = "", url: Url = "", key: Key = "") -> None:
+    """Nothing is done unasked from now on; approvals still work."""
+    _turn(url, key, {"frozen": True, "reason": reason}, "Frozen. Go on with: cerebro autonomy thaw")
+
+
+@autonomy.command()
+def thaw(url: Url = "", key: Key = "") -> None:
+    """End the freeze and the stop."""
+    _turn(url, key, {"frozen": False, "stopped": False}, "Cerebro acts again as its levels allow.")
+
+
+@autonomy.command()
+def stop(reason: str = "", url: Url = "", key: Key = "") -> None:
+    """The global stop: nothing is begun any more, approved or not."""
+    _turn(url, key, {"stopped": True, "reason": reason}, "Stopped. Go on with: cerebro autonomy thaw")
+
+
+def _turn(url: str, key: str, body: dict[str, object], said: str) -> None:
+    with failures():
+        client(url, key).post("/api/v1/autonomy", body)
+        say(said)
+
+
+def _say_action(found: Any) -> None:
+    say(f"{found['title']}, {_entity(found['target'])}: {found['state']}; risk {found['risk']}")
+    say(f"Predicted: {found['predicted']}")
+    for step in found["steps"]:
+        arguments = " ".join(f"{name}={value}" for name, value in step["call"]["arguments"].items())
+        back = ", ".join(call["operation"] for call in step["undo"]) or "nothing"
+        say(f"  {step['call']['operation']} {arguments}".rstrip() + f"  ({step['state']}; undone by {back})")
+        for change in step["changes"]:
+            say(f"    - {change['what']}: {change['before']}\n    + {change['what']}: {change['after']}")
+    for turn in found["story"]:
+        say(f"{moment(turn['at_ms'])}  {turn['actor']}: {turn['text']}")
+
+
+def _entity(key: Any) -> str:
+    return f"{key['kind']}/{key['name']}"
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{file} cannot be read: {error}.", "Name a YAML file.") from error
+
+
+def _pair(words: str) -> tuple[str, str]:
+    name, sign, value = words.partition("=")
+    if not sign:
+        raise Invalid(f"{words!r} is no parameter.", "Write name=value.")
+    return name, value
