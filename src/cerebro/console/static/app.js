@@ -27,6 +27,7 @@ import { Login } from "./pages/login.js";
 import { Overview } from "./pages/overview.js";
 import { Patterns } from "./pages/patterns.js";
 import { Autonomy, Playbooks } from "./pages/playbooks.js";
+import { PostMortemPage } from "./pages/postmortem.js";
 import { Series } from "./pages/series.js";
 import { Silences } from "./pages/silences.js";
 import { Sql } from "./pages/sql.js";
@@ -37,6 +38,7 @@ const PAGES = [
   { path: "/", page: Overview, name: "overview", keys: "g o", group: "watch" },
   { path: "/cases", page: Cases, name: "cases", keys: "g c", group: "watch" },
   { path: "/cases/:id", page: CasePage, under: "cases" },
+  { path: "/cases/:id/post-mortem", page: PostMortemPage, under: "cases" },
   { path: "/actions", page: Actions, name: "actions", keys: "g n", group: "watch" },
   { path: "/findings", page: Findings, name: "findings", keys: "g f", group: "watch" },
   { path: "/findings/:id", page: FindingPage, under: "findings" },

@@ -7,7 +7,7 @@ import { entity, items, live, rank } from "../lib/model.js";
 import { go } from "../lib/router.js";
 import { useStore } from "../lib/store.js";
 import { ActionCards, UNDER_WAY, WAITING } from "../ui/actions.js";
-import { Evidence } from "../ui/evidence.js";
+import { Evidence, Worth } from "../ui/evidence.js";
 import { folded, Graph, graphOf, near, only } from "../ui/map.js";
 import { point, pointed, unpoint } from "../ui/moment.js";
 import { Answer, Card, copyText, Dialog, Empty, EntityLink, Glyph, Icon, PageHead, Person, Severity, State, Time, toast, useDeed, useNow } from "../ui/parts.js";
@@ -30,6 +30,9 @@ function Whole({ one, reload }) {
   const [busy, run] = useDeed();
   const comment = useRef(null);
   const story = useStory(one.id);
+  const centre = entity(one.causes?.find((cause) => cause.kind !== "unknown")?.entity ?? one.entities[0]).text;
+  const topology = useApi(centre ? `/topology${query({ focus: centre, hops: 1 })}` : "", { every: 60, kinds: "case" });
+  const owners = [...new Set(items(topology.data?.entities).filter((thing) => one.entities.some((key) => entity(key).text === entity(thing).text) || entity(thing).text === centre).map((thing) => thing.owner).filter(Boolean))];
   const begins = one.began_ms || one.opened_ms;
   const isLive = live(one);
   const act = (name, body, done) => run(() => post(`/cases/${one.id}/${name}`, body), done).then((outcome) => (reload(), outcome));
@@ -38,6 +41,7 @@ function Whole({ one, reload }) {
   useKeys(t("case.this"), deeds.map((deed) => [deed.key, deed.text, () => !busy && deed.run()]));
 
   return html`<${PageHead} title=${one.title}>
+      <a class="button bare" href=${`/cases/${one.id}/post-mortem`}><${Icon} name="audit" />${t("case.post_mortem")}</a>
       <button class="button bare" onClick=${share} title="y"><${Icon} name="link" />${t("case.share")}</button>
     <//>
     <div class="case-line">
@@ -45,7 +49,8 @@ function Whole({ one, reload }) {
       <span class="soft"><${Icon} name="clock" />${isLive ? html`<${Since} ms=${begins} />` : t("case.lasted", { span: span((one.resolved_ms || one.updated_ms) - begins) })}</span>
       <span class="soft"><${Icon} name="user" />${one.assignee ? html`<${Person} name=${one.assignee} me=${me?.name} />` : one.acknowledged_by ? t("case.seen_by", { who: one.acknowledged_by }) : html`<b>${t("case.nobody")}</b>`}</span>
       ${one.silences.map((silence) => html`<a class="state warm" href="/silences"><${Icon} name="silences" />${t("case.silent_until")} <${Time} ms=${silence.ends_ms} /></a>`)}
-      <span class="entities-line">${one.entities.map((key) => html`<${EntityLink} of=${key} />`)}</span>
+      <span class="entities-line">${one.entities.slice(0, 6).map((key) => html`<${EntityLink} of=${key} />`)}${one.entities.length > 6 ? html`<span class="faint">${t("more.count", { count: one.entities.length - 6 })}</span>` : null}</span>
+      ${owners.length ? html`<span class="soft"><${Icon} name="users" />${t("case.belongs", { who: owners.join(", ") })}</span>` : null}
     </div>
     ${may("respond") && deeds.length
       ? html`<div class="deeds" role="toolbar" aria-label=${t("case.deeds")}>
@@ -61,7 +66,7 @@ function Whole({ one, reload }) {
       </div>
       <div class="stack">
         <${ToDo} one=${one} />
-        <${Neighbourhood} one=${one} />
+        <${Neighbourhood} centre=${centre} topology=${topology} />
         <${Timeline} one=${one} me=${me?.name} box=${comment} reload=${reload} />
       </div>
     </div>
@@ -125,6 +130,7 @@ const Shown = ({ finding, one }) => html`<section class="card" id=${`finding-${f
   <div class="card-body stack">
     ${finding.evidence.map((evidence) => html`<${Evidence} evidence=${evidence} finding=${finding} />`)}
     <p class="hint" title=${`p = ${finding.p_value}`}>${t("finding.on_an_ordinary_day", { chance: chance(finding.p_value) })} ${t("finding.by", { agent: finding.agent })}</p>
+    <${Worth} finding=${finding} />
   </div>
 </section>`;
 
@@ -139,9 +145,7 @@ function ToDo({ one }) {
 }
 
 // What stands next to what hurts: enough to see whom it takes along.
-function Neighbourhood({ one }) {
-  const centre = entity(one.causes?.find((cause) => cause.kind !== "unknown")?.entity ?? one.entities[0]).text;
-  const topology = useApi(centre ? `/topology${query({ focus: centre, hops: 1 })}` : "", { every: 60, kinds: "case" });
+function Neighbourhood({ centre, topology }) {
   const graph = useMemo(() => {
     if (!topology.data) return null;
     const whole = graphOf(topology.data);
@@ -160,7 +164,7 @@ function Neighbourhood({ one }) {
 
 const weight = (node) => ["good", "unknown", "notice", "minor", "major", "critical"].indexOf(node.level) * 10 + (node.key.kind === "service" ? 1 : 0);
 
-const LINE_ICONS = { diagnosed: "findings", ruled_out: "close", split: "link", commented: "comment", acknowledged: "check", assigned: "user", silenced: "silences", closed: "close", reopened: "retry", resolved: "calm", merged: "link" };
+const LINE_ICONS = { action_proposed: "actions", action_approved: "check", action_begun: "play", action_done: "actions", action_helped: "calm", action_not_helped: "retry", action_undone: "retry", action_failed: "warning", action_harmed: "warning", action_refused: "close", escalated: "users", post_mortem_written: "audit", diagnosed: "findings", ruled_out: "close", split: "link", commented: "comment", acknowledged: "check", assigned: "user", silenced: "silences", closed: "close", reopened: "retry", resolved: "calm", merged: "link" };
 
 function Timeline({ one, me, box, reload }) {
   const [text, setText] = useState("");

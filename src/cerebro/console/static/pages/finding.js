@@ -2,7 +2,7 @@ import { html } from "../lib/html.js";
 import { useApi } from "../lib/api.js";
 import { chance } from "../lib/format.js";
 import { t, word } from "../lib/i18n.js";
-import { Evidence } from "../ui/evidence.js";
+import { Evidence, Worth } from "../ui/evidence.js";
 import { Answer, Card, EntityLink, PageHead, Severity, Time } from "../ui/parts.js";
 
 export function FindingPage({ id }) {
@@ -22,7 +22,7 @@ export function FindingPage({ id }) {
             <dt>${t("finding.effect")}</dt><dd>${t("finding.widths", { count: Number(one.effect).toFixed(1) })}</dd>`}
           <dt>${t("finding.agent")}</dt><dd>${one.agent}</dd>
           ${one.silence ? html`<dt>${t("nav.silences")}</dt><dd>${t("finding.silenced")}</dd>` : null}
-        </dl><//>
+        </dl><div class="card-body"><${Worth} finding=${one} /></div><//>
       </div>`}
   <//></div>`;
 }

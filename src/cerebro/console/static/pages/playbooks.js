@@ -47,6 +47,7 @@ export function Record({ of }) {
 }
 
 function Details({ one, onClose }) {
+  const past = useApi(`/playbooks/${encodeURIComponent(one.name)}/backtest`, { every: 3600 });
   return html`<${Dialog} title=${one.title} look="wide" onClose=${onClose}>
     <p class="row-note"><code>${one.name}</code> v${one.version} <${Risk} value=${one.risk} /> ${one.sign_off ? html`<span class="faint">${t("playbooks.sign_off", { role: word("role", one.sign_off) })}</span>` : null}</p>
     ${one.predicted ? html`<p>${one.predicted}</p>` : null}
@@ -55,9 +56,12 @@ function Details({ one, onClose }) {
       ${one.cool_down_s ? html`<dt>${t("playbooks.cool_down")}</dt><dd>${span(one.cool_down_s * 1000)}</dd>` : null}
       <dt>${t("playbooks.steps")}</dt><dd>${(one.steps ?? []).map((step) => html`<p><code>${step.executor}.${step.operation}</code> ${step.undo ? html`<span class="faint">${t("action.undo")}: <code>${step.undo.operation}</code></span>` : html`<span class="faint">${step.why_no_undo || t("action.undo.none")}</span>`}</p>`)}</dd>
     </dl>
+    ${past.data ? html`<p><${Icon} name="retry" /> <${Backtest} of=${past.data} /></p>` : null}
     ${one.runbook ? html`<div class="snippet"><pre tabindex="0">${one.runbook}</pre></div>` : null}
   <//>`;
 }
+
+const Backtest = ({ of }) => html`<span>${t("playbooks.backtest", { ran: of.ran ?? 0, helped: of.helped ?? 0, days: of.days ?? 30 })}</span>`;
 
 // A playbook's text, read by the server: every fault with its line, and what it would have done on past cases.
 function Check({ onClose }) {
@@ -77,15 +81,15 @@ function Check({ onClose }) {
     const { error } = await run(() => post("/playbooks", { text }), t("playbooks.kept"));
     if (!error) onClose();
   };
-  const faults = found?.faults ?? found?.errors ?? [];
-  const backtest = found?.backtest ?? found?.would_have;
+  const faults = found?.faults ?? [];
+  const backtest = found?.backtest;
   return html`<${Dialog} title=${t("playbooks.check")} look="wide" onClose=${onClose}><form class="stack" onSubmit=${check}>
     <p class="soft">${t("playbooks.check.text")}</p>
     <textarea class="input code" spellcheck="false" value=${text} onInput=${(event) => setText(event.target.value)} aria-label=${t("playbooks.check")} autofocus></textarea>
     ${fault ? html`<${Failure} error=${fault} />` : null}
-    ${faults.length ? html`<ul class="bullets">${faults.map((each) => html`<li class="s-major">${each.line ? `${t("playbooks.line", { line: each.line })} ` : ""}${each.text ?? each.detail ?? String(each)} ${each.mend ?? ""}</li>`)}</ul>` : null}
+    ${faults.length ? html`<ul class="bullets">${faults.map((each) => html`<li class="s-major">${each.line ? `${t("playbooks.line", { line: each.line })} ` : ""}${each.text} ${each.mend}</li>`)}</ul>` : null}
     ${found && !faults.length ? html`<p class="s-good"><${Icon} name="check" /> ${t("playbooks.fits")}</p>` : null}
-    ${backtest ? html`<p>${t("playbooks.backtest", { ran: backtest.ran ?? backtest.count ?? 0, helped: backtest.helped ?? 0, days: backtest.days ?? 30 })}</p>` : null}
+    ${backtest ? html`<p><${Backtest} of=${backtest} /></p>` : null}
     <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>${t("do.cancel")}</button>${found && !faults.length ? html`<button type="button" class="button" disabled=${busy} onClick=${keep}>${t("do.save")}</button>` : null}<button class="button primary" disabled=${busy || !text.trim()}>${t("playbooks.check.do")}</button></div>
   </form><//>`;
 }
@@ -99,6 +103,7 @@ export function Autonomy() {
     <${Offered} of=${autonomy} icon="autonomy" title=${t("autonomy.empty.title")} text=${t("autonomy.empty.text")}>
       ${(data) => html`<div class="stack">
         <${Switches} policy=${data.policy ?? data} busy=${busy} turn=${turn} />
+        <${Rules} rules=${data.policy?.rules ?? []} />
         <${Matrix} data=${data} busy=${busy} turn=${turn} />
       </div>`}
     <//>
@@ -115,6 +120,8 @@ function Switches({ policy, busy, turn }) {
   </div><//>`;
 }
 
+const Rules = ({ rules }) => (rules.length ? html`<${Card} title=${t("autonomy.rules")}><ul class="rows">${rules.map((rule) => html`<li class="row plain"><span class="row-text"><code>${rule.playbook}</code> ${t("autonomy.on")} <code>${rule.target}</code>${rule.from_hour === rule.to_hour ? "" : ` ${rule.from_hour}–${rule.to_hour} UTC`}<span class="row-note faint">${rule.why}</span></span><${Level} value=${rule.level_max} /></li>`)}</ul><//>` : null);
+
 // Who may do what by itself: a row a playbook, a column a level, moved by its record or by hand.
 function Matrix({ data, busy, turn }) {
   const rows = items(data).length ? items(data) : (data.playbooks ?? []);
@@ -128,6 +135,6 @@ function Matrix({ data, busy, turn }) {
           const beyond = most && LADDER[level] > LADDER[most];
           return html`<td class="tight"><input type="radio" name=${`level-${name}`} aria-label=${`${name}: ${word("level", level)}`} checked=${row.level === level} disabled=${busy || beyond || !may("operate")} onChange=${() => turn({ levels: { [name]: level } }, t("autonomy.moved", { name, level: word("level", level) }))} /></td>`;
         })}
-        <td><${Record} of=${row.record ?? row.past ?? row.pasts ?? row} /></td></tr>`;
+        <td><${Record} of=${row.record ?? row} />${row.why ? html`<span class="row-note faint">${row.why}</span>` : null}</td></tr>`;
     })}</tbody></table></div><//>`;
 }

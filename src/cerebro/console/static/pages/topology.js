@@ -16,7 +16,7 @@ const SICK = ["critical", "major", "minor", "notice"];
 export function Topology() {
   const { query: asked } = useStore(route);
   const at = Number(asked.at) || 0;
-  const topology = useApi(`/topology${query({ at_ms: at })}`, { every: at ? 3600 : 30, kinds: at ? "" : "case" });
+  const topology = useApi(`/topology${query({ at_ms: at, limit: 2000 })}`, { every: at ? 3600 : 30, kinds: at ? "" : "case" });
   return html`<div class="page wide">
     <${PageHead} title=${t("nav.topology")} lead=${t("topology.lead")} />
     <${Answer} of=${topology} bones=${8}>
@@ -86,7 +86,7 @@ function Whole({ topology, asked, at }) {
       <footer class="map-foot">
         <span class="legend">${["critical", "major", "minor", "notice", "good", "unknown"].map((level) => (tally(level) ? html`<span class=${`severity s-${level}`}><${Glyph} level=${level} />${level === "good" || level === "unknown" ? word("health", level) : word("severity", level)} ${tally(level)}</span>` : null))}</span>
         <span class="grow"></span>
-        <span class="faint">${t("topology.drawn", { drawn: shown.nodes.size, count: whole.nodes.size })}${opened.size ? html` <button class="button bare small" onClick=${() => setOpened(new Set())}>${t("topology.fold")}</button>` : null}</span>
+        <span class="faint">${t("topology.drawn", { drawn: shown.nodes.size, count: topology.total_count ?? whole.nodes.size })}${opened.size ? html` <button class="button bare small" onClick=${() => setOpened(new Set())}>${t("topology.fold")}</button>` : null}</span>
       </footer>
     <//>
     <${Slider} at=${at} />`;

@@ -1,10 +1,10 @@
 // One piece of evidence: the sentence it proves, the picture, and the query anyone can run.
 import { html, useMemo, useState } from "../lib/html.js";
-import { may, query, useApi } from "../lib/api.js";
+import { may, post, query, useApi } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
 import { go } from "../lib/router.js";
 import { Chart } from "./chart.js";
-import { Chips, Copy, Empty, Failure, Icon, Time } from "./parts.js";
+import { Chips, Copy, Empty, Failure, Icon, Time, useDeed } from "./parts.js";
 
 const SINCE_MS_MAX = 6 * 3_600_000;
 
@@ -63,3 +63,12 @@ export const Query = ({ evidence, open = false }) => html`<details class="query"
       : null}
   </div>
 </details>`;
+
+// What it was worth to people: the price of its like moves with it.
+export function Worth({ finding }) {
+  const [said, setSaid] = useState("");
+  const [busy, run] = useDeed();
+  if (!may("respond") || finding.cleared) return null;
+  const tell = (verdict) => run(() => post(`/findings/${encodeURIComponent(finding.id)}/feedback`, { verdict }), t("feedback.thanks")).then(({ error }) => error || setSaid(verdict));
+  return html`<p class="worth"><span class="soft">${t("feedback.ask")}</span>${["useful", "noise"].map((verdict) => html`<button class="button small" disabled=${busy} aria-pressed=${String(said === verdict)} onClick=${() => tell(verdict)}>${t(`feedback.${verdict}`)}</button>`)}</p>`;
+}

@@ -20,7 +20,7 @@ export function graphOf(topology) {
   const nodes = new Map();
   for (const one of items(topology.entities)) {
     const key = entity(one);
-    nodes.set(key.text, { id: key.text, key, level: levelOf(one), count: 1, members: [key.text] });
+    nodes.set(key.text, { id: key.text, key, level: levelOf(one), needs: one.needs_health ?? "good", owner: one.owner ?? "", count: 1, members: [key.text] });
   }
   const edges = [];
   for (const relation of items(topology.relations)) {
@@ -167,6 +167,9 @@ function centre(layer, tall) {
   for (const node of layer) node.y += down;
 }
 
+// Well by itself, and in need of something that is not.
+const suffers = (node) => !node.group && !sick(node.level) && LEVELS.indexOf(node.needs) >= 4;
+
 export function Graph({ graph, zoom = 1, lit = null, chosen = "", onOpen, onChoose, label }) {
   const [over, setOver] = useState("");
   const drawn = useMemo(() => arranged(graph), [graph]);
@@ -195,8 +198,8 @@ export function Graph({ graph, zoom = 1, lit = null, chosen = "", onOpen, onChoo
         else if (onChoose) onChoose(node.id);
         else go(entityHref(node.key));
       };
-      const said = `${word("kind", node.key.kind)} ${node.key.name}, ${word("health", node.level) === node.level ? word("severity", node.level) : word("health", node.level)}${node.count > 1 ? `, ${node.count}` : ""}`;
-      return html`<a href=${node.group ? "#" : entityHref(node.key)} class=${`node n-${node.level}${dim(node.id) ? " dim" : ""}${chosen === node.id ? " chosen" : ""}${node.group ? " group" : ""}`} aria-label=${said} onClick=${open}
+      const said = `${word("kind", node.key.kind)} ${node.key.name}, ${word("health", node.level) === node.level ? word("severity", node.level) : word("health", node.level)}${node.count > 1 ? `, ${node.count}` : ""}${node.owner ? `, ${t("case.belongs", { who: node.owner })}` : ""}${suffers(node) ? `, ${t("topology.needs", { level: word("severity", node.needs) })}` : ""}`;
+      return html`<a href=${node.group ? "#" : entityHref(node.key)} class=${`node n-${node.level}${suffers(node) ? " suffers" : ""}${dim(node.id) ? " dim" : ""}${chosen === node.id ? " chosen" : ""}${node.group ? " group" : ""}`} aria-label=${said} onClick=${open}
         onMouseEnter=${() => setOver(node.id)} onMouseLeave=${() => setOver("")} onFocus=${() => setOver(node.id)} onBlur=${() => setOver("")}>
         <title>${said}</title>
         ${node.group ? html`<rect class="behind" x=${node.x + 4} y=${node.y + 4} width=${WIDE} height=${TALL} rx="6" />` : null}
