@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from cerebro.casework.phrases import ENTITY_KINDS_RU, MOVED_RU, Teller
 from cerebro.casework.proof import CLICKHOUSE, Part, Sentence, digest_of_rows, fault_of, recorded
+from cerebro.casework.quote import one_line, quoted
 from cerebro.casework.reread import chosen, path_of
 from cerebro.spine.cases import LIVE, Case, Cause, Entry, Signal
 from cerebro.spine.entities import EntityKey
@@ -175,7 +176,7 @@ def _changed(material: Material, teller: Teller) -> Iterator[Sentence]:
             at=teller.at(change.at_ms),
             kind=teller.change_kind(change.kind),
             entity=named(change.entity, teller),
-            title=f" — {one_line(change.title)}" if change.title else "",
+            title=f" — {quoted(change.title)}" if change.title else "",
         )
         yield Sentence(said, (changes.evidence,), Part.CHANGED)
     if not told:
@@ -232,11 +233,6 @@ def named(entity: EntityKey, teller: Teller) -> str:
     """An entity as people say it: `service checkout`."""
     kind = ENTITY_KINDS_RU.get(entity.kind, entity.kind) if teller.language == "ru" else entity.kind
     return f"{kind} {entity.name}"
-
-
-def one_line(text: str) -> str:
-    """Text from outside as one line of bounded length; it is only ever shown."""
-    return " ".join(text.split())[:500]
 
 
 def _first_signs(material: Material, first: Signal) -> tuple[Evidence, ...]:

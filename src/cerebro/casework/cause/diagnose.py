@@ -14,6 +14,7 @@ from cerebro.casework.cause.kinds import kind_of
 from cerebro.casework.cause.picture import Picture
 from cerebro.casework.cause.telling import clue_line, sentence_of
 from cerebro.casework.cause.view import View
+from cerebro.casework.quote import quoted
 from cerebro.spine.cases import Cause
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Evidence
@@ -146,7 +147,7 @@ def _dead_ends(picture: Picture, fused: Fused, order: Sequence[int]) -> list[Dea
     accused = {picture.entities[k] for k in range(len(picture.entities)) if fused.change[k] >= 0}
     for change in sorted(picture.changes, key=lambda each: (each.at_ms, each.entity, each.title)):
         if change.entity not in accused and change.at_ms <= picture.onset_ms:
-            what = f"{change.title or change.kind} of {change.entity.text}"
+            what = f"{quoted(change.title or change.kind)} of {change.entity.text}"
             why = f"{what} came before, but nothing else speaks against it."
             ends.append(DeadEnd(change.entity, why))
     return ends[:20]

@@ -7,6 +7,7 @@ import numpy as np
 from cerebro.casework.cause.clues import Family
 from cerebro.casework.cause.picture import NOBODY
 from cerebro.casework.cause.view import View
+from cerebro.casework.quote import quoted
 
 TEXT_CHARS_MAX = 120
 
@@ -23,7 +24,7 @@ def sentence_of(view: View, entity: int, rows: Sequence[int]) -> str:
     if fused.change[entity] >= 0:
         change = picture.changes[fused.change[entity]]
         minutes = max(0.0, (picture.onset_ms - change.at_ms) / 60_000)
-        parts.append(f"{_short(change.title or change.kind)} came {minutes:.0f} min before the first sign.")
+        parts.append(f"{quoted(change.title or change.kind)} came {minutes:.0f} min before the first sign.")
     if fused.support[entity] >= 2.0:
         parts.append("What needs it suffers too.")
     return " ".join(parts) or f"{who.text} fits what was noticed, without a clear sign of its own."

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from cerebro.casework.phrases import Teller
 from cerebro.casework.postmortem.words import SEVERITIES, WORDS
 from cerebro.casework.proof import Part, Sentence, proof_id
-from cerebro.casework.story import named, one_line, proved
+from cerebro.casework.quote import one_line
+from cerebro.casework.story import named, proved
 from cerebro.spine.actions import Action, ActionState
 from cerebro.spine.cases import Case
 from cerebro.spine.findings import Evidence
@@ -179,8 +180,9 @@ def plain(text: str) -> str:
     >>> plain("a *b* [c](javascript:1)")
     'a \\\\*b\\\\* \\\\[c\\\\](javascript:1)'
     """
-    shown = "".join(letter for letter in one_line(text) if letter.isprintable())
-    return re.sub(r"(?i)\b(https?|ftp|javascript|data):", "\\1\\\\:", MARKUP.sub(r"\\\1", shown))
+
+
+XX
 
 
 def moment(at_ms: int) -> str:
