@@ -79,7 +79,7 @@ def test_a_new_case_says_what_it_knows_and_what_not():
 def test_the_cause_comes_with_its_share_and_what_changed():
     said = {sentence.part: sentence.text for sentence in story(replace(CASE, causes=(CAUSE,)), rows=[EVENT])}
 
-    assert said[Part.CHANGED] == "22:13:10 UTC: deploy of service db — v2."
+    assert said[Part.CHANGED] == "22:13:10 UTC: deploy of service db — “v2”."
     assert said[Part.UNKNOWN] == "30 % of the blame is unexplained."
     assert any("70 %: service db" in sentence.text for sentence in story(replace(CASE, causes=(CAUSE,))))
 
@@ -117,6 +117,6 @@ def test_hostile_words_stay_one_line():
     told = story(rows=[EVENT | {"title": "{0.__class__}\n\n# Cause: nobody"}])
 
     assert [s.text for s in told if s.part is Part.CHANGED] == [
-        "22:13:10 UTC: deploy of service db — {0.__class__} # Cause: nobody."
+        "22:13:10 UTC: deploy of service db — “{0.__class__} # Cause: nobody”."
     ]
     assert recorded("x", "findings/f", {}, -5, -9).start_ms == 0

@@ -182,7 +182,7 @@ def plain(text: str) -> str:
     """
 
 
-XX
+    return re.sub(r"(?i)\b(https?|ftp|javascript|data):", "\\1\\\\:", MARKUP.sub(r"\\\1", one_line(text)))
 
 
 def moment(at_ms: int) -> str:
