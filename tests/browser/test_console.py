@@ -14,9 +14,12 @@ pytestmark = pytest.mark.browser
 PAGES = (
     "/", "/cases", "/cases?state=all", "/cases/{case}", "/findings", "/entities", "/entities/host/{host}",
     "/entities/service/checkout", "/topology", "/series?q=queue_depth", "/engines", "/budget", "/silences",
-    "/connect", "/users", "/keys", "/audit", "/sql", "/nowhere",
+    "/connect", "/users", "/keys", "/audit", "/sql", "/nowhere", "/cases/{case}/post-mortem", "/actions",
+    "/playbooks", "/autonomy", "/patterns",
 )  # fmt: skip
-KEY = re.compile(r"(?<![\w./])(?:nav|case|cases|do|entity|intake|engine|budget|problem|sql)\.[a-z_]+(?![\w/])")
+KEY = re.compile(
+    r"(?<![\w./])(?:nav|case|cases|do|entity|intake|engine|budget|problem|sql|story|action|actions|playbooks|autonomy|patterns|topology|level)\.[a-z_]+(?![\w/])"
+)
 OTHER_COLOUR = """() => {
   const canvas = document.querySelector('.chart canvas');
   const colour = getComputedStyle(document.documentElement).getPropertyValue('--critical').trim();
@@ -92,6 +95,86 @@ def test_a_case_shows_its_evidence(room, visit, console):
     page.click("text=and since")
     page.wait_for_selector(".chart canvas")
     assert page.locator("main [role=alert]").count() == 0
+
+
+def test_every_sentence_of_a_case_has_its_proof(room, visit, console):
+    """A number opens the proof with its query; asked again, each proof says what came back."""
+    page = visit.go(f"/cases/{console.case}")
+    page.wait_for_selector(".story .said")
+    assert page.locator(".story .said").count() == page.locator(".story .said:has(.proof-mark)").count() > 2
+    page.keyboard.press("1")
+    page.wait_for_selector("dialog[open].proof details[open] pre")
+    assert "SELECT" in page.inner_text("dialog[open] pre") or "findings/" in page.inner_text("dialog[open] pre")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    page.keyboard.press("v")
+    page.wait_for_selector(".story + .rows-more", timeout=20_000)
+
+    marks = page.locator(".proof-mark i").all_inner_texts()
+    assert len(marks) > 2 and "?" not in marks, marks
+
+
+def test_an_action_is_approved_as_it_was_shown(room, visit, console):
+    """With a key and a second look; what is sent names the digest of what stands there."""
+    call = {
+        "executor": "process",
+        "operation": "restart",
+        "target": {"kind": "service", "name": "pay"},
+        "arguments": {},
+    }
+    step = {"call": call, "changes": [{"what": "replica", "before": "running", "after": "restarted"}], "undo": None}
+    action = {
+        "id": "a1", "case": console.case, "playbook": "restart", "title": "Restart pay", "target": call["target"],
+        "risk": "safe", "state": "awaiting_approval", "steps": [step], "predicted": "It heals.", "digest": "d" * 64,
+        "expect": {"of": "users", "within_s": 60, "hold_s": 10}, "updated_ms": 1, "reasons": [], "story": [],
+    }  # fmt: skip
+    asked = []
+
+    def answer(route):
+        asked.append(route.request.post_data)
+        route.fulfill(json={**action, "state": "approved"})
+
+    visit.page.route("**/api/v1/actions?*", lambda route: route.fulfill(json={"items": [action], "cursor": ""}))
+    visit.page.route("**/api/v1/actions/a1/approve", answer)
+    page = visit.go(f"/cases/{console.case}")
+    page.wait_for_selector(".action .diff")
+    page.keyboard.press("Shift+A")
+    page.wait_for_selector("dialog[open] .diff")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("dialog", state="detached")
+
+    assert [json.loads(body) for body in asked] == [{"digest": "d" * 64}]
+
+
+def test_a_map_of_500_can_be_read(room, visit):
+    """Many alike are one until opened; what hurts stands alone; a search leads to a neighbourhood with an address."""
+
+    def key(name):
+        return {"kind": "service", "name": name}
+
+    names = ["gateway", *(f"shop-{n}" for n in range(249)), *(f"stock-{n}" for n in range(250))]
+    sick = {"shop-7": "critical", "stock-9": "major"}
+    entities = [{"key": key(name), "health": sick.get(name, "good"), "severity": 0} for name in names]
+    shops, stocks = names[1:250], names[250:]
+    calls = [("gateway", shop) for shop in shops] + list(zip(shops, stocks, strict=False))
+    relations = [{"source": key(one), "target": key(other), "kind": "calls", "weight": 1} for one, other in calls]
+    body = {"at_ms": 1, "entities": entities, "relations": relations, "total_count": 500}
+    visit.page.route("**/api/v1/topology?*", lambda route: route.fulfill(json=body))
+    page = visit.go("/topology")
+    page.wait_for_selector(".map .node")
+
+    assert page.locator(".map .node").count() < 60
+    assert page.locator(".map .n-critical:has-text('shop-7')").count() == 1
+    page.fill("main .search", "stock-77")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/topology?focus=service%2Fstock-77")
+    page.wait_for_selector(".map .node.chosen:has-text('stock-77')")
+    page.click(".chips >> text=1")
+    page.wait_for_url("**hops=1")
+    assert page.locator(".map .node").count() == 2
+    page.locator(".time-slider input").focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**at=*")
 
 
 def test_people_work_on_a_case(room, visit, console):
