@@ -132,6 +132,24 @@ async def test_a_group_that_must_be_unique_is(records, tenant):
     assert await keys(records, tenant) == ["a", "c"]
 
 
+async def test_many_are_created_together_or_not_at_all(records, tenant):
+    """One that is there already, by key or by a unique group, and none of the others is."""
+    toys = {f"k{number}": Toy(f"toy {number}", made_ms=number) for number in range(50)}
+    async with records.transaction() as transaction:
+        await transaction.create(TOYS, tenant, toys)
+        assert await transaction.count(TOYS, tenant, {}) == 50
+    for taken in ({"k1": Toy("other")}, {"k99": Toy("toy 7")}):
+        async with records.transaction() as transaction:
+            with pytest.raises(Conflict):
+                await transaction.create(TOYS, tenant, {"a": Toy("a"), **taken, "b": Toy("b")})
+            assert await transaction.count(TOYS, tenant, {}) == 50
+    async with records.transaction() as transaction:
+        found = await transaction.load(TOYS, tenant, "k7")
+        assert (found.value, found.version) == (toys["k7"], 1)
+        with pytest.raises(Invalid):
+            await transaction.create(TOYS, tenant, {"n": Toy("nul\0")})
+
+
 async def test_a_failed_transaction_leaves_nothing(records, tenant):
     """All or nothing, whatever went wrong."""
     await put(records, tenant, a=Toy("ball"))

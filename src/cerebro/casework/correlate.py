@@ -102,6 +102,15 @@ def spotted(spots: Iterable[Spot], more: Iterable[Spot]) -> tuple[Spot, ...]:
     return tuple(found.values())
 
 
+def with_spot(spots: tuple[Spot, ...], more: Spot) -> tuple[Spot, ...]:
+    """The spots with one more; the very same ones when it tells nothing new."""
+    for place, spot in enumerate(spots):
+        if spot.entity == more.entity:
+            hull = _hull(spot, more)
+            return spots if hull == spot else (*spots[:place], hull, *spots[place + 1 :])
+    return (*spots, more) if len(spots) < SPOTS_MAX else spots
+
+
 def spot_of(finding: Finding) -> Spot:
     """Where and when a finding shows trouble."""
     return Spot(finding.entity, finding.at_ms, finding.at_ms, max(finding.at_ms, finding.seen_ms))
@@ -116,7 +125,7 @@ class Line:
     opened_ms: int
     resolved_ms: int
     spots: dict[EntityKey, Spot]
-    keys: frozenset[str]
+    keys: set[str]
     apart: frozenset[str] = frozenset()
     scenes: dict[str, list[EntityKey]] = field(default_factory=dict)
 
@@ -130,7 +139,7 @@ class Line:
             case.opened_ms,
             case.resolved_ms,
             {spot.entity: spot for spot in spots},
-            frozenset(signal.key for signal in case.signals),
+            {signal.key for signal in case.signals},
             frozenset(case.labels.get(APART, "").split()),
         )
         for entity in line.spots:
@@ -164,6 +173,25 @@ class Docket:
             self._by_key.setdefault(key, set()).add(case.id)
         for name in after.scenes:
             self._by_scene.setdefault(name, set()).add(case.id)
+        return True
+
+    def note(self, case: Case, finding: Finding) -> bool:
+        """The case has taken in one more finding; like `put`, without looking at all the others of a storm."""
+        line, spot = self.lines.get(case.id), spot_of(finding)
+        if line is None or (line.state, line.resolved_ms) != (case.state, case.resolved_ms):
+            return self.put(case)
+        known = line.spots.get(spot.entity)
+        if known is None:
+            if len(line.spots) >= SPOTS_MAX:
+                return False
+            line.spots[spot.entity] = spot
+            line.scenes.setdefault(scene(spot.entity), []).append(spot.entity)
+            self._by_scene.setdefault(scene(spot.entity), set()).add(case.id)
+        else:
+            line.spots[spot.entity] = _hull(known, spot)
+        if finding.dedup_key not in line.keys and any(signal.key == finding.dedup_key for signal in case.signals):
+            line.keys.add(finding.dedup_key)
+            self._by_key.setdefault(finding.dedup_key, set()).add(case.id)
         return True
 
     def drop(self, case_id: CaseId) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cerebro.casework import life
-from cerebro.casework.correlate import spot_of, spotted
+from cerebro.casework.correlate import spot_of, spotted, with_spot
 from cerebro.spine.cases import LIVE, Case
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import CaseId
@@ -60,7 +60,8 @@ def decide(
         case = life.joined(case, finding, reason, now_ms)
     else:
         case = life.opened(CaseId(new_id()), finding, reason, now_ms)
-    case = replace(case, spots=spotted(case.spots, (spot_of(finding),)))
+    if (spots := with_spot(case.spots, spot_of(finding))) is not case.spots:
+        case = replace(case, spots=spots)
 
     for clearing in waiting:
         case = life.cleared(case, clearing, now_ms)

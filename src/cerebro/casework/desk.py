@@ -240,8 +240,9 @@ class Desk:
             now_ms=unit.now_ms,
             new_id=self._clock.new_id,
         )
+        is_plain = len(made.changed) == 1 and not finding.cleared
         for case in made.changed:
-            unit.put(case)
+            unit.put(case, finding if is_plain else None)
         unit.write(keep_finding(finding, made.case))
         for claimed in made.claimed:
             unit.write(keep_finding(claimed, made.case))

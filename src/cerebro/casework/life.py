@@ -253,11 +253,24 @@ def _with_finding(case: Case, finding: Finding) -> Case:
         began_ms=min(case.began_ms, finding.at_ms),
         last_ms=max(case.last_ms, finding.seen_ms),
     )
-    return _with_signals(case, _told(case.signals, told))
+    known = signal_of(case, told.key)
+    if known is None and len(case.signals) >= SIGNALS_MAX and all(_rank(told) > _rank(each) for each in case.signals):
+        return case  # it follows worse ones
+    return _with_signals(case, _told(case.signals, told), _entities_still(case, known, told))
 
 
-def _with_signals(case: Case, signals: Iterable[Signal]) -> Case:
-    """The case, with what follows from its signals brought up to them."""
+def _entities_still(case: Case, known: Signal | None, told: Signal) -> tuple[EntityKey, ...] | None:
+    """The entities of the case when a signal changes none of their onsets; a storm asks this of every alert."""
+    if known is not None:
+        return case.entities if known.entity == told.entity and known.at_ms <= told.at_ms else None
+    if len(case.signals) >= SIGNALS_MAX:
+        return None
+    earlier = any(each.at_ms <= told.at_ms and each.entity == told.entity for each in case.signals)
+    return case.entities if earlier else None
+
+
+def _with_signals(case: Case, signals: Iterable[Signal], entities: tuple[EntityKey, ...] | None = None) -> Case:
+    """The case, with what follows from its signals brought up to them; `entities` where they are known already."""
     signals = tuple(sorted(_worst(signals), key=lambda signal: signal.key))
     active = tuple(signal for signal in signals if not signal.cleared)
     telling = active or signals
@@ -269,7 +282,7 @@ def _with_signals(case: Case, signals: Iterable[Signal]) -> Case:
         active_keys=tuple(signal.key for signal in active),
         severity=Severity(lead.severity),
         title=lead.title + others,
-        entities=_by_onset(signals),
+        entities=_by_onset(signals) if entities is None else entities,
         cleared_ms=0 if active else max(signal.cleared_ms for signal in signals),
     )
 
@@ -302,7 +315,11 @@ def _worst(signals: Iterable[Signal]) -> list[Signal]:
     every = list(signals)
     if len(every) <= SIGNALS_MAX:
         return every
-    return sorted(every, key=lambda s: (s.cleared, -s.severity, s.at_ms, s.key))[:SIGNALS_MAX]
+    return sorted(every, key=_rank)[:SIGNALS_MAX]
+
+
+def _rank(signal: Signal) -> tuple[bool, int, int, str]:
+    return signal.cleared, -signal.severity, signal.at_ms, signal.key
 
 
 def _by_onset(signals: Iterable[Signal]) -> tuple[EntityKey, ...]:
@@ -315,7 +332,8 @@ def _by_onset(signals: Iterable[Signal]) -> tuple[EntityKey, ...]:
 
 def _noted(case: Case, at_ms: int, actor: str, kind: str, text: str, *, reference: str = "") -> Case:
     case = replace(case, updated_ms=max(case.updated_ms, at_ms))
-    of_signals = sum(entry.kind in OF_SIGNALS for entry in case.timeline) if kind in OF_SIGNALS else 0
+    may_be_full = kind in OF_SIGNALS and len(case.timeline) >= SIGNAL_ENTRIES_MAX
+    of_signals = sum(entry.kind in OF_SIGNALS for entry in case.timeline) if may_be_full else 0
     if of_signals > SIGNAL_ENTRIES_MAX or len(case.timeline) >= TIMELINE_MAX:
         return case
     if of_signals == SIGNAL_ENTRIES_MAX:

@@ -85,12 +85,15 @@ class Unit:
             self._now[case_id] = record.value
         return self._now[case_id]
 
-    def put(self, case: Case) -> None:
-        """The case is to be this one."""
+    def put(self, case: Case, finding: Finding | None = None) -> None:
+        """The case is to be this one; with `finding`, it has taken in that one and is what it was otherwise."""
         self._cases.setdefault(case.id, (None, 0))
         self._now[case.id] = case
         docket = self.known.docket
-        self._is_listed |= docket.put(case) if self._joinable(case) else docket.drop(case.id)
+        if not self._joinable(case):
+            self._is_listed |= docket.drop(case.id)
+        else:
+            self._is_listed |= docket.note(case, finding) if finding else docket.put(case)
 
     def version(self, case_id: CaseId) -> int:
         """The version of the case as it was loaded."""
@@ -132,8 +135,12 @@ class Unit:
 
     async def save(self) -> list[Case]:
         """Write what is new or other than before, with a notice of every change worth one; the changed cases."""
+        fresh: dict[str, KeptFinding] = {row.id: row for row, version in self.rows.values() if version == 0}
+        if fresh:
+            await self.transaction.create(FINDINGS, self.tenant, fresh)
         for row, version in self.rows.values():
-            await self.transaction.save(FINDINGS, self.tenant, row.id, row, version=version)
+            if version:
+                await self.transaction.save(FINDINGS, self.tenant, row.id, row, version=version)
         changed = [case for case_id, case in self._now.items() if case != self._cases[case_id][0]]
         for case in changed:
             await self._save_case(case)

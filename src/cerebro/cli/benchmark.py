@@ -39,6 +39,7 @@ def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
     from cerebro.cli.bench import (
         api,
         cause,
+        correlate,
         decode,
         detector,
         estate,
@@ -51,7 +52,7 @@ def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
     )
     from cerebro.cli.bench.detection import bench
 
-    modules = (cause, decode, detector, store, start, ingest, freshness, api, estate, promise, templates)
+    modules = (cause, correlate, decode, detector, store, start, ingest, freshness, api, estate, promise, templates)
     return {module.__name__.rpartition(".")[2]: module.run for module in modules} | {"detection": bench.run}
 
 

@@ -1,7 +1,7 @@
 """The map of a tenant at a moment, from what is kept of it."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -31,10 +31,44 @@ TENANTS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """A sheet, its rows made into nouns as they were when last seen: most maps that are asked for are of now."""
+
+    entities: tuple[tuple[Lives, Entity], ...] = ()
+    relations: tuple[tuple[Lives, Relation], ...] = ()
+
+    @classmethod
+    def of(cls, tenant: TenantId, sheet: Sheet) -> "Page":
+        """The sheet."""
+        return cls(
+            tuple(
+                (row.lives, Entity(tenant, row.key, row.attributes, owner_of(row.attributes), row.lives[0][0], end))
+                for row in sheet.entities
+                for end in [row.lives[-1][1]]
+            ),
+            tuple(
+                (
+                    row.lives,
+                    Relation(
+                        tenant,
+                        EntityKey(row.source_kind, row.source_name),
+                        EntityKey(row.target_kind, row.target_name),
+                        row.kind,
+                        row.weight,
+                        row.lives[0][0],
+                        row.lives[-1][1],
+                    ),
+                )
+                for row in sheet.relations
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class KeptMap:
     """Everything that is kept of one tenant's map."""
 
-    sheets: tuple[Sheet, ...]
+    pages: tuple[Page, ...]
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     drawn: Drawn = field(default_factory=Drawn)
 
@@ -45,7 +79,7 @@ class _Known:
 
     head: Head = field(default_factory=Head)
     drawn: Drawn = field(default_factory=Drawn)
-    sheets: list[Sheet] = field(default_factory=lambda: [Sheet()] * SHEETS)
+    pages: list[Page] = field(default_factory=lambda: [Page()] * SHEETS)
     looked_s: float = -1e9
     maps: OrderedDict[int, Topology] = field(default_factory=OrderedDict)
 
@@ -71,7 +105,7 @@ class Atlas:
         known = await self._look(tenant)
         step = at_ms // STEP_MS
         if step not in known.maps:
-            kept = KeptMap(tuple(known.sheets), known.head.aliases, known.drawn)
+            kept = KeptMap(tuple(known.pages), known.head.aliases, known.drawn)
             known.maps[step] = drawn_map(tenant, (step + 1) * STEP_MS - 1, kept, self._gap_ms)
             while len(known.maps) > MAPS_MAX:
                 known.maps.popitem(last=False)
@@ -97,7 +131,7 @@ class Atlas:
             pairs = zip(known.head.versions, after.versions, strict=True)
             for number in [n for n, (before, now) in enumerate(pairs) if before != now]:
                 sheet = await transaction.load(MAP_SHEETS, tenant, sheet_key(number), lock=False)
-                known.sheets[number] = sheet.value if sheet else Sheet()
+                known.pages[number] = Page.of(tenant, sheet.value) if sheet else Page()
                 known.maps.clear()
         said = drawn.value if drawn else Drawn()
         if after.aliases != known.head.aliases or said != known.drawn:
@@ -108,33 +142,41 @@ class Atlas:
 
 def drawn_map(tenant: TenantId, at_ms: int, kept: KeptMap, gap_ms: int) -> Topology:
     """The map at `at_ms`: names that turned out to be one thing's are one, and what people drew is on it."""
-    sheets, drawn = kept.sheets, kept.drawn
     entities: dict[EntityKey, Entity] = {}
-    for sheet in sheets:
-        for row in sheet.entities:
-            if life := _alive(row.lives, at_ms, gap_ms):
-                key = row.key
-                owner = drawn.owners.get(key.text) or owner_of(row.attributes)
-                entities[key] = Entity(tenant, key, row.attributes, owner, row.lives[0][0], life[1])
-    same = _same(entities, kept.aliases)
-    relations: dict[tuple[EntityKey, EntityKey, str], Relation] = {}
-    for sheet in sheets:
-        for edge in sheet.relations:
-            if life := _alive(edge.lives, at_ms, gap_ms):
-                source = EntityKey(edge.source_kind, edge.source_name)
-                target = EntityKey(edge.target_kind, edge.target_name)
-                source, target = same.get(source, source), same.get(target, target)
-                told = Relation(tenant, source, target, edge.kind, edge.weight, edge.lives[0][0], life[1])
-                link = source, target, edge.kind
-                if source != target:
-                    relations[link] = _both(relations[link], told) if link in relations else told
-    for one in drawn.relations:
-        if one.drawn_ms <= at_ms and not 0 < one.ended_ms <= at_ms:
-            told = Relation(tenant, one.source, one.target, one.kind, 1.0, one.drawn_ms, at_ms)
-            relations.setdefault((one.source, one.target, one.kind), told)
+    for page in kept.pages:
+        for lives, entity in page.entities:
+            if life := _alive(lives, at_ms, gap_ms):
+                entities[entity.key] = entity if life is lives[-1] else replace(entity, last_seen_ms=life[1])
+    for text, owner in kept.drawn.owners.items():
+        if (key := EntityKey.parse(text)) in entities:
+            entities[key] = replace(entities[key], owner=owner)
+    relations = []
+    for page in kept.pages:
+        for lives, relation in page.relations:
+            if life := _alive(lives, at_ms, gap_ms):
+                relations.append(relation if life is lives[-1] else replace(relation, last_seen_ms=life[1]))
+    relations += [
+        Relation(tenant, one.source, one.target, one.kind, 1.0, one.drawn_ms, at_ms)
+        for one in kept.drawn.relations
+        if one.drawn_ms <= at_ms and not 0 < one.ended_ms <= at_ms
+    ]
+    if (same := _same(entities, kept.aliases)) or kept.drawn.relations:
+        relations = _as_one(relations, same)
     for key in same:
         entities.pop(key, None)
-    return Topology(tenant, at_ms, MappingProxyType(entities), tuple(relations.values()))
+    return Topology(tenant, at_ms, MappingProxyType(entities), tuple(relations))
+
+
+def _as_one(relations: Iterable[Relation], same: Mapping[EntityKey, EntityKey]) -> list[Relation]:
+    """The relations between what things really are, each once."""
+    found: dict[tuple[EntityKey, EntityKey, str], Relation] = {}
+    for each in relations:
+        source, target = same.get(each.source, each.source), same.get(each.target, each.target)
+        if source != target:
+            told = replace(each, source=source, target=target)
+            link = source, target, each.kind
+            found[link] = _both(found[link], told) if link in found else told
+    return list(found.values())
 
 
 def _alive(lives: Lives, at_ms: int, gap_ms: int) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ import xxhash
 from cerebro.kernel.records.port import Collection
 from cerebro.spine.entities import EntityKey
 
-SHEETS = 16
+SHEETS = 64
 LIVES_MAX = 16  # stretches of a row; the oldest are drawn together beyond
 ENTITIES_MAX = 10_000
 RELATIONS_MAX = 50_000

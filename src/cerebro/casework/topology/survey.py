@@ -35,6 +35,7 @@ class Life:
     attributes: dict[str, str] = field(default_factory=dict)
     count: float = 0.0  # of calls, each halved every `HALF_LIFE_MS`
     kept_ms: int = -1  # the last sight that is kept
+    sheet: int = 0
 
     def see(self, first_ms: int, last_ms: int, gap_ms: int) -> bool:
         """It was seen from then to then; whether a new stretch began."""
@@ -80,7 +81,7 @@ class Survey:
         survey = cls(gap_ms, keep_ms, aliases=dict(head.aliases))
         for sheet in sheets:
             for row in sheet.entities:
-                life = Life(list(row.lives), dict(row.attributes), kept_ms=row.lives[-1][1])
+                life = Life(list(row.lives), dict(row.attributes), kept_ms=row.lives[-1][1], sheet=sheet_of(row.key))
                 survey.entities[row.key] = life
                 survey.external_count += row.kind == "external"
             for edge in sheet.relations:
@@ -88,7 +89,8 @@ class Survey:
                     EntityKey(edge.source_kind, edge.source_name),
                     EntityKey(edge.target_kind, edge.target_name),
                 )
-                life = Life(list(edge.lives), count=edge.weight * _MINUTES, kept_ms=edge.lives[-1][1])
+                kept_ms, number = edge.lives[-1][1], sheet_of(source)
+                life = Life(list(edge.lives), count=edge.weight * _MINUTES, kept_ms=kept_ms, sheet=number)
                 survey.relations[source, target, edge.kind] = life
         return survey
 
@@ -107,8 +109,8 @@ class Survey:
     def sheet(self, number: int, now_ms: int) -> Sheet:
         """The sheet as it is to be kept; what is too old is forgotten on the way."""
         forgotten_ms = now_ms - self.keep_ms
-        mine = {key: life for key, life in self.entities.items() if sheet_of(key) == number}
-        edges = {link: life for link, life in self.relations.items() if sheet_of(link[0]) == number}
+        mine = {key: life for key, life in self.entities.items() if life.sheet == number}
+        edges = {link: life for link, life in self.relations.items() if life.sheet == number}
         for key in [key for key, life in mine.items() if life.lives[-1][1] < forgotten_ms]:
             self.external_count -= key.kind == "external"
             del self.entities[key], mine[key]
@@ -130,12 +132,12 @@ class Survey:
             if not key.name or len(self.entities) >= ENTITIES_MAX or self._too_far(key):
                 self.refused["entities"] += 1
                 return
-            life = self.entities[key] = Life()
+            life = self.entities[key] = Life(sheet=sheet_of(key))
             self.external_count += key.kind == "external"
         changed = attributes.items() - life.attributes.items()
         if changed and len(life.attributes) < ATTRIBUTES_MAX:
             life.attributes.update(changed)
-        self._seen(key, life, first_ms, last_ms, is_new=bool(changed))
+        self._seen(life, first_ms, last_ms, is_new=bool(changed))
 
     def _relation(self, link: Link, count: float, first_ms: int, last_ms: int) -> bool:
         """Whether the relation is drawn."""
@@ -144,19 +146,19 @@ class Survey:
             if len(self.relations) >= RELATIONS_MAX or any(self._too_far(end) for end in link[:2]):
                 self.refused["relations"] += 1
                 return False
-            life = self.relations[link] = Life()
+            life = self.relations[link] = Life(sheet=sheet_of(link[0]))
         before_ms = life.lives[-1][1] if life.lives else last_ms
         life.count = life.count * 0.5 ** (max(0, last_ms - before_ms) / HALF_LIFE_MS) + count
-        self._seen(link[0], life, first_ms, last_ms)
+        self._seen(life, first_ms, last_ms)
         return True
 
-    def _seen(self, key: EntityKey, life: Life, first_ms: int, last_ms: int, *, is_new: bool = False) -> None:
+    def _seen(self, life: Life, first_ms: int, last_ms: int, *, is_new: bool = False) -> None:
         if life.see(first_ms, last_ms, self.gap_ms) or is_new:
             self.is_new = True
         elif life.lives[-1][1] - life.kept_ms < SEEN_STEP_MS and first_ms >= life.lives[0][0]:
             return
         life.kept_ms = life.lives[-1][1]
-        self.dirty.add(sheet_of(key))
+        self.dirty.add(life.sheet)
 
     def _too_far(self, key: EntityKey) -> bool:
         return key.kind == "external" and key not in self.entities and self.external_count >= EXTERNAL_MAX

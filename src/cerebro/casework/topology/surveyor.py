@@ -94,6 +94,11 @@ class Surveyor:
             except Invalid as error:
                 log.warning("sights_unreadable", subject=message.subject, reason=error.detail)
 
+    async def tell(self, tenant: TenantId, sighted: Sighted) -> None:
+        """Draw what someone saw, and keep it at once."""
+        (await self._map(tenant)).survey.tell(sighted)
+        await self.keep(at_once=True)
+
     async def look_around(self) -> None:
         """Ask the store which things had samples, now and then; a store that does not answer is asked later."""
         now_s = self._clock.monotonic_s()

@@ -91,8 +91,13 @@ def view(topology: Topology, worst: Worst, asked: Asked, *, silent_ms: int, seri
     """
     chosen = _chosen(topology, worst, asked)
     rolled = rolled_up(topology, worst)
-    degree = Counter(end for each in topology.relations for end in (each.source, each.target))
-    order = sorted(chosen, key=lambda key: (-worst.get(key, (0, 0))[0], -rolled.get(key, 0), -degree[key], key))
+    outward, inward = topology.outward, topology.inward
+
+    def rank(key: EntityKey) -> tuple[int, int, int, EntityKey]:
+        degree = len(outward.get(key, ())) + len(inward.get(key, ()))
+        return -worst.get(key, (0, 0))[0], -rolled.get(key, 0), -degree, key
+
+    order = sorted(chosen, key=rank)
     draw = _Pen(topology, worst, rolled, silent_ms, series)
     lines = {key: draw.line(key) for key in order}
     shown = dict(list(lines.items())[: asked.limit])
@@ -100,9 +105,9 @@ def view(topology: Topology, worst: Worst, asked: Asked, *, silent_ms: int, seri
     return MapPage(
         at_ms=topology.at_ms,
         entities=list(shown.values()),
-        relations=[each for each in topology.relations if each.source in shown and each.target in shown],
+        relations=[each for key in shown for each in outward.get(key, ()) if each.target in shown],
         groups=_groups(lines.values()),
-        group_relations=_between(topology.relations, groups),
+        group_relations=_between((each for key in lines for each in outward.get(key, ())), groups),
         total_count=len(lines),
         truncated=len(lines) > len(shown),
     )
@@ -137,9 +142,10 @@ def with_unmapped(topology: Topology, more: Iterable[Entity], relations: Iterabl
 
 
 def _chosen(topology: Topology, worst: Worst, asked: Asked) -> set[EntityKey]:
-    chosen = {*topology.entities, *worst}
-    if asked.focus is not None:
-        chosen &= topology.around(asked.focus, asked.hops)
+    if asked.focus is None:
+        chosen = {*topology.entities, *worst}
+    else:
+        chosen = {key for key in topology.around(asked.focus, asked.hops) if key in topology.entities or key in worst}
     if asked.kinds:
         chosen = {key for key in chosen if key.kind in asked.kinds or key == asked.focus}
     words = asked.text.lower().split()

@@ -58,7 +58,7 @@ def run(sample_count: int = 6_000_000, row_count: int = 600_000, seed: int = 1) 
 
 
 async def _run(sample_count: int, row_count: int, chance: np.random.Generator) -> list[Figure]:
-    async with _engines() as kernel:
+    async with engines() as kernel:
         now_ms = kernel.clock.now_ms()
         loads = (
             Load("recorder_samples", METRICS, _samples(sample_count, now_ms, chance), 200_000, 500_000),
@@ -136,7 +136,7 @@ def _table(schema: pa.Schema, columns: Mapping[str, object], chance: np.random.G
 
 
 @asynccontextmanager
-async def _engines() -> AsyncIterator[Kernel]:
+async def engines() -> AsyncIterator[Kernel]:
     """The three engines in a directory of their own, migrated."""
     root = _make_root()
     ports = free_ports(2)

@@ -84,6 +84,16 @@ class MemoryTransaction:
         self._changes[place] = row
         return row.version
 
+    async def create(self, collection: Collection[T], tenant: TenantId, values: Mapping[str, T]) -> None:
+        """As the port says."""
+        before = dict(self._changes)
+        try:
+            for key, value in values.items():
+                await self.save(collection, tenant, key, value, version=0)
+        except Conflict:
+            self._changes = before
+            raise
+
     async def delete(self, collection: Collection[T], tenant: TenantId, key: str) -> None:
         """As the port says."""
         place = (collection.name, tenant, key)

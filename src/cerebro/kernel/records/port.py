@@ -84,6 +84,15 @@ class Transaction(Protocol):
         """
         ...
 
+    async def create(self, collection: Collection[T], tenant: TenantId, values: Mapping[str, T]) -> None:
+        """Store new values by their keys, all at once: many cost little more than one.
+
+        Raises:
+            Conflict: A key exists already, or a `unique` group is taken. Nothing was stored.
+            Invalid: As `save` does.
+        """
+        ...
+
     async def delete(self, collection: Collection[T], tenant: TenantId, key: str) -> None:
         """Forget the key; nothing happens when it is not there."""
         ...

@@ -33,6 +33,9 @@ RECONNECT_S_MAX = 4.0  # then the next request tries anew: a longer back-off wou
 LOAD = "SELECT version, body::text FROM {table} WHERE tenant = %s AND key = %s"
 CREATE = """INSERT INTO {table} (tenant, key, version, body) VALUES (%s, %s, 1, %s::jsonb)
             ON CONFLICT DO NOTHING"""
+CREATE_ALL = """INSERT INTO {table} (tenant, key, version, body)
+                SELECT %s, key, 1, body::jsonb FROM unnest(%s::text[], %s::text[]) AS new (key, body)
+                ON CONFLICT DO NOTHING"""
 REPLACE = """UPDATE {table} SET body = %s::jsonb, version = version + 1, updated_at = now()
              WHERE tenant = %s AND key = %s AND version = %s"""
 DELETE = "DELETE FROM {table} WHERE tenant = %s AND key = %s"
@@ -137,6 +140,15 @@ class PostgresTransaction:
             what = "exists already" if version == 0 else f"is no longer at version {version}"
             raise Conflict(f"{key} of {collection.name} {what}.", "Load it again, decide again.")
         return version + 1
+
+    async def create(self, collection: Collection[T], tenant: TenantId, values: Mapping[str, T]) -> None:
+        """As the port says."""
+        keys = [storable(key) for key in values]
+        bodies = [encode(value).decode() for value in values.values()]
+        async with self._connection.transaction():
+            done = await self._connection.execute(_statement(CREATE_ALL, collection.name), (tenant, keys, bodies))
+            if done.rowcount != len(keys):
+                raise Conflict(f"Some of {len(keys)} of {collection.name} exist already.", "Load them, decide again.")
 
     async def delete(self, collection: Collection[T], tenant: TenantId, key: str) -> None:
         """As the port says."""

@@ -3,7 +3,7 @@
 import pytest
 
 from cerebro.app.drivers import simulated_kernel
-from cerebro.casework.topology.atlas import Atlas, KeptMap, drawn_map
+from cerebro.casework.topology.atlas import Atlas, KeptMap, Page, drawn_map
 from cerebro.casework.topology.kept import SHEETS, Drawn, DrawnRelation, Head
 from cerebro.casework.topology.sighted import CALLS, RUNS_ON, Sighted
 from cerebro.casework.topology.survey import SEEN_STEP_MS, Survey
@@ -26,7 +26,7 @@ def kept(drawn):
 
 
 def at(rows, at_ms, **more):
-    found = drawn_map("t", at_ms, KeptMap(kept(rows), **more), HOUR_MS)
+    found = drawn_map("t", at_ms, KeptMap(tuple(Page.of("t", sheet) for sheet in kept(rows)), **more), HOUR_MS)
     return {e.text for e in found.entities}, {f"{r.source.text} {r.kind} {r.target.text}" for r in found.relations}
 
 
@@ -113,13 +113,11 @@ def kernel():
 async def test_the_atlas_shows_what_a_surveyor_kept(kernel):
     """Within a second, and the same map object while nothing changes."""
     surveyor, atlas = Surveyor(kernel), Atlas(kernel)
-    (await surveyor._map("t")).survey.tell(seen(DAY_MS, (SHOP, PAYMENT, CALLS)))
-    assert await surveyor.keep()
+    await surveyor.tell("t", seen(DAY_MS, (SHOP, PAYMENT, CALLS)))
     first = await atlas.at("t", DAY_MS)
     assert first.targets(SHOP, CALLS) == (PAYMENT,)
-    (await surveyor._map("t")).survey.tell(seen(DAY_MS, (SHOP, DB, CALLS)))
+    await surveyor.tell("t", seen(DAY_MS, (SHOP, DB, CALLS)))
     await kernel.clock.advance(3)
-    await surveyor.keep()
     assert (await atlas.at("t", DAY_MS)).targets(SHOP, CALLS) == (PAYMENT, DB)
     assert await atlas.at("t", DAY_MS) is await atlas.at("t", DAY_MS + 1)
     assert not (await atlas.at("t", DAY_MS - HOUR_MS)).entities
@@ -128,8 +126,7 @@ async def test_the_atlas_shows_what_a_surveyor_kept(kernel):
 async def test_two_surveyors_do_not_overwrite_each_other(kernel):
     """The one that finds the map changed stops; its sights come again with the next spans."""
     one, other = Surveyor(kernel), Surveyor(kernel)
-    for each, target in ((one, PAYMENT), (other, DB)):
-        (await each._map("t")).survey.tell(seen(DAY_MS, (SHOP, target, CALLS)))
-    await one.keep()
+    await other.tell("t", seen(DAY_MS, (SHOP, DB, CALLS)))
+    await one.tell("t", seen(DAY_MS, (SHOP, PAYMENT, CALLS)))
     with pytest.raises(Conflict):
-        await other.keep()
+        await other.tell("t", seen(DAY_MS, (SHOP, HOST, RUNS_ON)))
