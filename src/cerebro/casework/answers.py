@@ -1,8 +1,9 @@
 """Answers of the API as bytes, shared by who asks the same of one tenant within a moment.
 
-An answer is made once for everyone who asks while it is being made, and kept for at most `ttl_s`;
-every change that this process makes or hears of forgets the tenant's answers, so that nobody reads
-what they have just changed as it was before.
+An answer is made once for everyone who asks while it is being made, and kept for `ttl_s`; who asks just after that
+gets it still, while a fresh one is made behind their back, so that nobody waits for what everybody reads. Every change
+that this process makes or hears of forgets the tenant's answers, so that nobody reads what they have just changed as it
+was before.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from cerebro.spine.identity import TenantId
 
 ANSWERS_MAX = 512
 BYTES_MAX = 4 << 20  # a larger answer is made anew each time
+STALE = 2.0  # times `ttl_s`: so old an answer is given while a fresh one is made
 
 Make = Callable[[], Awaitable[object]]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -41,10 +43,12 @@ def answer(value: object, status: int = 200) -> Json:
 
 @dataclass(slots=True)
 class Kept:
-    """One answer, being made or made, and until when it is good."""
+    """One answer, being made or made, until when it is good, and until when it is better than waiting."""
 
     making: asyncio.Future[bytes]
     until_s: float
+    stale_s: float
+    renewing: asyncio.Future[None] | None = None
 
 
 class Answers:
@@ -61,7 +65,9 @@ class Answers:
     def at_hand(self, tenant: TenantId, question: str) -> Json | None:
         """The answer, if it is made and still good."""
         kept = self._kept.get((tenant, question))
-        if not kept or not kept.making.done() or _failed(kept.making) or self._clock.monotonic_s() >= kept.until_s:
+        if not kept or not kept.making.done() or _failed(kept.making):
+            return None
+        if self._clock.monotonic_s() >= (kept.stale_s if kept.renewing else kept.until_s):
             return None
         metrics.ANSWERS.labels("kept").inc()
         return Json(kept.making.result())
@@ -76,7 +82,10 @@ class Answers:
             metrics.ANSWERS.labels("shared").inc()
             return Json(await asyncio.shield(kept.making))
         metrics.ANSWERS.labels("made").inc()
-        made = Kept(asyncio.ensure_future(_encoded(make)), self._clock.monotonic_s() + ttl_s)
+        if kept and not kept.renewing and not _failed(kept.making) and self._clock.monotonic_s() < kept.stale_s:
+            kept.renewing = asyncio.ensure_future(self._renew(key, kept, make, ttl_s))
+            return Json(kept.making.result())
+        made = self._keeping(asyncio.ensure_future(_encoded(make)), ttl_s)
         self._kept[key] = made
         while len(self._kept) > ANSWERS_MAX:
             self._kept.popitem(last=False)
@@ -84,6 +93,21 @@ class Answers:
         if len(body) > BYTES_MAX and self._kept.get(key) is made:
             del self._kept[key]
         return Json(body)
+
+    async def _renew(self, key: tuple[TenantId, str], old: Kept, make: Make, ttl_s: float) -> None:
+        """Make the answer anew, and keep it unless something has changed meanwhile; a failure is the next asker's."""
+        making = asyncio.ensure_future(_encoded(make))
+        await asyncio.wait({making})
+        if self._kept.get(key) is not old:
+            _failed(making)  # looked at, so that asyncio does not complain
+        elif _failed(making) or len(making.result()) > BYTES_MAX:
+            del self._kept[key]
+        else:
+            self._kept[key] = self._keeping(making, ttl_s)
+
+    def _keeping(self, making: asyncio.Future[bytes], ttl_s: float) -> Kept:
+        now_s = self._clock.monotonic_s()
+        return Kept(making, now_s + ttl_s, now_s + ttl_s * STALE)
 
     def forget(self, tenant: TenantId) -> None:
         """Something of the tenant has changed."""

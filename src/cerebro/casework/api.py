@@ -1,7 +1,7 @@
 """The API of cases, findings, silences, entities and telemetry: every route under `/api/v1`, in one router.
 
 Reads answer bytes that were encoded straight from what is kept; the models stand in the OpenAPI
-description only. A read may be as old as `FRESH_S`, but never older than a change that its
+description only. A read may be as old as twice `FRESH_S`, but never older than a change that its
 process made or heard of.
 """
 
