@@ -14,7 +14,7 @@ from cerebro.agents.support.snapshot import decode, encode, freeze
 from cerebro.spine.telemetry import SampleBatch, no_series
 
 START_MS = 1_704_067_200_000
-RULES = Rules(noise_budget=20.0, warmup_count=12, series_max=100)
+RULES = Rules(noise_budget=20.0, warmup_count=12, series_max=100, together=True)
 NAMES = [
     SeriesName(number, number, metric, (), kind, unit, "host", f"h{number % 3}")
     for number, (metric, kind, unit) in enumerate(
@@ -76,6 +76,8 @@ def test_a_restart_is_as_if_there_had_been_none(seed, restarts):
     assert restarted == plain
     assert (before.series.rows[: len(NAMES)] == after.series.rows[: len(NAMES)]).all()
     assert before.budget == after.budget
+    assert (before.together.joined == after.together.joined).all()
+    assert (before.together.peers == after.together.peers).all()
 
 
 def test_the_stories_hold_something_to_tell():

@@ -36,22 +36,20 @@ SETTLING = 60  # rounds before the score means anything
 SMOOTHING = 8.0  # rounds
 EARLY = 200  # rounds that are learned without bound
 
-ENTITY = np.dtype(
-    [
-        ("count", "u4"),  # rounds
-        ("axes", "u2"),  # axes in use: the highest ever filled, plus one
-        ("filled", "u2"),  # samples of the round in the making, and of the round before
-        ("filled_before", "u2"),
-        ("smooth", "f4"),  # running mean of log(1 + distance)
-        ("now", "f4", (WIDTH,)),  # the round in the making
-        ("seen", "u1", (WIDTH,)),
-        ("mean", "f4", (WIDTH,)),
-        ("variance", "f4", (WIDTH,)),
-        ("covariance", "f4", (HALF,)),  # lower triangle, row by row
-        ("factor", "f4", (HALF,)),  # its Cholesky factor, of some rounds ago
-    ],
-    align=True,
-)
+ENTITY_FIELDS: list[Any] = [
+    ("count", "u4"),  # rounds
+    ("axes", "u2"),  # axes in use: the highest ever filled, plus one
+    ("filled", "u2"),  # samples of the round in the making, and of the round before
+    ("filled_before", "u2"),
+    ("smooth", "f4"),  # running mean of log(1 + distance)
+    ("now", "f4", (WIDTH,)),  # the round in the making
+    ("seen", "u1", (WIDTH,)),
+    ("mean", "f4", (WIDTH,)),
+    ("variance", "f4", (WIDTH,)),
+    ("covariance", "f4", (HALF,)),  # lower triangle, row by row
+    ("factor", "f4", (HALF,)),  # its Cholesky factor, of some rounds ago
+]
+ENTITY = np.dtype(ENTITY_FIELDS, align=True)
 
 
 def axis_of(place: int, number: int) -> tuple[int, float]:

@@ -77,12 +77,33 @@ class Moment:
     effect: float
 
 
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Why the budget let a finding through.
+
+    Args:
+        weekly: Expected count a week that this test of this series was allowed.
+        per_week: The whole budget.
+        weight: Of the series.
+        price: What its part was multiplied by.
+        ease: Of its class of series, a factor of the price.
+    """
+
+    weekly: float
+    per_week: float
+    weight: float
+    price: float
+    ease: float
+
+
 def dedup_key(tenant: str, hi: int, lo: int, kind: str, onset_ms: int) -> str:
     """The same trouble has the same key, whoever finds it and however often."""
     return hashlib.blake2b(f"{tenant}|{hi}|{lo}|{kind}|{onset_ms}".encode(), digest_size=16).hexdigest()
 
 
-def opened(tenant: TenantId, name: SeriesName, moment: Moment, points: Band, others: int) -> Finding:
+def opened(  # noqa: PLR0917
+    tenant: TenantId, name: SeriesName, moment: Moment, points: Band, others: int, allowed: Allowed
+) -> Finding:
     """The finding that begins an episode.
 
     Args:
@@ -91,6 +112,7 @@ def opened(tenant: TenantId, name: SeriesName, moment: Moment, points: Band, oth
         moment: Of its turn.
         points: `what led to it, to be drawn.
         others: Series of the same entity that moved as well and are not told one by one.
+        allowed: Why the budget let it through.
     """
     kind = KINDS[moment.test]
     subject, whose = subject_of(name), f"{name.entity_kind} {name.entity_name}"
@@ -99,9 +121,15 @@ def opened(tenant: TenantId, name: SeriesName, moment: Moment, points: Band, oth
     more = f" {others} more series of {whose} moved in the same moment." if others else ""
     sentence = (
         f"{_first_up(subject)} {verb} from about {usual} to {now}, {moment.effect:.1f} times the half-width of the "
-        f"band it was expected in; on ordinary days something as strange is expected {rarity(moment.weekly)}.{more}"
+        f"band it was expected in; on ordinary days something as strange is expected {rarity(moment.weekly)}, and the "
+        f"noise budget of {allowed.per_week:g} a week allows this series {rarity(allowed.weekly)}.{more}"
     )
-    evidence = _evidence(tenant, name, points, sentence, {"onset_ms": moment.onset_ms, "others": others})
+    admission = {
+        "weekly": moment.weekly, "allowed_weekly": allowed.weekly, "per_week": allowed.per_week,
+        "weight": round(allowed.weight, 3), "price": round(allowed.price, 6), "ease": round(allowed.ease, 4),
+    }  # fmt: skip
+    more_fields = {"onset_ms": moment.onset_ms, "others": others, "admission": admission}
+    evidence = _evidence(tenant, name, points, sentence, more_fields)
     title = f"{_first_up(subject)} of {whose} {verb} from {usual} to {now}"
     key = dedup_key(tenant, name.hi, name.lo, kind, moment.onset_ms)
     severity = severity_of(name, moment.value, moment.expected)

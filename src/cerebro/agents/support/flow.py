@@ -290,12 +290,12 @@ class Foreseer:
 
 def rules_of(settings: SupportSettings) -> Rules:
     """The rules that the settings state."""
-    return Rules(settings.noise_budget, settings.warmup_samples, settings.series_max)
+    return Rules(settings.noise_budget, settings.warmup_samples, settings.series_max, together=True)
 
 
 def warm_up() -> None:
     """Have the machine code ready before the first message: a few seconds at the very first start, then 0.2 s."""
-    rules = Rules(5.0, 8, 1)
+    rules = Rules(5.0, 8, 1, together=True)
     watch = new_watch(DEFAULT_TENANT, rules)
     learn_names(watch, [SeriesName(1, 1, "up_to_speed", (), SeriesType.GAUGE, "", "host", "here")], rules)
     one, hour_ms = np.ones(1, np.uint64), 3_600_000

@@ -26,16 +26,18 @@ from cerebro.agents.support.admit import (
     test_of,
 )
 from cerebro.agents.support.band import Band, band_of
-from cerebro.agents.support.describe import Episode, Moment, cleared, opened, silenced
+from cerebro.agents.support.describe import Allowed, Episode, Moment, cleared, opened, silenced
 from cerebro.agents.support.detect import detect
-from cerebro.agents.support.model import Judged, SeriesName, Turn
+from cerebro.agents.support.model import SHARES, Judged, SeriesName, Turn
 from cerebro.agents.support.nature import WEIGHT_FAULT
 from cerebro.agents.support.recent import POINT, Recent, no_points
 from cerebro.agents.support.silence import Silence, find_silence, reached_ms
+from cerebro.agents.support.together import Together, away_from, away_of, enrol, judge_entities, judge_peers
+from cerebro.agents.support.unlike import Mover, joint_finding, peer_finding
 from cerebro.agents.support.watch import Series, admit_series, no_priors, no_series, priors_of
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.scale import backward
-from cerebro.algorithms.spending import Spending
+from cerebro.algorithms.spending import REPEAT_COST, Spending, fade
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
 from cerebro.spine.telemetry import SampleBatch
@@ -46,6 +48,7 @@ LEND_MS = 60_000  # between two rounds of lending tails within families
 OPEN_PER_ENTITY_MAX = 8  # findings of one entity that are open at once; more series are counted in the evidence
 POINTS_SHOWN = 120
 CHANGES_MAX = 500
+MOVERS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,14 @@ class Rules:
         warmup_count: Samples a series must show before it is judged.
         series_max: Series watched; more are counted and left alone.
         zone_ms: What to add to Unix time for the hour on the wall.
+        together: Whether entities and peers are judged beside single series.
     """
 
     noise_budget: float
     warmup_count: int
     series_max: int
     zone_ms: int = 0
+    together: bool = False
 
 
 @dataclass(slots=True)
@@ -93,6 +98,9 @@ class Watch:
     priced_ms: int = 0
     leanings: dict[tuple[str, int, str, str], Leaning] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+    together: Together = field(default_factory=Together)
+    open_joint: dict[int, Episode] = field(default_factory=dict)  # by slot
+    open_peers: dict[int, Episode] = field(default_factory=dict)  # by place
     opinions_seen: dict[str, str] = field(default_factory=dict)  # verdict by finding, so that each counts once
     resumed_ms: int = 0  # when telemetry came again after nobody had sent any
     tally: Tally = field(default_factory=Tally)
@@ -147,6 +155,8 @@ def observe(watch: Watch, batch: SampleBatch, rules: Rules, clock_ms: int) -> li
     _count(watch, judged)
     watch.recent.write(_points(row, at_ms, judged), series.count)
     findings = _turns(watch, row, at_ms, judged)
+    if rules.together:
+        findings += _entities(watch, row, at_ms, judged)
     if min(int(at_ms[-1]), clock_ms) - watch.ticked_ms < TICK_MS:
         return findings
     return findings + tick(watch, min(reached_ms(series), clock_ms), rules)
@@ -160,7 +170,65 @@ def tick(watch: Watch, now_ms: int, rules: Rules) -> list[Finding]:
         watch.resumed_ms = now_ms
     _tick(watch, now_ms, rules)
     found = find_silence(watch.series, now_ms, watch.resumed_ms, watch.budget.unit, rules.warmup_count)
-    return [finding for silence in found if (finding := _tell_silence(watch, silence, now_ms))]
+    told = [finding for silence in found if (finding := _tell_silence(watch, silence, now_ms))]
+    return told + _peers(watch, now_ms) if rules.together else told
+
+
+def _entities(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], judged: Judged) -> list[Finding]:
+    """Entities that behave unlike themselves; not where one of their series has said so already."""
+    enrol(watch.together, watch.series.names)
+    rows = watch.series.rows
+    away = away_from(judged.value, judged.predicted, judged.band, rows["scale"][row], rows["offset"][row])
+    unit = watch.budget.together_unit
+    findings = []
+    for strange in judge_entities(watch.together, row, at_ms, away, unit):
+        entity = watch.together.entities[strange.at]
+        episode = watch.open_joint.pop(strange.at, None)
+        members = np.array(watch.series.by_entity[entity], np.int32)
+        opened = strange.turn is Turn.OPENED
+        if not opened and episode is None:
+            continue
+        if opened and any(int(member) in watch.open_rows for member in members):
+            continue
+        movers = _movers(watch, members)
+        points = _shown(watch, movers[0].row)
+        allowed = unit / max(watch.together.whole, 1)
+        finding = joint_finding(watch.tenant, entity, strange, movers, points, allowed, episode)
+        findings.append(finding)
+        if opened:
+            watch.open_joint[strange.at] = _episode(finding, 0.0, tuple(int(member) for member in members[:1]))
+            watch.together.joined["repeat"][strange.at] += REPEAT_COST
+            _admit(watch, finding, -1, urgent=False)
+    return findings
+
+
+def _movers(watch: Watch, members: NDArray[np.int32]) -> list[Mover]:
+    away = away_of(watch.series.rows, members)
+    furthest = np.argsort(-np.abs(away), kind="stable")[:MOVERS_SHOWN]
+    return [Mover(int(members[k]), watch.series.names[int(members[k])], float(away[k])) for k in furthest]
+
+
+def _peers(watch: Watch, now_ms: int) -> list[Finding]:
+    """Series that do what their peers do not; not where the series has said so itself."""
+    together, unit = watch.together, watch.budget.together_unit
+    enrol(together, watch.series.names)
+    findings = []
+    for strange in judge_peers(together, watch.series.rows, now_ms, unit):
+        row, opened = int(together.peers["row"][strange.at]), strange.turn is Turn.OPENED
+        episode = watch.open_peers.pop(strange.at, None)
+        if (opened and row in watch.open_rows) or (not opened and episode is None):
+            continue
+        size = together.sizes[int(together.peers["group"][strange.at])]
+        away = float(away_of(watch.series.rows, np.array([row], np.int32))[0])
+        allowed = unit / max(len(together.peers), 1)
+        name, points = watch.series.names[row], _shown(watch, row)
+        finding = peer_finding(watch.tenant, row, name, size - 1, strange, away, points, allowed, episode)
+        findings.append(finding)
+        if opened:
+            watch.open_peers[strange.at] = _episode(finding, 0.0, (row,))
+            together.peers["repeat"][strange.at] += REPEAT_COST
+            _admit(watch, finding, -1, urgent=False)
+    return findings
 
 
 def _tick(watch: Watch, now_ms: int, rules: Rules) -> None:
@@ -176,6 +244,9 @@ def _tick(watch: Watch, now_ms: int, rules: Rules) -> None:
     elapsed_ms = max(0, now_ms - watch.priced_ms) if watch.priced_ms else 0
     set_prices(watch.budget, rows, elapsed_ms, _leans(watch, now_ms), current)
     watch.priced_ms = now_ms
+    faded = fade(elapsed_ms, watch.budget.spending.per_week)
+    for part in (watch.together.joined, watch.together.peers):
+        part["repeat"] = np.maximum(part["repeat"] - faded, 0.0)
     if now_ms - watch.lent_ms >= LEND_MS:
         watch.lent_ms = now_ms
         watch.priors = priors_of(rows)
@@ -283,12 +354,21 @@ def _open(watch: Watch, entity: tuple[str, str], begun: list[Moment]) -> list[Fi
     watch.tally.suppressed += others
     findings = []
     for moment in told:
-        points = _shown(watch, moment.row)
-        finding = opened(watch.tenant, watch.series.names[moment.row], moment, points, others)
+        points, allowed = _shown(watch, moment.row), _allowed(watch, moment)
+        finding = opened(watch.tenant, watch.series.names[moment.row], moment, points, others, allowed)
         watch.open_rows[moment.row] = _episode(finding, moment.expected, (moment.row,))
-        _admit(watch, finding, moment.row)
+        _admit(watch, finding, moment.row, urgent=bool(watch.series.rows["weight"][moment.row] >= WEIGHT_FAULT))
         findings.append(finding)
     return findings
+
+
+def _allowed(watch: Watch, moment: Moment) -> Allowed:
+    """What the budget allowed this test of this series at the time."""
+    state, budget = watch.series.rows[moment.row], watch.budget
+    price = float(state["price"][moment.test])
+    eased = budget.eases[0 if state["weight"] >= WEIGHT_FAULT else 1].factor
+    weekly = budget.unit * float(state["weight"]) * price * float(SHARES[moment.test])
+    return Allowed(weekly, budget.spending.per_week, float(state["weight"]), price, eased)
 
 
 def _tell_silence(watch: Watch, silence: Silence, now_ms: int) -> Finding | None:
@@ -300,17 +380,16 @@ def _tell_silence(watch: Watch, silence: Silence, now_ms: int) -> Finding | None
         return None
     finding = silenced(watch.tenant, names, silence, None)
     watch.open_silences[silence.entity] = _episode(finding, 0.0, silence.rows)
-    _admit(watch, finding, -1)
+    _admit(watch, finding, -1, urgent=True)
     return finding
 
 
-def _admit(watch: Watch, finding: Finding, row: int) -> None:
+def _admit(watch: Watch, finding: Finding, row: int, *, urgent: bool) -> None:
     rows = watch.series.rows
     admission = Admission(
         finding.seen_ms, finding.dedup_key, finding.kind, int(finding.severity),
         int(rows["family"][row]) if row >= 0 else -1, (finding.entity.kind, finding.entity.name), row,
     )  # fmt: skip
-    urgent = bool(rows["weight"][row] >= WEIGHT_FAULT) if row >= 0 else True
     watch.budget = admitted(watch.budget, admission, rows, urgent=urgent)
 
 

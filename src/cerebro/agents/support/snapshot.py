@@ -20,6 +20,7 @@ from cerebro.agents.support.describe import Episode
 from cerebro.agents.support.model import SERIES, SeriesName, blank_rows
 from cerebro.agents.support.observe import Watch
 from cerebro.agents.support.recent import POINT, from_points
+from cerebro.agents.support.together import JOINED, PEER, enrol
 from cerebro.agents.support.watch import ROWS_FIRST, Series, start_row
 from cerebro.algorithms.index import SeriesIndex
 from cerebro.spine.errors import Invalid
@@ -52,6 +53,10 @@ class Contents:
     resumed_ms: int
     turned_away_count: int
     priced_ms: int = 0
+    joined_shape: tuple[int, int] = (0, 0)  # count, bytes of each
+    peers_shape: tuple[int, int] = (0, 0)
+    open_joint: dict[int, Episode] = field(default_factory=dict)
+    open_peers: dict[int, Episode] = field(default_factory=dict)
     leanings: list[tuple[tuple[str, int, str, str], Leaning]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     opinions_seen: dict[str, str] = field(default_factory=dict)
@@ -64,6 +69,8 @@ class Frozen:
     contents: Contents
     rows: NDArray[np.void]
     points: NDArray[np.void]
+    joined: NDArray[np.void]
+    peers: NDArray[np.void]
 
 
 def freeze(watch: Watch, sequence: int) -> Frozen:
@@ -87,17 +94,23 @@ def freeze(watch: Watch, sequence: int) -> Frozen:
         resumed_ms=watch.resumed_ms,
         turned_away_count=watch.series.turned_away_count,
         priced_ms=watch.priced_ms,
+        joined_shape=(len(watch.together.joined), JOINED.itemsize),
+        peers_shape=(len(watch.together.peers), PEER.itemsize),
+        open_joint=dict(watch.open_joint),
+        open_peers=dict(watch.open_peers),
         leanings=list(watch.leanings.items()),
         changes=list(watch.changes),
         opinions_seen=dict(watch.opinions_seen),
     )
-    return Frozen(contents, watch.series.rows[: watch.series.count].copy(), points)
+    rows, together = watch.series.rows[: watch.series.count].copy(), watch.together
+    return Frozen(contents, rows, points, together.joined.copy(), together.peers.copy())
 
 
 def encode(frozen: Frozen) -> bytes:
     """The snapshot as bytes."""
     told = msgspec.json.encode(frozen.contents)
-    arrays = frozen.rows.tobytes() + frozen.points.tobytes()
+    parts = (frozen.rows, frozen.points, frozen.joined, frozen.peers)
+    arrays = b"".join(part.tobytes() for part in parts)
     packed: bytes = pa.compress(arrays, codec="lz4", asbytes=True)
     return HEAD.pack(MAGIC, VERSION, 0, len(told), len(arrays)) + told + packed
 
@@ -133,11 +146,25 @@ def _thaw(contents: Contents, arrays: bytes) -> Watch:
     watch.open_silences = dict(contents.open_silences)
     watch.ticked_ms, watch.lent_ms, watch.resumed_ms = contents.ticked_ms, contents.lent_ms, contents.resumed_ms
     watch.priced_ms = contents.priced_ms
+    _thaw_together(watch, contents, arrays[split + contents.point_count * POINT.itemsize :])
     watch.leanings, watch.changes = dict(contents.leanings), list(contents.changes)
     watch.opinions_seen = dict(contents.opinions_seen)
     watch.series.turned_away_count = contents.turned_away_count
     assert watch.series.count == count
     return watch
+
+
+def _thaw_together(watch: Watch, contents: Contents, arrays: bytes) -> None:
+    """What was known of entities and peers; learned anew where another version wrote it in another shape."""
+    enrol(watch.together, watch.series.names)
+    (joined, joined_bytes), (peers, peer_bytes) = contents.joined_shape, contents.peers_shape
+    together, split = watch.together, joined * joined_bytes
+    if joined == len(together.joined) and joined_bytes == JOINED.itemsize:
+        together.joined = np.frombuffer(arrays[:split], JOINED, count=joined).copy()
+        watch.open_joint = dict(contents.open_joint)
+    if peers == len(together.peers) and peer_bytes == PEER.itemsize:
+        together.peers = np.frombuffer(arrays[split:], PEER, count=peers).copy()
+        watch.open_peers = dict(contents.open_peers)
 
 
 def _series(contents: Contents, stored: NDArray[np.void]) -> Series:

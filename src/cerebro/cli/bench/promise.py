@@ -155,7 +155,7 @@ def allowance(tenant: Tenant, start_ms: int, per_week: float) -> NDArray[np.floa
 
 
 def _findings(tenant: Tenant, per_week: float) -> Iterator[Finding]:
-    rules = Rules(per_week, WARMUP_COUNT, len(tenant.streams))
+    rules = Rules(per_week, WARMUP_COUNT, len(tenant.streams), together=True)
     watch = new_watch(TenantId(tenant.name), rules)
     learn_names(watch, [stream.name for stream in tenant.streams], rules)
     number = np.repeat(
