@@ -204,7 +204,8 @@ def _unknown(material: Material, teller: Teller) -> Iterator[Sentence]:
     left = 1.0 - sum(cause.share for cause in named_causes)
     if named_causes and left >= 0.005:
         yield _of_case(case, "causes", Part.UNKNOWN, teller.words("unknown.share", share=teller.share(left)))
-    for entry in [entry for entry in case.timeline if entry.kind in OF_GAPS][-TRIED_TOLD:]:
+    gaps = {entry.text: entry for entry in case.timeline if entry.kind in OF_GAPS}  # the same one may be told again
+    for entry in list(gaps.values())[-TRIED_TOLD:]:
         yield Sentence(teller.words("unknown.gap", text=one_line(entry.text)), (_line(case, entry),), Part.UNKNOWN)
 
 
