@@ -94,7 +94,8 @@ class Sealer:
             search = Search({"live": True}, order="-opened_ms", limit=CASES_MAX)
             for record in (await transaction.find(CASES, tenant, search)).records:
                 findings = await findings_of(transaction, tenant, record.value.id, FINDINGS_MAX)
-                for evidence in [one for each in (*findings, *record.value.causes) for one in each.evidence]:
+                shown = [one for finding in findings for one in finding.evidence]
+                for evidence in shown + [one for cause in record.value.causes for one in cause.evidence]:
                     if not fault_of(evidence) and evidence.end_ms <= before_ms and is_drawn(evidence):
                         found[proof_id(evidence)] = evidence
         return list(found.values())
