@@ -15,9 +15,9 @@ from cerebro.casework.cause.picture import NOBODY, Picture, Role, Tallies, Times
 class Family(IntEnum):
     """Where a clue is from. Clues of one family say much the same thing: the strongest counts, the others little."""
 
-    RESOURCE, LATENCY, ERRORS, TRAFFIC, OTHER = 0, 1, 2, 3, 4  # as Role
-    OWN_TIME, OWN_ERRORS, LOGS, FLOW, WIRE, ABSENT, FINDING = 5, 6, 7, 8, 9, 10, 11
-    CANARY, CANARY_USE = 12, 13  # answers of a new version beside the old one's; and what it uses up
+    RESOURCE, LATENCY, ERRORS, TRAFFIC, OTHER, WAITING = 0, 1, 2, 3, 4, 5  # as Role
+    OWN_TIME, OWN_ERRORS, LOGS, FLOW, WIRE, ABSENT, FINDING = 6, 7, 8, 9, 10, 11, 12
+    CANARY, CANARY_USE = 13, 14  # answers of a new version beside the old one's; and what it uses up
 
 
 SYMPTOMS = (Family.LATENCY, Family.ERRORS)  # a callee may be behind them

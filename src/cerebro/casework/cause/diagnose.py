@@ -1,7 +1,5 @@
 """From a picture to ranked causes: the whole of what decides. No model, nothing learned, nothing read or written."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,10 +8,12 @@ from numpy.typing import NDArray
 
 from cerebro.casework.cause.clues import NATS_MIN, Clues, clues
 from cerebro.casework.cause.fuse import Fused, fuse
+from cerebro.casework.cause.held import ENTITIES, literal
 from cerebro.casework.cause.kinds import kind_of
 from cerebro.casework.cause.picture import Picture
 from cerebro.casework.cause.telling import clue_line, sentence_of
 from cerebro.casework.cause.view import View
+from cerebro.casework.proof import digest as digest_of
 from cerebro.casework.quote import quoted
 from cerebro.spine.cases import Cause
 from cerebro.spine.entities import EntityKey
@@ -28,6 +28,7 @@ UNKNOWN_NATS = 3.0
 # development halves of docs/reference/root-cause.md so that shares are right as often as they say.
 TEMPERATURE = 2.5
 SHARE_MIN = 0.02  # a smaller share is not worth a line
+OF_LOGS = ("log", "pair")
 SAMPLE_POINTS = 60
 
 
@@ -113,10 +114,21 @@ def _evidence(view: View, row: int) -> Evidence:
     picture, table = view.picture, view.found.table[row]
     sample = _sample(picture, table, int(view.found.row[row]))
     sentence = clue_line(view, row)
-    if proof := picture.proofs.get(table):
-        return replace(proof, sentence=sentence, sample=sample)
-    digest = hashlib.sha256(json.dumps(sample, sort_keys=True).encode()).hexdigest()
+    # the digest is of the numbers that the sentence was read from; the query gives them, and all that lies around
+    digest = digest_of(sample)
+    if proof := picture.proofs.get(_table_asked(view, row)):
+        about = [k for k in (view.found.entity[row], view.found.peer[row]) if k >= 0]
+        query = proof.query.replace(ENTITIES, f"({', '.join(literal(picture.entities[k]) for k in about)})")
+        return replace(proof, sentence=sentence, query=query, sample=sample, digest=digest)
     return Evidence(sentence, picture.engine, "", picture.start_ms, picture.end_ms, digest, sample)
+
+
+def _table_asked(view: View, row: int) -> str:
+    """The question whose answer the clue was read from."""
+    if view.found.table[row] == "tracks":
+        return "tracks"
+    of_logs = view.found.table[row] == "tallies" and view.picture.tallies.kind[int(view.found.row[row])] in OF_LOGS
+    return "logs" if of_logs else "spans"
 
 
 def _sample(picture: Picture, table: str, place: int) -> dict[str, object]:

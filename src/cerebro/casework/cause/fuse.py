@@ -37,6 +37,7 @@ TRUST = {
     Family.ERRORS: 1.0,
     Family.TRAFFIC: 0.2,
     Family.OTHER: 0.5,
+    Family.WAITING: 0.8,
     Family.OWN_TIME: 1.0,
     Family.OWN_ERRORS: 1.0,
     Family.LOGS: 1.0,
@@ -56,6 +57,7 @@ EXPLAINABLE = {
     Family.OWN_ERRORS: 0.8,
     Family.TRAFFIC: 0.8,
     Family.OTHER: 0.5,
+    Family.WAITING: 0.9,
     Family.OWN_TIME: 0.2,
     Family.RESOURCE: 0.2,
 }
@@ -75,7 +77,9 @@ SURE = 2.0  # nats at which a callee's clue is taken to explain, on the scale 1 
 DECAY, HOPS_MAX = 0.7, 4  # of what a symptom says of a cause one call further down
 SUPPORT = 0.3  # weight of what suffers above
 UNREACHED = 0.35  # of the score of what cannot reach what was noticed: the map may lack a relation, but seldom does
-SILENT_PART = 0.6  # of its callers' unexplained suffering that a silent thing is accused by
+# Of all its callers' unexplained suffering that a silent thing is accused by: of one caller, less than the caller
+# itself; of two, more than either, since two reasons at one moment are rarer than one.
+SILENT_PART, SILENT_MOST = 0.7, 1.5
 CHANGED = 1.5  # nats of prior for a change just before
 CHANGE_WITHIN_MS = 30 * 60_000
 EARLY = 0.5  # nats for beginning first, when that is sure
@@ -174,7 +178,7 @@ def _by_family(clues: Clues, count: int) -> Real:
 
 
 def _falls_by_itself(clues: Clues) -> NDArray[np.bool_]:
-    return (clues.family <= Family.OTHER) | np.isin(
+    return (clues.family <= Family.WAITING) | np.isin(
         clues.family, (Family.OWN_TIME, Family.WIRE, Family.CANARY, Family.CANARY_USE)
     )
 
@@ -389,8 +393,8 @@ def _silent(picture: Picture, needs: NDArray[np.bool_], symptom: Real, own: Real
             continue
         rivals = (~tells & needs[speaking].any(0)).sum()  # other silent things that the same callers need
         unexplained = symptom[speaking] - 0.5 * np.minimum(own[speaking], symptom[speaking])
-        agree = 1.0 + 0.5 * (len(speaking) > 1)
-        found[entity] = SILENT_PART * agree * float(unexplained.mean()) / np.sqrt(max(rivals, 1))
+        found[entity] = min(SILENT_PART * float(unexplained.sum()), SILENT_MOST * float(unexplained.max()))
+        found[entity] /= np.sqrt(max(rivals, 1))
     return found
 
 
@@ -471,6 +475,8 @@ def _changes(picture: Picture, evidence: Real) -> NDArray[np.int64]:
         change = picture.changes[k]
         entity = place.get(change.entity)
         before = picture.onset_ms - change.at_ms
+        if change.kind in RENEWING - {"deploy", "rollout", "release"}:
+            continue  # an autoscaler's or a supervisor's answer to trouble is no reason for it
         if entity is not None and -60_000 <= before <= CHANGE_WITHIN_MS and evidence[entity] >= 2 * NATS_MIN:
             found[entity] = k
     return found

@@ -12,13 +12,20 @@ from cerebro.casework.cause.picture import Role
 # What a metric is about, by the words of its name; the first that fits. OpenTelemetry, Prometheus and the names
 # that people give: the same rule for everyone.
 ROLES = (
+    (
+        Role.WAITING,
+        re.compile(
+            r"thread|file_?desc|(^|[_.])fds|pool|pending|active_?req|in_?flight|waiting|connection|backends|sessions"
+            r"|queue|backlog|(^|[_.])lag([_.]|$)|retr|timeouts"
+        ),
+    ),
     (Role.LATENCY, re.compile(r"laten|duration|response_?time|elapsed|(^|[_.])lat([_.]|$)|(^|[_.])p(50|9\d)([_.]|$)")),
     (Role.ERRORS, re.compile(r"error|fail|5xx|availab|success|exception|reject|refus|timeout|dropped|abort")),
     (
         Role.RESOURCE,
         re.compile(
-            r"cpu|mem|heap|disk|filesystem|file_?desc|fds|thread|pool|pending|queue|lag|(^|[_.])gc([_.]|$)|saturat"
-            r"|connection|backends|lock|(^|[_.])io([_.]|$)|net|load_?av|restart|evict|redeliver|retries|misses"
+            r"cpu|mem|heap|disk|filesystem|(^|[_.])gc([_.]|$)|saturat|lock|(^|[_.])io([_.]|$)|net|load_?av|restart|evict"
+            r"|redeliver|misses"
         ),
     ),
     (Role.TRAFFIC, re.compile(r"request|workload|ops|rate|rps|qps|traffic|throughput|calls|(^|[_.])lod([_.]|$)|count")),

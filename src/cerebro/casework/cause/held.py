@@ -14,6 +14,7 @@ from cerebro.spine.findings import Evidence
 from cerebro.spine.identity import TenantId
 from cerebro.spine.telemetry import EVENT_SCHEMA, LOG_SCHEMA, SPAN_SCHEMA
 
+ENTITIES = "(⟦entities⟧)"  # in the query of a proof: the things that it is about stand here
 HISTORY_MS = 30 * 60_000  # before the onset, of which is learned what is usual
 LEAD_MS = 60_000  # before the onset, that may already be trouble
 STEPS_DURING = 40
@@ -73,7 +74,7 @@ class Held:
     Args:
         mean: float64 (series, step), of the samples in each step; NaN for none.
         last: float64 (series, step), the newest sample in each step.
-        proofs: The query of each table and the digest of its answer, where a store was asked.
+        proofs: The query of each table, where a store was asked; `ENTITIES` in the place of those it is about.
     """
 
     grid: Grid
@@ -85,6 +86,19 @@ class Held:
     events: pa.Table = field(default_factory=EVENT_SCHEMA.empty_table)
     proofs: Mapping[str, Evidence] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
+
+
+def literal(key: EntityKey) -> str:
+    """An entity as a tuple of ClickHouse's SQL.
+
+    >>> literal(EntityKey("service", "o'neill"))
+    "('service', 'o\\\\'neill')"
+    """
+    return f"({_text(key.kind)}, {_text(key.name)})"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 class Source(Protocol):

@@ -21,6 +21,7 @@ class Role(IntEnum):
     """What a series says of its entity."""
 
     RESOURCE, LATENCY, ERRORS, TRAFFIC, OTHER = 0, 1, 2, 3, 4
+    WAITING = 5  # what is held while others are waited for: threads, connections, pools, queues, tries
 
 
 @dataclass(frozen=True, slots=True)

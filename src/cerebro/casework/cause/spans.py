@@ -96,7 +96,7 @@ class _Told:
     own_ms: NDArray[np.float64]
     remote: Whole  # the one entity elsewhere that its children are of; −1 for none, −2 for several
     own_failed: NDArray[np.bool_]
-    edge_failed: NDArray[np.bool_]  # failed, and asked elsewhere
+    edge_failed: NDArray[np.bool_]  # failed on the way: it asked elsewhere, where nothing failed or nothing is told
 
     @classmethod
     def of(cls, spans: Spans, operation: Whole, size: int) -> "_Told":
@@ -117,7 +117,7 @@ class _Told:
             np.maximum(spans.duration_ms - inner_ms, 0.0),
             remote.astype(np.int64),
             spans.failed & ~failing,
-            spans.failed & (remote >= 0),
+            spans.failed & ~failing & (remote >= 0),
         )
 
     @property

@@ -65,8 +65,8 @@ class Topology:
     code: tuple[str, ...]  # (node,): language of its runtime
 
     def entity(self, node: int) -> EntityKey:
-        """The node as Cerebro knows it: whatever sends a `service.name` is a service."""
-        return EntityKey("service", self.names[node])
+        """The node as Cerebro knows it: whatever sends a `service.name` is a service, what is not ours is outside."""
+        return EntityKey("external" if self.kind[node] == EXTERNAL else "service", self.names[node])
 
     def place(self, key: EntityKey) -> int:
         """The node of that name.
@@ -74,7 +74,7 @@ class Topology:
         Raises:
             Invalid: There is none.
         """
-        if key.kind != "service" or key.name not in self.names:
+        if key.kind not in ("service", "external") or key.name not in self.names:
             known = ", ".join(f"service/{name}" for name in self.names[:20])
             raise Invalid(f"The estate has no {key.text!r}.", f"It has {known} …")
         return self.names.index(key.name)

@@ -1,0 +1,143 @@
+"""Telemetry around a case from the store: four bounded questions, each kept as it was asked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cerebro.casework.cause.held import ENTITIES, Grid, Held, Series, literal
+from cerebro.casework.proof import CLICKHOUSE, digest
+from cerebro.kernel.telemetry.port import Telemetry
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import LimitReached
+from cerebro.spine.findings import Evidence
+from cerebro.spine.identity import TenantId
+from cerebro.spine.telemetry import EVENT_SCHEMA, LOG_SCHEMA, SPAN_SCHEMA
+
+CELLS_MAX = 3_000_000  # of the grid: series times steps
+SPANS_MAX, LINES_MAX, EVENTS_MAX = 150_000, 100_000, 2_000
+USUAL_MS = 10 * 60_000  # of spans and lines before the trouble: there are many more of them than samples
+CHANGES_MS = 60 * 60_000
+
+_SERIES = """
+SELECT any(s.entity_kind) AS kind, any(s.entity_name) AS name, any(s.metric) AS metric, any(s.labels) AS labels,
+    any(s.type) AS type, groupArray(g.step) AS steps, groupArray(g.mean) AS means, groupArray(g.newest) AS newest
+FROM (
+    SELECT hi, lo, intDiv(toUnixTimestamp64Milli(at) - {start}, {step}) AS step, avg(value) AS mean,
+        argMax(value, at) AS newest
+    FROM samples
+    WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({start})) AND at >= fromUnixTimestamp64Milli({start})
+        AND at < fromUnixTimestamp64Milli({end})
+        AND (hi, lo) IN (SELECT hi, lo FROM series WHERE (entity_kind, entity_name) IN {entities}
+            AND metric NOT LIKE '%\\_bucket')
+    GROUP BY hi, lo, step
+) AS g
+INNER JOIN series AS s ON s.hi = g.hi AND s.lo = g.lo
+GROUP BY g.hi, g.lo
+LIMIT {limit}
+"""
+_SPANS = """
+SELECT toUnixTimestamp64Nano(at) AS at_ns, duration_ns, trace_id, span_id, parent_span_id, name, kind, status,
+    status_message, service, entity_kind, entity_name, scope, attributes, resource, events, links
+FROM spans
+WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({start})) AND at >= fromUnixTimestamp64Milli({start})
+    AND at < fromUnixTimestamp64Milli({end}) AND (entity_kind, entity_name) IN {entities}
+ORDER BY at DESC
+LIMIT {limit}
+"""
+_LOGS = """
+SELECT toUnixTimestamp64Nano(at) AS at_ns, toUnixTimestamp64Nano(observed) AS observed_ns, severity, severity_text,
+    substring(body, 1, 640) AS body, service, entity_kind, entity_name, trace_id, span_id, scope, attributes, resource
+FROM logs
+WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({start})) AND at >= fromUnixTimestamp64Milli({start})
+    AND at < fromUnixTimestamp64Milli({end}) AND (entity_kind, entity_name) IN {entities}
+ORDER BY at DESC
+LIMIT {limit}
+"""
+_EVENTS = """
+SELECT toUnixTimestamp64Nano(at) AS at_ns, id, kind, source, entity_kind, entity_name, title, body
+FROM events
+WHERE at >= fromUnixTimestamp64Milli({start}) AND at < fromUnixTimestamp64Milli({end})
+    AND (entity_kind, entity_name) IN {entities}
+ORDER BY at DESC
+LIMIT {limit}
+"""
+
+
+class StoreSource:
+    """Asks ClickHouse. A question that is too large for the store is a gap of the picture, and no error."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    async def held(self, tenant: TenantId, entities: Sequence[EntityKey], grid: Grid) -> Held:
+        """What there is; see `Source`."""
+        asked = _Asked(self._telemetry, tenant, f"({', '.join(literal(each) for each in entities)})")
+        near_ms = max(grid.start_ms, grid.split_ms - USUAL_MS)
+        series_max = max(1, CELLS_MAX // grid.count)
+        rows = await asked.ask("tracks", _SERIES, grid.start_ms, grid.end_ms, series_max, step=grid.step_ms)
+        spans = await asked.ask("spans", _SPANS, near_ms, grid.end_ms, SPANS_MAX)
+        logs = await asked.ask("logs", _LOGS, near_ms, grid.end_ms, LINES_MAX)
+        events = await asked.ask("events", _EVENTS, grid.split_ms - CHANGES_MS, grid.end_ms, EVENTS_MAX)
+        series, mean, last = _gridded(rows, grid)
+        return Held(
+            grid,
+            series,
+            mean,
+            last,
+            _as(spans, SPAN_SCHEMA),
+            _as(logs, LOG_SCHEMA),
+            _as(events, EVENT_SCHEMA),
+            asked.proofs,
+            tuple(asked.gaps),
+        )
+
+
+class _Asked:
+    """The questions of one picture."""
+
+    def __init__(self, telemetry: Telemetry, tenant: TenantId, entities: str) -> None:
+        self._telemetry, self._tenant, self._entities = telemetry, tenant, entities
+        self.proofs: dict[str, Evidence] = {}
+        self.gaps: list[str] = []
+
+    async def ask(self, table: str, sql: str, start_ms: int, end_ms: int, limit: int, *, step: int = 0) -> pa.Table:
+        query = sql.format(start=start_ms, end=end_ms, limit=limit, step=step, entities=ENTITIES).strip()
+        try:
+            rows = await self._telemetry.query(query.replace(ENTITIES, self._entities), tenant=self._tenant)
+        except LimitReached as error:
+            self.gaps.append(f"The {table} around this case are more than the store reads at once: {error.detail}")
+            return pa.table({})
+        if rows.num_rows >= limit:
+            self.gaps.append(f"Only the newest {limit} {table} around this case were looked at.")
+        said = {"rows": rows.num_rows}
+        self.proofs[table] = Evidence("", CLICKHOUSE, query, start_ms, end_ms, digest(said), said)
+        return rows
+
+
+def _gridded(rows: pa.Table, grid: Grid) -> tuple[list[Series], Any, Any]:
+    """The answer, a series a row, on the grid."""
+    count = rows.num_rows
+    mean, last = np.full((count, grid.count), np.nan), np.full((count, grid.count), np.nan)
+    if not count:
+        return [], mean, last
+    steps = rows["steps"].combine_chunks()
+    row = np.repeat(np.arange(count), np.diff(steps.offsets.to_numpy()))
+    cell = steps.flatten().to_numpy()
+    inside = (cell >= 0) & (cell < grid.count)
+    for into, name in ((mean, "means"), (last, "newest")):
+        into[row[inside], cell[inside]] = rows[name].combine_chunks().flatten().to_numpy()[inside]
+    columns = (rows[name].to_pylist() for name in ("kind", "name", "metric", "labels", "type"))
+    series = [
+        Series(EntityKey(kind, name), metric, dict(labels), type_)
+        for kind, name, metric, labels, type_ in zip(*columns, strict=True)
+    ]
+    return series, mean, last
+
+
+def _as(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows in the spine's form."""
+    if not rows.num_rows:
+        return schema.empty_table()
+    return pa.Table.from_arrays([rows[field.name].cast(field.type) for field in schema], schema=schema)
