@@ -22,6 +22,7 @@ import { EntityPage } from "./pages/entity.js";
 import { Entities } from "./pages/entities.js";
 import { FindingPage } from "./pages/finding.js";
 import { Findings } from "./pages/findings.js";
+import { Forecast } from "./pages/forecast.js";
 import { Keys } from "./pages/keys.js";
 import { Login } from "./pages/login.js";
 import { Overview } from "./pages/overview.js";
@@ -47,6 +48,7 @@ const PAGES = [
   { path: "/topology", page: Topology, name: "topology", keys: "g t", group: "watch" },
   { path: "/series", page: Series, name: "series", keys: "g s", group: "explore" },
   { path: "/patterns", page: Patterns, name: "patterns", keys: "g l", group: "explore" },
+  { path: "/forecast", page: Forecast, name: "forecast", keys: "g w", group: "explore" },
   { path: "/sql", page: Sql, name: "sql", keys: "g q", group: "explore", needs: "operate" },
   { path: "/budget", page: Budget, name: "budget", keys: "g b", group: "keep" },
   { path: "/playbooks", page: Playbooks, name: "playbooks", keys: "g p", group: "keep" },
