@@ -69,6 +69,37 @@ def realism(
             say(tables)
 
 
+@app.command()
+def beside(
+    write: Annotated[bool, typer.Option("--write", help="Renew the table of docs/reference/simulator.md.")] = False,
+) -> None:
+    """Compare each fault on estates with the same fault on the real shop, as `cerebro shop verify --write` found it."""
+    from cerebro.proving import report
+    from cerebro.proving.estate.beside import SEEDS, pairs
+    from cerebro.spine.errors import Invalid
+
+    with failures():
+        rows = report.rows_in("verify")
+        if not rows:
+            raise Invalid(f"{report.PAGE} holds no table of the real shop.", "Write: cerebro shop verify --write")
+        found = pairs(rows)
+        columns = ("kind", "shop fails", "shop p95", "estates that feel it", "estate fails", "estate p95", "alike")
+        lines = [
+            report.line(
+                (each.kind, f"{each.real.error_share:.0%}", f"x {each.real.slower_by:.1f}",
+                 f"{each.felt_count}/{len(SEEDS)}", f"{max(0.0, each.simulated.error_share):.0%}",
+                 f"x {each.simulated.slower_by:.1f}", "yes" if each.alike else "no")
+            )
+            for each in found
+        ]  # fmt: skip
+        words = f"{sum(each.alike for each in found)} of {len(found)} kinds show in the same way on both grounds."
+        text = "\n".join((words, "", *report.heading(columns), *lines))
+        if write:
+            report.renew("beside", text, PAGE)
+        else:
+            say(text)
+
+
 class _Progress:
     """One line that renews itself in a terminal, a line every few seconds elsewhere."""
 

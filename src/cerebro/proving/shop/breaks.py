@@ -100,9 +100,20 @@ def configured(*, told: bool = True, **values: float) -> Break:
         keeper.configure(site.service, values, told=told)
 
         async def end() -> None:
-            keeper.take_back(site.service, values, before)
+            keeper.take_back(site.service, values, before, told=told)
 
         return end
+
+    return begin
+
+
+def announced(title: str, **values: float) -> Break:
+    """Something planned that the shop's people tell beforehand."""
+    quietly = configured(told=False, **values)
+
+    async def begin(site: Site) -> End:
+        site.keeper.told("schedule", site.service, title)
+        return await quietly(site)
 
     return begin
 
@@ -175,6 +186,12 @@ async def _lock(_site: Site, _number: int, connection: "psycopg.AsyncConnection[
     await connection.execute("SET idle_in_transaction_session_timeout = 0")
     await connection.execute("LOCK TABLE products, movements IN ACCESS EXCLUSIVE MODE")
     await asyncio.Event().wait()
+
+
+async def migration(site: Site) -> End:
+    """A change of the schema that takes a table's lock and keeps it."""
+    site.keeper.told("migration", site.service, "Schema migration 47: products, movements")
+    return await sessions(1, _lock)(site)
 
 
 async def _report(_site: Site, _number: int, connection: "psycopg.AsyncConnection[object]") -> None:
@@ -465,14 +482,14 @@ BREAKS: Mapping[str, Plan] = {
     "expired_credential": Plan(expired, ("postgres",)),
     "bad_deploy_leak": Plan(deployed(VERSION_LEAK), BUSY),
     "bad_config": Plan(configured(timeout_ms=28), ("gateway",)),
-    "migration_lock": Plan(sessions(1, _lock), ("postgres",)),
+    "migration_lock": Plan(migration, ("postgres",)),
     "slow_query": Plan(sessions(3, _report), ("postgres",)),
     "missing_index": Plan(no_index, ("postgres",)),
     "deadlock": Plan(sessions(2, _cross), ("postgres",)),
     "primary_lost": Plan(primary, ("postgres",)),
     "poison_message": Plan(poison, ("worker",)),
     "retry_storm": Plan(configured(impatience_ms=8, retries=9), ("gateway",)),
-    "traffic_surge": Plan(configured(surge=4.5), ("load",)),
+    "traffic_surge": Plan(configured(told=False, surge=4.5), ("load",)),
     "cron_overlap": Plan(cron, ("catalogue",)),
     "clock_skew": Plan(inside("clock_skew", FAR_AWAY_MS), ("cart", "checkout")),
     "noisy_neighbour": Plan(neighbour, ("host",)),
@@ -482,7 +499,7 @@ BREAKS: Mapping[str, Plan] = {
     "outside_api_garbled": Plan(inside("outside_api_garbled", 0.8, one_start=False), ("outside",)),
     "nothing": Plan(nothing, ("gateway",)),
     "harmless_deploy": Plan(deployed(NEXT_VERSION), SEVERAL),
-    "planned_load": Plan(configured(surge=1.25), ("load",)),
+    "planned_load": Plan(announced("Campaign mail goes out", surge=1.25), ("load",)),
     "planned_restart": Plan(planned_restart, SEVERAL),
     "harmless_config": Plan(configured(queue_max=150), WEB),
     "planned_scale": Plan(planned_scale, SEVERAL),

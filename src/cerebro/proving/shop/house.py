@@ -8,7 +8,6 @@ import asyncio
 import hmac
 import os
 import signal
-import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -43,8 +42,8 @@ from cerebro.proving.shop.control import (
 )
 from cerebro.proving.shop.exporter import Exporter
 from cerebro.proving.shop.keeper import TICK_S, USERS, Keeper, settings_of_shop
-from cerebro.proving.shop.operations import ENGINES, HOST, name_of, operate
-from cerebro.proving.shop.plan import SERVICES
+from cerebro.proving.shop.operations import ELSEWHERE, name_of, operate
+from cerebro.proving.shop.plan import SERVICES, entity_text
 from cerebro.proving.shop.prospect import Prospect, catalogue, look_ahead, state_of
 from cerebro.proving.shop.wire import LOOPBACK, Answer, Request, serve
 from cerebro.spine.entities import EntityKey
@@ -156,8 +155,7 @@ class House:
             except CerebroError:
                 self._keeper.relieve(site.id)
                 raise
-        where = f"host/{socket.gethostname()}" if name == HOST else f"service/{name}"
-        begun = Begun(site.id, ask.kind, where, start_ms, 0, ask.seed, {"lease_s": f"{lease_s:g}"})
+        begun = Begun(site.id, ask.kind, entity_text(name), start_ms, 0, ask.seed, {"lease_s": f"{lease_s:g}"})
         self._leases[site.id] = Lease(begun, end, until_ms)
         return begun
 
@@ -252,7 +250,7 @@ async def _export(keeper: Keeper, clock: Clock) -> None:
 
 def _targets() -> list[str]:
     """All that can be operated here, as Cerebro calls it."""
-    return [*(f"service/{name}" for name in (*SERVICES, *ENGINES) if name != USERS), f"host/{socket.gethostname()}"]
+    return [entity_text(name) for name in (*SERVICES, *ELSEWHERE) if name != USERS]
 
 
 def _executor_file(keeper: Keeper) -> Path:

@@ -25,6 +25,7 @@ from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.settings import Settings
 from cerebro.proving.shop import stock
 from cerebro.proving.shop.control import Wanted
+from cerebro.proving.shop.herald import Herald
 from cerebro.proving.shop.plan import BUILDS, GOOD_VERSION, SERVICES, config_of, flags_of
 from cerebro.proving.shop.registry import Entry, Place, Registry, Trouble, save
 from cerebro.proving.shop.service import ALWAYS_OPEN, arguments
@@ -34,6 +35,10 @@ from cerebro.spine.errors import Invalid, Unavailable
 
 TICK_S, READY_S, DRAIN_S, STOP_S = 0.25, 25.0, 0.3, 1.5
 REPLICAS_MAX = 6
+# Operations that change a version, a configuration or a flag, which is told as that.
+SELF_TOLD = frozenset(
+    ("deploy", "rollback", "flag_off", "flag_on", "restore_config", "shed", "raise_limit", "limit_retries")
+)
 KEEPER, USERS = "shop-keeper", "load"
 
 log = get_log(__name__)
@@ -81,6 +86,7 @@ class Keeper:
     neighbours: list[Supervisor] = field(init=False, default_factory=list)  # foreign programs
     lines: Lines = field(init=False, default_factory=Lines)
     telling: Telling = field(init=False)
+    herald: Herald = field(init=False)
     _incarnation: int = field(init=False, default=0)
 
     @property
@@ -110,6 +116,7 @@ class Keeper:
         self._start_engine("nats", prepare_nats(self.settings))
         self._start_engine("postgres", prepare_postgres(self.settings))
         self.registry = self._first_registry()
+        self.herald = Herald(self.wanted.export_url, self.wanted.export_key, self.clock)
         self.telling = Telling(KEEPER, 0, GOOD_VERSION, self.registry, self.clock)
         await stock.prepare(postgres_url(self.settings), self.registry.bus_url)
         self.registry.database_url = await self.new_credential()
@@ -311,7 +318,9 @@ class Keeper:
             self.registry.unresolved.remove(name)
         self.weigh(name, None, 1.0)
 
-    def take_back(self, name: str, ours: Mapping[str, float], before: Mapping[str, float]) -> None:
+    def take_back(
+        self, name: str, ours: Mapping[str, float], before: Mapping[str, float], *, told: bool = True
+    ) -> None:
         """Undo what is left of a change of the configuration; what others have changed since stays."""
         entry = self.entry(name)
         back = {key: before[key] for key, value in ours.items() if entry.config[key] == value != before[key]}
@@ -319,6 +328,7 @@ class Keeper:
         self.configs[name] = [each for each in past if each != entry.config | back]
         if back:
             entry.config |= back
+        if back and told:
             self.told("config", name, f"{name} reconfigured: {back}")
         self.publish()
 
@@ -360,6 +370,10 @@ class Keeper:
         """A change as the shop's own people would announce it."""
         labels = {"event.name": kind, "service.changed": name} | attributes
         self.telling.log("INFO", title, **labels)
+        if kind != "operation":
+            self.herald.tell(kind, name, title, attributes)
+        elif attributes["operation"] not in SELF_TOLD:
+            self.herald.tell(attributes["operation"], name, title, {})
 
     def signal(self, replica: Replica, number: signal.Signals) -> None:
         """Send a signal to a process that is still ours."""

@@ -9,17 +9,15 @@ from cerebro.proving.model import Operation
 from cerebro.proving.shop import disk, stock
 from cerebro.proving.shop.acts import ask_each, execute
 from cerebro.proving.shop.keeper import USERS, Keeper, Replica
-from cerebro.proving.shop.plan import CATEGORIES, SERVICES
+from cerebro.proving.shop.plan import CATEGORIES, HOST, OUTSIDE, SERVICES
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid
 
 WARM_S = 8.0
-HOST = "host"
 ENGINES = ("postgres", "nats")
 ELSEWHERE = (*ENGINES, HOST)  # targets that are none of the services
 
 
-OUTSIDE = "outside"
 OF_SUPPLIERS = frozenset(("failover", "open_circuit", "close_circuit", "shed"))
 OF_SERVICES = frozenset(
     ("scale", "rollback", "deploy", "flag_off", "flag_on", "drain", "undrain", "raise_limit", "limit_retries")

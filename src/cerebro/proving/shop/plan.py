@@ -1,9 +1,11 @@
 """What the shop consists of: its services, their replicas, versions, flags, configuration and limits."""
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+HOST, OUTSIDE = "host", "outside"  # the machine, and the supplier that is none of ours
 GOOD_VERSION, NEXT_VERSION = "1.4.0", "1.4.1"
 MEMORY_BYTES_MAX = 220 << 20  # a service above it is ended, as a container's limit would
 
@@ -90,7 +92,8 @@ SERVICES: Mapping[str, Plan] = MappingProxyType(
 # Who calls whom: the paths that a network fault can take.
 EDGES: tuple[tuple[str, str], ...] = (
     ("gateway", "catalogue"), ("gateway", "cart"), ("gateway", "checkout"), ("checkout", "payment"),
-    ("checkout", "cart"), ("payment", "outside"), ("catalogue", "cache"),
+    ("checkout", "cart"), ("payment", "outside"), ("catalogue", "cache"), ("gateway", "recommendation"),
+    ("load", "gateway"),
 )  # fmt: skip
 STORED = ("catalogue", "cart", "checkout", "worker")  # those with connections to the database
 ON_THE_WAY = ("catalogue", "cart", "payment", "checkout", "gateway")  # those that a user's request needs
@@ -107,3 +110,10 @@ def flags_of(name: str) -> dict[str, bool]:
     """The service's flags as planned: those that work are on, the experiment is off."""
     plan = SERVICES[name]
     return dict.fromkeys(plan.flags, True) | ({plan.experiment: False} if plan.experiment else {})
+
+
+def entity_text(name: str) -> str:
+    """What Cerebro calls a part of the shop: suppliers are outside, and the one machine has its own name."""
+    if name == HOST:
+        return f"host/{socket.gethostname()}"
+    return f"external/{name}" if name == OUTSIDE else f"service/{name}"

@@ -8,8 +8,8 @@ import msgspec
 from cerebro.proving.faults import OPERATIONS
 from cerebro.proving.model import Operation
 from cerebro.proving.shop.keeper import Keeper
-from cerebro.proving.shop.operations import ENGINES, HOST, Order, check, name_of
-from cerebro.proving.shop.plan import GOOD_VERSION, SERVICES
+from cerebro.proving.shop.operations import ENGINES, Order, check, name_of
+from cerebro.proving.shop.plan import GOOD_VERSION, HOST, entity_text
 from cerebro.spine.errors import Invalid
 
 ONE_BY_ONE = frozenset({"restart", "drain", "undrain"})
@@ -228,8 +228,7 @@ def _one(  # noqa: PLR0917  a line of a table
     """One change and what takes it back; none where it is so already."""
     if before == after:
         return Ahead([], [])
-    kind = "service" if order.name in SERVICES or order.name in ENGINES else "host"
-    return Ahead([Change(what, before, after)], [Undo(back, f"{kind}/{order.name}", parameters)])
+    return Ahead([Change(what, before, after)], [Undo(back, entity_text(order.name), parameters)])
 
 
 def _word(yes: bool) -> str:

@@ -25,6 +25,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from cerebro.kernel.clock import Clock
+from cerebro.proving.shop.plan import EDGES, OUTSIDE
 from cerebro.proving.shop.registry import Registry
 
 # The bounds that the semantic conventions advise for `http.server.request.duration`, seconds.
@@ -42,7 +43,7 @@ class Telling:
     """
 
     def __init__(self, name: str, number: int, version: str, registry: Registry, clock: Clock) -> None:
-        self._clock = clock
+        self._clock, self._name = clock, name
         resource = Resource.create(
             {
                 "service.name": name,
@@ -57,7 +58,7 @@ class Telling:
             resource=resource, sampler=ParentBased(TraceIdRatioBased(registry.trace_share)), shutdown_on_exit=False
         )
         self._logs = LoggerProvider(resource=resource, shutdown_on_exit=False)
-        if registry.export_url:
+        if registry.export_url and name != OUTSIDE:  # a supplier tells us nothing of itself
             readers = (self._connect(registry),)
         self._metrics = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
         self._make_instruments()
@@ -89,6 +90,20 @@ class Telling:
         self._served, self._called = seconds("http.server.request.duration"), seconds("http.client.request.duration")
         self._stored, self._worked = seconds("db.client.operation.duration"), seconds("messaging.process.duration")
         self._counters: dict[str, Callable[[int, Mapping[str, str]], None]] = {}
+        # Failures are told as 0 before the first one, as proxies do: what appears only with the trouble has no past.
+        self._failed_count, self._missed = 0, dict.fromkeys(self._called_by(self._name), 0)
+        meter.create_observable_counter("http.server.request.failed", (self._failures,), "{request}")
+        meter.create_observable_counter("http.client.request.failed", (self._misses,), "{request}")
+
+    @staticmethod
+    def _called_by(name: str) -> list[str]:
+        return [called for caller, called in EDGES if caller == name]
+
+    def _failures(self, _options: CallbackOptions) -> Iterable[Observation]:
+        return (Observation(self._failed_count),)
+
+    def _misses(self, _options: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(count, {"server.address": called}) for called, count in self._missed.items()]
 
     def gauge(self, name: str, unit: str, read: Callable[[], float]) -> None:
         """A value that is read whenever metrics are sent."""
@@ -111,6 +126,7 @@ class Telling:
         with self._stretch(f"{method} {route}", SpanKind.SERVER, parent) as stretch:
             stretch.labels.update({"http.request.method": method, "http.route": route, "url.scheme": "http"})
             yield stretch
+        self._failed_count += "error.type" in stretch.labels
         self._served(stretch.duration_s, stretch.labels)
 
     @contextmanager
@@ -120,6 +136,7 @@ class Telling:
             stretch.labels.update({"http.request.method": method, "server.address": called})
             _PROPAGATOR.inject(headers)
             yield stretch
+        self._missed[called] = self._missed.get(called, 0) + ("error.type" in stretch.labels)
         self._called(stretch.duration_s, stretch.labels)
 
     @contextmanager

@@ -5,9 +5,11 @@ import errno
 from random import Random
 from types import SimpleNamespace
 
+import msgspec
 import psycopg
 import pytest
 
+from cerebro.intake.cloudevents import events_of
 from cerebro.kernel.clock import SystemClock, VirtualClock
 from cerebro.proving.faults import ALL, OPERATIONS
 from cerebro.proving.model import Operation
@@ -15,6 +17,7 @@ from cerebro.proving.shop import disk
 from cerebro.proving.shop.breaks import BREAKS
 from cerebro.proving.shop.control import Wanted
 from cerebro.proving.shop.database import Pool
+from cerebro.proving.shop.herald import Herald
 from cerebro.proving.shop.keeper import Keeper
 from cerebro.proving.shop.load import Felt, summary
 from cerebro.proving.shop.operations import ACTS
@@ -277,3 +280,22 @@ async def test_a_pool_loses_no_place_to_those_who_are_cut_off(monkeypatch):
     assert pool._taken_count == 0
     await asyncio.gather(request(), request(), request())
     assert not told
+
+
+def test_a_change_is_told_as_a_cloud_event_that_cerebro_reads():
+    """By its kind, its entity and its title; a supplier is outside, the machine has its own name."""
+    herald = Herald("", "", VirtualClock())
+    told = [
+        herald.event("deploy", "cart", "cart 1.5.0 deployed", {"version": "1.5.0"}),
+        herald.event("flag", "cart", "cart: bundles turned on", {"flag": "bundles"}),
+        herald.event("schedule", "load", "Campaign mail goes out", {}),
+        herald.event("restart", "postgres", "restart postgres", {}),
+        herald.event("failover", "outside", "failover outside", {}),
+    ]
+    read = events_of(msgspec.json.encode(told), "application/cloudevents-batch+json", {}, 0).to_pylist()
+
+    assert [each["kind"] for each in read] == ["deploy", "flag", "schedule", "restart", "shop_failover"]
+    assert [f"{each['entity_kind']}/{each['entity_name']}" for each in read] == [
+        "service/cart", "service/cart", "service/load", "service/postgres", "external/outside",
+    ]  # fmt: skip
+    assert read[0]["title"] == "cart 1.5.0 deployed"
