@@ -171,6 +171,27 @@ class LlmSettings(Branch):
     )
 
 
+class ReachSettings(Branch):
+    """What playbooks can act on; each is off while its address is empty. Control doors are registered by REST."""
+
+    kubernetes_url: str = Field("", description="`https://host:6443` of a cluster's API server.")
+    kubernetes_token: str = Field("", description="Token of Cerebro's service account there.", repr=False)
+    kubernetes_ca: Path | None = Field(None, description="PEM that the server's certificate is checked with.")
+    kubernetes_namespace: str = Field("default", description="Where the deployments and pods are.")
+    sql_url: str = Field("", description="`postgresql://user@host/database` for allowed statements.", repr=False)
+    sql_target: str = Field("postgresql/main", description="The entity, `kind/name`, that this database is.")
+    nats_url: str = Field("", description="`nats://user@host:4222`: streams to act on.", repr=False)
+    unleash_url: str = Field("", description="Address of an Unleash flag service.")
+    unleash_token: str = Field("", description="Token that may turn its flags.", repr=False)
+    unleash_project: str = Field("default", description="Project of the flags.")
+    unleash_environment: str = Field("production", description="Environment of the flags.")
+    haproxy_socket: str = Field("", description="`unix:/run/haproxy/admin.sock` or `tcp://host:port`.")
+    ssh_commands: str = Field("", description='As JSON: `{"free_journal": "journalctl --vacuum-size=1G"}`.')
+    ssh_user: str = Field("cerebro", description="Who logs in to run them.")
+    webhooks: str = Field("", description='Systems that act when called, as JSON: `{"ticketing": "https://…"}`.')
+    webhook_secret: str = Field("", description="Key of the HMAC-SHA256 signature of those calls.", repr=False)
+
+
 class AccessSettings(Branch):
     """Who may come in."""
 
@@ -229,6 +250,7 @@ class Settings(BaseSettings):
     scaling: ScalingSettings = ScalingSettings()
     casework: CaseworkSettings = CaseworkSettings()
     hands: HandsSettings = HandsSettings()
+    reach: ReachSettings = ReachSettings()
     access: AccessSettings = AccessSettings()
     llm: LlmSettings = LlmSettings()
 

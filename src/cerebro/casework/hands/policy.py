@@ -132,8 +132,7 @@ def level_of(
         level, why = door, "the control door's own level"
     if playbook in policy.levels:
         level, why = policy.levels[playbook], "the level set for this playbook"
-    elif ORDER.index(level) > ORDER.index(level_max) and door is None:
-        level, why = level_max, "the most that the playbook asks for"
+    level, why = lower(level, level_max, why, "the most that the playbook asks for")
     for rule in policy.rules:
         fits = fnmatchcase(playbook, rule.playbook) and fnmatchcase(target.text, rule.target)
         if fits and _is_now(rule.weekdays, rule.from_hour, rule.to_hour, now_ms):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from cerebro.casework.executors.choose import by_settings
 from cerebro.casework.executors.port import Executor
 from cerebro.casework.executors.supervisor import ControlDoor
 from cerebro.casework.hands.store import DOORS, DoorEntry
@@ -40,12 +41,12 @@ class Doors:
     """Keeps connections to the control doors of every tenant; looks anew every few seconds.
 
     Args:
-        kernel: Its records hold what was registered.
-        fixed: Executors that everyone has, by the settings.
+        kernel: Its records hold what was registered, its settings what else there is.
     """
 
-    def __init__(self, kernel: Kernel, fixed: Sequence[Executor] = ()) -> None:
-        self._kernel, self._fixed = kernel, tuple(fixed)
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._fixed = by_settings(kernel.settings.reach, kernel.clock)
         self._folder = kernel.settings.data_dir / FOLDER
         self._open: dict[tuple[TenantId, DoorEntry], ControlDoor] = {}
         self._seen: dict[TenantId, tuple[float, Sequence[Executor]]] = {}
@@ -60,7 +61,8 @@ class Doors:
         for key in [key for key in self._open if key[0] == tenant and key[1] not in wanted]:
             await self._open.pop(key).close()
         found = [door for entry in wanted if (door := await self._door(tenant, entry))]
-        self._seen[tenant] = now_s, (*found, *self._fixed)
+        fixed = self._fixed if tenant == DEFAULT_TENANT else ()  # they act with this installation's own rights
+        self._seen[tenant] = now_s, (*found, *fixed)
         return self._seen[tenant][1]
 
     async def _entries(self, tenant: TenantId) -> list[DoorEntry]:
