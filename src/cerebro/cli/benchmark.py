@@ -46,13 +46,28 @@ def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
         freshness,
         ingest,
         promise,
+        shop,
         start,
         store,
         templates,
     )
     from cerebro.cli.bench.detection import bench
 
-    modules = (cause, correlate, decode, detector, store, start, ingest, freshness, api, estate, promise, templates)
+    modules = (
+        cause,
+        correlate,
+        decode,
+        detector,
+        store,
+        start,
+        ingest,
+        freshness,
+        api,
+        estate,
+        promise,
+        templates,
+        shop,
+    )
     return {module.__name__.rpartition(".")[2]: module.run for module in modules} | {"detection": bench.run}
 
 

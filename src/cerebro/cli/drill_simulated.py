@@ -61,15 +61,15 @@ def play_here(plan: Plan, settings: Settings) -> list[Run]:
 def _pool(jobs: int) -> "Iterator[ProcessPoolExecutor]":
     """Processes that end with us: left in the middle, they are not waited for."""
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin, (os.getpid(),))
+    whole = False
     try:
         yield pool
-        pool.shutdown()
-    except BaseException:
-        workers = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
+        whole = True
+    finally:
+        workers = () if whole else tuple((pool._processes or {}).values())
+        pool.shutdown(wait=whole, cancel_futures=True)
         for worker in workers:
             worker.terminate()
-        raise
 
 
 def _begin(parent: int) -> None:
