@@ -98,6 +98,7 @@ ENTITY_KINDS_RU: Mapping[str, str] = {
     "domain": "домен",
 }
 MOVED_RU: Mapping[str, tuple[str, str]] = {  # of a finding's kind: upwards, downwards
+    "silence": ("перестал присылать данные", "перестал присылать данные"),
     "spike": ("всплеск", "провал"),
     "level_shift": ("рост", "падение"),
     "drift": ("медленный рост", "медленное падение"),

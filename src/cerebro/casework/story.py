@@ -219,6 +219,8 @@ def titled(finding: Finding, teller: Teller) -> str:
     """What was found, as a title: the agent's own in English, one made of its facts in Russian."""
     if teller.language != "ru" or finding.kind not in MOVED_RU:
         return one_line(finding.title)
+    if finding.kind == "silence":
+        return f"{named(finding.entity, teller)}: {MOVED_RU[finding.kind][0]}"
     sample = finding.evidence[0].sample if finding.evidence else {}
     now, usual = _last(sample.get("value")), _last(sample.get("expected"))
     up = now is None or usual is None or now >= usual

@@ -16,7 +16,7 @@ import { Shares, Story, useStory } from "../ui/story.js";
 const EVIDENCE_SHOWN = 3;
 const SIGNALS_FROM = 4; // fewer are told by the story
 const NEAR_MS = 45_000; // a line of the timeline so near to what is pointed at is meant
-const NEIGHBOURS_MAX = 14;
+const NEIGHBOURS_MAX = 12;
 const HOURS = [0.5, 1, 4, 12, 24, 72, 168];
 
 export function CasePage({ id }) {
@@ -57,7 +57,7 @@ function Whole({ one, reload }) {
           ${deeds.filter((deed) => deed.shown).map((deed) => html`<button class=${`button ${deed.look ?? ""}`} disabled=${busy} onClick=${deed.run}><${Icon} name=${deed.icon} />${deed.text}<kbd>${deed.key}</kbd></button>`)}
         </div>`
       : null}
-    <div class="case-columns">
+    <div class="case-columns told">
       <div class="stack">
         <${Story} id=${one.id} causes=${one.causes} story=${story} />
         ${story.told.error && !story.told.data && one.causes?.length ? html`<${Card} title=${t("case.causes")}><div class="card-body"><${Shares} causes=${one.causes} /></div><//>` : null}
@@ -65,7 +65,7 @@ function Whole({ one, reload }) {
         <${Proof} findings=${one.findings} one=${one} />
       </div>
       <div class="stack">
-        <${ToDo} one=${one} />
+        <div class="case-todo"><${ToDo} one=${one} /></div>
         <${Neighbourhood} centre=${centre} topology=${topology} />
         <${Timeline} one=${one} me=${me?.name} box=${comment} reload=${reload} />
       </div>
@@ -157,7 +157,7 @@ function Neighbourhood({ centre, topology }) {
   }, [topology.data, centre]);
   if (!graph || graph.graph.nodes.size < 2) return null;
   return html`<${Card} title=${t("case.neighbours")} actions=${html`<a class="button bare small" href=${`/topology${query({ focus: centre })}`}>${t("nav.topology")}</a>`}>
-    <div class="small-map"><${Graph} graph=${graph.graph} zoom=${0.78} chosen=${centre} label=${t("case.neighbours")} onOpen=${() => go(`/topology${query({ focus: centre })}`)} /></div>
+    <div class="small-map"><${Graph} graph=${graph.graph} small zoom=${0.95} chosen=${centre} label=${t("case.neighbours")} onOpen=${() => go(`/topology${query({ focus: centre })}`)} /></div>
     ${graph.cut ? html`<p class="rows-more">${t("more.count", { count: graph.cut })}</p>` : null}
   <//>`;
 }

@@ -126,14 +126,15 @@ const Rules = ({ rules }) => (rules.length ? html`<${Card} title=${t("autonomy.r
 function Matrix({ data, busy, turn }) {
   const rows = items(data).length ? items(data) : (data.playbooks ?? []);
   if (!rows.length) return null;
-  return html`<${Card} title=${t("autonomy.matrix")} aside=${t("autonomy.matrix.aside")}><div class="table-wrap"><table class="list"><thead><tr><th>${t("playbooks.what")}</th><th>${t("action.risk")}</th>${LEVELS.map((level) => html`<th class="tight">${word("level", level)}</th>`)}<th>${t("playbooks.record")}</th></tr></thead>
+  return html`<${Card} title=${t("autonomy.matrix")} aside=${t("autonomy.matrix.aside")}><div class="table-wrap"><table class="list fold"><thead><tr><th>${t("playbooks.what")}</th><th>${t("action.risk")}</th>${LEVELS.map((level) => html`<th class="tight desk">${word("level", level)}</th>`)}<th>${t("playbooks.record")}</th></tr></thead>
     <tbody>${rows.map((row) => {
       const name = row.playbook?.name ?? row.playbook ?? row.name;
       const most = row.level_max ?? row.playbook?.level_max;
-      return html`<tr key=${name}><td><b>${row.title ?? row.playbook?.title ?? name}</b><span class="row-note faint">${name}</span></td><td class="tight"><${Risk} value=${row.risk ?? row.playbook?.risk} /></td>
+      return html`<tr key=${name}><td class="wide"><b>${row.title ?? row.playbook?.title ?? name}</b><span class="row-note faint">${name}</span>
+          <select class="input phone-only" aria-label=${name} disabled=${busy || !may("operate")} onChange=${(event) => turn({ levels: { [name]: event.target.value } }, t("autonomy.moved", { name, level: word("level", event.target.value) }))}>${LEVELS.map((level) => html`<option value=${level} selected=${row.level === level} disabled=${most && LADDER[level] > LADDER[most]}>${word("level", level)}</option>`)}</select></td><td class="tight"><${Risk} value=${row.risk ?? row.playbook?.risk} /></td>
         ${LEVELS.map((level) => {
           const beyond = most && LADDER[level] > LADDER[most];
-          return html`<td class="tight"><input type="radio" name=${`level-${name}`} aria-label=${`${name}: ${word("level", level)}`} checked=${row.level === level} disabled=${busy || beyond || !may("operate")} onChange=${() => turn({ levels: { [name]: level } }, t("autonomy.moved", { name, level: word("level", level) }))} /></td>`;
+          return html`<td class="tight desk"><input type="radio" name=${`level-${name}`} aria-label=${`${name}: ${word("level", level)}`} checked=${row.level === level} disabled=${busy || beyond || !may("operate")} onChange=${() => turn({ levels: { [name]: level } }, t("autonomy.moved", { name, level: word("level", level) }))} /></td>`;
         })}
         <td><${Record} of=${row.record ?? row} />${row.why ? html`<span class="row-note faint">${row.why}</span>` : null}</td></tr>`;
     })}</tbody></table></div><//>`;

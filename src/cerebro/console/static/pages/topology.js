@@ -59,7 +59,7 @@ function Whole({ topology, asked, at }) {
     const svg = box.current?.querySelector("svg");
     if (!svg) return;
     const wide = Number(svg.getAttribute("viewBox").split(" ")[2]);
-    setZoom(Math.min(1.15, Math.max(0.55, (box.current.clientWidth - 4) / wide)));
+    setZoom(Math.min(1.15, Math.max(box.current.clientWidth < 500 ? 0.72 : 0.55, (box.current.clientWidth - 4) / wide)));
   }, [shown]);
   useKeys(t("nav.topology"), [
     ["+", t("topology.closer"), () => setZoom(Math.min(2, fit * 1.2))],

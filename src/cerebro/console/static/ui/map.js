@@ -5,7 +5,9 @@ import { entity, entityHref, items, rank } from "../lib/model.js";
 import { go } from "../lib/router.js";
 import { Glyph } from "./parts.js";
 
-const [COLUMN, ROW, WIDE, TALL] = [262, 36, 206, 28];
+const [ROW, TALL] = [36, 28];
+const [WIDE, GAP] = [206, 56]; // of a thing, and between two columns
+const [SMALL_WIDE, SMALL_GAP] = [106, 22];
 const ROWS_MAX = 22; // of one column; a longer one is broken into several
 const FOLD_FROM = 60; // fewer are drawn one by one
 const PARTS_OF = new Set(["process", "disk", "interface", "container", "filesystem"]);
@@ -110,7 +112,7 @@ function merge(graph, pairs, opened) {
 const joined = (host, parts) => ({ ...host, level: worse(host.level, parts.level), count: parts.count + 1, members: [...host.members, ...parts.members], sickCount: parts.sickCount });
 
 // Columns by the longest way from an entrance, circles cut; in a column, everyone beside the middle of those that need it.
-export function arranged(graph) {
+export function arranged(graph, wide = WIDE, gap = GAP) {
   const nodes = new Map([...graph.nodes.values()].map((node) => [node.id, { ...node, out: [], into: [], column: 0 }]));
   const edges = graph.edges.map((edge) => ({ ...edge, source: nodes.get(edge.from), target: nodes.get(edge.to) }));
   for (const edge of edges) {
@@ -146,11 +148,11 @@ export function arranged(graph) {
     const columns = Math.ceil(layer.length / ROWS_MAX);
     const rows = Math.ceil(layer.length / columns);
     layer.forEach((node, index) => {
-      node.x = x + Math.floor(index / rows) * (WIDE + 12);
+      node.x = x + Math.floor(index / rows) * (wide + 12);
       node.y = 8 + (index % rows) * ROW;
       tall = Math.max(tall, node.y + ROW);
     });
-    x += columns * (WIDE + 12) - 12 + (tight ? 12 : COLUMN - WIDE);
+    x += columns * (wide + 12) - 12 + (tight ? 12 : gap);
   };
   full.forEach((layer) => put(layer, false));
   if (loners.length) {
@@ -158,7 +160,7 @@ export function arranged(graph) {
     put(loners, true);
   }
   for (const layer of full) centre(layer, tall);
-  return { nodes: [...nodes.values()], edges, wide: Math.max(WIDE, x - (loners.length ? 0 : COLUMN - WIDE)) + 8, tall: tall + 4 };
+  return { nodes: [...nodes.values()], edges, wide: Math.max(wide, x - (loners.length ? 0 : gap)) + 8, tall: tall + 4 };
 }
 
 function centre(layer, tall) {
@@ -170,12 +172,14 @@ function centre(layer, tall) {
 // Well by itself, and in need of something that is not.
 const suffers = (node) => !node.group && !sick(node.level) && LEVELS.indexOf(node.needs) >= 4;
 
-export function Graph({ graph, zoom = 1, lit = null, chosen = "", onOpen, onChoose, label }) {
+export function Graph({ graph, zoom = 1, small = false, lit = null, chosen = "", onOpen, onChoose, label }) {
+  const [wide, gap] = small ? [SMALL_WIDE, SMALL_GAP] : [WIDE, GAP];
   const [over, setOver] = useState("");
-  const drawn = useMemo(() => arranged(graph), [graph]);
+  const drawn = useMemo(() => arranged(graph, wide, gap), [graph, wide]);
   const place = useRef(null);
   useEffect(() => {
-    place.current?.querySelector(".node.chosen")?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+    const node = drawn.nodes.find((one) => one.id === chosen); // only the map moves, never the page
+    if (node) place.current?.scrollTo((node.x + wide / 2) * zoom - place.current.clientWidth / 2, (node.y + TALL / 2) * zoom - place.current.clientHeight / 2);
   }, [chosen, drawn]);
   const bright = over ? near(graph, over, 1) : lit;
   const dim = (id) => bright && !bright.has(id);
@@ -184,9 +188,9 @@ export function Graph({ graph, zoom = 1, lit = null, chosen = "", onOpen, onChoo
     <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 .8 7 4 0 7.2z" class="tip" /></marker></defs>
     ${drawn.edges.map((edge) => {
       const back = edge.target.x <= edge.source.x;
-      const [x1, y1] = [edge.source.x + (back ? WIDE / 2 : WIDE), edge.source.y + (back ? TALL : TALL / 2)];
-      const [x2, y2] = [edge.target.x + (back ? WIDE / 2 : 0), edge.target.y + (back ? TALL : TALL / 2)];
-      const bend = Math.max(24, Math.abs(x2 - x1) / 2);
+      const [x1, y1] = [edge.source.x + (back ? wide / 2 : wide), edge.source.y + (back ? TALL : TALL / 2)];
+      const [x2, y2] = [edge.target.x + (back ? wide / 2 : 0), edge.target.y + (back ? TALL : TALL / 2)];
+      const bend = Math.max(small ? 10 : 24, Math.abs(x2 - x1) / 2);
       const path = back ? `M${x1} ${y1}C${x1} ${y1 + 24} ${x2} ${y2 + 24} ${x2} ${y2}` : `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
       return html`<path class=${`edge e-${edge.kind}${touched(edge) ? "" : " dim"}${edge.weight > 3 ? " thick" : ""}`} d=${path} marker-end="url(#tip)"><title>${edge.source.key.text} ${word("relation", edge.kind)} ${edge.target.key.text}${edge.weight > 1 ? ` (${edge.weight})` : ""}</title></path>`;
     })}
@@ -202,11 +206,11 @@ export function Graph({ graph, zoom = 1, lit = null, chosen = "", onOpen, onChoo
       return html`<a href=${node.group ? "#" : entityHref(node.key)} class=${`node n-${node.level}${suffers(node) ? " suffers" : ""}${dim(node.id) ? " dim" : ""}${chosen === node.id ? " chosen" : ""}${node.group ? " group" : ""}`} aria-label=${said} onClick=${open}
         onMouseEnter=${() => setOver(node.id)} onMouseLeave=${() => setOver("")} onFocus=${() => setOver(node.id)} onBlur=${() => setOver("")}>
         <title>${said}</title>
-        ${node.group ? html`<rect class="behind" x=${node.x + 4} y=${node.y + 4} width=${WIDE} height=${TALL} rx="6" />` : null}
-        <rect class="body" x=${node.x} y=${node.y} width=${WIDE} height=${TALL} rx="6" />
+        ${node.group ? html`<rect class="behind" x=${node.x + 4} y=${node.y + 4} width=${wide} height=${TALL} rx="6" />` : null}
+        <rect class="body" x=${node.x} y=${node.y} width=${wide} height=${TALL} rx="6" />
         <svg x=${node.x + 8} y=${node.y + 7} width="14" height="14"><${Glyph} level=${node.level} /></svg>
-        <svg x=${node.x + 28} y=${node.y} width=${WIDE - 34 - (node.count > 1 ? 34 : 0)} height=${TALL}><text y="18"><tspan class="map-kind">${node.key.kind === "service" ? "" : `${word("kind", node.key.kind)} `}</tspan>${node.key.name}</text></svg>
-        ${node.count > 1 ? html`<text class="map-count" x=${node.x + WIDE - 8} y=${node.y + 18} text-anchor="end">${node.sickCount ? `${node.sickCount}/` : ""}${node.count}</text>` : null}
+        <svg x=${node.x + 28} y=${node.y} width=${wide - 34 - (node.count > 1 ? 34 : 0)} height=${TALL}><text y="18"><tspan class="map-kind">${small || node.key.kind === "service" ? "" : `${word("kind", node.key.kind)} `}</tspan>${node.key.name}</text></svg>
+        ${node.count > 1 ? html`<text class="map-count" x=${node.x + wide - 8} y=${node.y + 18} text-anchor="end">${node.sickCount ? `${node.sickCount}/` : ""}${node.count}</text>` : null}
       </a>`;
     })}
   </svg></div>`;

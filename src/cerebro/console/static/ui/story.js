@@ -36,7 +36,7 @@ export function Story({ id, causes, onProof, story }) {
   ]);
   useEffect(() => onProof?.(open), [open]);
   if (!data && told.error?.status === 404) return null;
-  return html`<${Card} title=${t("story.title")} aside=${data?.worded_by ? t("story.worded", { model: data.worded_by }) : t("story.aside", { count: proofs.length })}
+  return html`<div class="case-story"><${Card} title=${t("story.title")} aside=${data?.worded_by ? t("story.worded", { model: data.worded_by }) : t("story.aside", { count: proofs.length })}
     actions=${data ? html`<button class="button bare small" onClick=${verify} disabled=${checking} title="v"><${Icon} name="check" />${checking ? t("story.checking") : t("story.check")}</button>` : null}>
     ${told.error && !data ? html`<${Failure} error=${told.error} retry=${told.reload} />` : null}
     ${checkFault ? html`<${Failure} error=${checkFault} retry=${verify} />` : null}
@@ -46,13 +46,13 @@ export function Story({ id, causes, onProof, story }) {
           if (!sentences.length) return null;
           return html`<div class=${`story-part p-${part}`}><dt>${word("story.part", part)}</dt><dd>
             ${part === "cause" && causes?.length ? html`<${Shares} causes=${causes} />` : null}
-            ${sentences.map((sentence) => html`<p class="said">${sentence.text} ${sentence.proofs.map((number) => html`<${Mark} number=${number} proof=${proofs[number - 1]} verdict=${verdicts.get(proofs[number - 1]?.id)} onOpen=${setOpen} />`)}</p>`)}
+            ${sentences.map((sentence) => html`<p class="said">${sentence.text}${"\u00a0"}<span class="marks">${sentence.proofs.map((number) => html`<${Mark} number=${number} proof=${proofs[number - 1]} verdict=${verdicts.get(proofs[number - 1]?.id)} onOpen=${setOpen} />`)}</span></p>`)}
           </dd></div>`;
         })}</dl>
         ${verdicts.size ? html`<${Verdict} verdicts=${[...verdicts.values()]} />` : null}`
       : told.error ? null : html`<${Bones} count=${6} />`}
     ${chosen ? html`<${ProofDialog} proof=${chosen} verdict=${verdicts.get(chosen.id)} told=${data.sentences.filter((sentence) => sentence.proofs.includes(chosen.number))} onClose=${() => setOpen("")} />` : null}
-  <//>`;
+  <//></div>`;
 }
 
 function Mark({ number, proof, verdict, onOpen }) {
