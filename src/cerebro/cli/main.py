@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cerebro.cli import ask, explain, hands, people, postmortem, serve, shop, simulate
+from cerebro.cli import ask, detect, explain, hands, people, postmortem, serve, shop, simulate
 from cerebro.cli.drill import drill
 from cerebro.cli.out import failures, say
 
@@ -25,6 +25,7 @@ app.add_typer(hands.playbooks, name="playbooks")
 app.add_typer(hands.autonomy, name="autonomy")
 app.add_typer(shop.shop, name="shop")
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(detect.app, name="detect")
 serve.register(app)
 ask.register(app)
 explain.register(app)
