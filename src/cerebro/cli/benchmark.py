@@ -13,7 +13,7 @@ from cerebro.cli.out import complain, say, table
 from cerebro.spine.errors import Invalid
 
 PAGE = Path("docs/reference/performance.md")
-APART = ("cause", "promise", "detection", "templates")  # read the public data sets; run when asked for by name
+APART = ("cause", "promise", "detection", "templates", "sequences")  # on public sets; run by name
 
 
 def run(name: str, *, as_lines: bool, write: bool) -> int:
@@ -46,6 +46,7 @@ def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
         freshness,
         ingest,
         promise,
+        sequences,
         shop,
         start,
         store,
@@ -59,6 +60,7 @@ def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
         decode,
         detector,
         store,
+        sequences,
         start,
         ingest,
         freshness,

@@ -133,6 +133,24 @@ def router(kernel: Kernel) -> APIRouter:
         found = replay(named, at_ms, value, unit=unit, warmup_count=rules.warmup_samples)
         return band_view(named, cut(found, start_ms, end_ms))
 
+    @routes.get("/api/v1/templates")
+    async def templates(
+        principal: Reader,
+        entity: Annotated[str, Query(max_length=400, description="`kind/name`; all when empty")] = "",
+        text: Annotated[str, Query(max_length=200, description="Part of the template's text")] = "",
+        limit: Annotated[int, Query(ge=1, le=SERIES_MAX)] = 200,
+    ) -> dict[str, Any]:
+        """Templates of log lines, the most frequent first: what lines of an entity have in common, and how often."""
+        found = await store.load_templates(kernel.bus, principal.tenant)
+        kind, _, name = entity.partition("/")
+        chosen = [
+            each
+            for each in found
+            if (not entity or (each["entity_kind"], each["entity_name"]) == (kind, name))
+            and text.lower() in str(each["text"]).lower()
+        ]
+        return {"items": chosen[:limit], "cursor": ""}
+
     @routes.get("/api/v1/forecast")
     async def forecast(
         principal: Reader,

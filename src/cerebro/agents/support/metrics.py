@@ -15,3 +15,10 @@ SNAPSHOT_SECONDS = Histogram(
     "cerebro_support_snapshot_seconds", "Time to store one snapshot.", buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 30)
 )
 SEQUENCE = Gauge("cerebro_support_sequence", "Sequence of the newest message judged.")
+LINES = Counter("cerebro_support_lines_total", "Log lines read, by what became of them.", ["outcome"])
+LINE_BATCH_SECONDS = Histogram(
+    "cerebro_support_line_batch_seconds",
+    "Time to judge one message of log lines.",
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
+)
+TEMPLATES = Gauge("cerebro_support_templates", "Templates of log lines, counted once an entity.")

@@ -160,6 +160,12 @@ async def add_opinions(bus: Bus, tenant: TenantId, fresh: Sequence[Opinion]) -> 
     raise Conflict("Too many opinions came in the same moment.", "Send it again.")
 
 
+async def load_templates(bus: Bus, tenant: TenantId) -> list[dict[str, object]]:
+    """The templates of a tenant's log lines, as they were a few seconds ago."""
+    body = await bus.get_object(BUCKET, f"{tenant}.templates")
+    return msgspec.json.decode(body, type=list[dict[str, object]]) if body else []
+
+
 async def find_names(telemetry: Telemetry, tenant: TenantId, wanted: Sequence[tuple[int, int]]) -> list[SeriesName]:
     """What some series are called, from the catalog; those it does not know are missing from the answer."""
     asked = wanted[:NAMES_MAX]

@@ -718,3 +718,40 @@ def name_of(b: Any, tokens: Any, count: int, firsts: Any) -> Any:
         h ^= h >> np.uint64(32)
     h = (h ^ (h >> np.uint64(33))) * _SPREAD
     return h ^ (h >> np.uint64(33)), mixes
+
+
+@native
+def numbers_of(b: Any, offsets: Any, classes: Any, tokens: Any, values: Any) -> None:
+    """The first plain numbers of each line, `float64, (n, k)`; NaN where it has fewer. The units are the line's own."""
+    for k in range(len(offsets) - 1):
+        count = cut(b, classes, offsets[k], offsets[k + 1], tokens)
+        found = 0
+        for t in range(count):
+            form = tokens[t, 2]
+            if form == _NUMBER or form == _QUANTITY:
+                values[k, found] = _number(b, classes, tokens[t, 0], tokens[t, 1])
+                found += 1
+            elif form == _VALUE or form == _NAME:
+                continue
+            if found == values.shape[1]:
+                break
+
+
+@native
+def _number(b: Any, classes: Any, s: int, e: int) -> float:
+    """A decimal number at the beginning of the run; NaN when there is none."""
+    i, sign = s, 1.0
+    if i < e and (b[i] == _DASH or b[i] == _PLUS):
+        sign = -1.0 if b[i] == _DASH else 1.0
+        i += 1
+    if i >= e or classes[b[i]] != _DIGIT:
+        return np.nan
+    value, scale, behind = 0.0, 1.0, False
+    while i < e and (classes[b[i]] == _DIGIT or (b[i] == _DOT and not behind)):
+        if b[i] == _DOT:
+            behind = True
+        else:
+            value = value * 10.0 + (b[i] - 48)
+            scale *= 10.0 if behind else 1.0
+        i += 1
+    return sign * value / scale
