@@ -87,6 +87,7 @@ class Story:
     Args:
         worded_by: The model whose words were accepted; empty when the templates stand.
         not_worded: Why they stand although a model was asked for.
+        can_word: Whether a model is configured.
     """
 
     case: CaseId
@@ -97,6 +98,7 @@ class Story:
     proofs: Sequence[ProofLine]
     worded_by: str = ""
     not_worded: str = ""
+    can_word: bool = False
 
 
 def router(kernel: Kernel, answers: Answers) -> APIRouter:
@@ -147,7 +149,7 @@ async def told(kernel: Kernel, tenant: TenantId, case_id: CaseId, wanted: Wanted
     ]
     return Story(
         case_id, material.case.title, wanted.language, now_ms, lines, shown,
-        worded_by=wording.model, not_worded=wording.reason,
+        worded_by=wording.model, not_worded=wording.reason, can_word=kernel.models is not None,
     )  # fmt: skip
 
 

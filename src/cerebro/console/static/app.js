@@ -111,6 +111,8 @@ function Navigation({ open, onNavigate }) {
   const current = find(path).entry;
   const overview = useApi("/overview", { every: 30, kinds: "case" });
   const agents = useApi("/agents", { every: 300 });
+  const waiting = useApi("/actions?state=proposed,awaiting_approval&limit=50", { every: 30, kinds: "action case" });
+  const waits = items(waiting.data).length;
   const openCount = Object.values(overview.data?.open_cases ?? {}).reduce((sum, count) => sum + count, 0);
   const shown = PAGES.filter((page) => page.name && (!page.needs || may(page.needs)));
   const agentPages = items(agents.data).flatMap((agent) => (agent.pages ?? []).map((page) => ({ ...page, agent: agent.name })));
@@ -124,6 +126,7 @@ function Navigation({ open, onNavigate }) {
         ${pages.map(
           (page) => html`<a class="nav" href=${page.path} title=${page.keys} aria-current=${page === current || current.under === page.name ? "page" : undefined}>
             <${Icon} name=${page.name} />${t(`nav.${page.name}`)}
+            ${page.name === "actions" && waits ? html`<span class="tally hot" aria-label=${t("nav.waiting_count", { count: waits })}>${waits}</span>` : null}
             ${page.name === "cases" && openCount ? html`<span class="tally hot" aria-label=${t("nav.open_count", { count: openCount })}>${openCount}</span>` : null}
           </a>`,
         )}

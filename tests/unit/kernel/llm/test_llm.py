@@ -3,6 +3,8 @@
 import asyncio
 import doctest
 import json
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 from importlib import import_module
 
@@ -181,3 +183,13 @@ def test_what_is_private_is_masked_and_what_is_not_stays(text, masked):
 def test_no_key_goes_over_an_open_wire(url):
     with pytest.raises(Invalid):
         open_models(LlmSettings(provider="openai", model="m", url=url), SystemClock())
+
+
+def test_without_a_model_none_of_it_is_loaded():
+    """The API of stories knows the port and the metrics, and no more."""
+    program = (
+        "import sys, cerebro.casework.api_story; print([m for m in sys.modules if m.startswith('cerebro.kernel.llm.')])"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert set(json.loads(said.replace("'", '"'))) == {"cerebro.kernel.llm.port", "cerebro.kernel.llm.metrics"}

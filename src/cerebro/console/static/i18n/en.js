@@ -694,4 +694,6 @@ export default {
   "forecast.latest": "At the latest",
   "forecast.in": "in {span}",
   "forecast.never": "not within this horizon",
+  "story.word": "In other words",
+  "nav.waiting_count": { one: "{count} action waits", other: "{count} actions wait" },
 };

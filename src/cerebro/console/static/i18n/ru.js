@@ -694,4 +694,6 @@ export default {
   "forecast.latest": "Не позже",
   "forecast.in": "через {span}",
   "forecast.never": "не в этом горизонте",
+  "story.word": "Другими словами",
+  "nav.waiting_count": { one: "{count} действие ждёт", few: "{count} действия ждут", many: "{count} действий ждут", other: "{count} действия ждут" },
 };

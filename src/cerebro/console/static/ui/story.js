@@ -13,19 +13,20 @@ const offset = () => -new Date().getTimezoneOffset();
 export function useStory(id) {
   const spoken = useStore(language);
   const [check, setCheck] = useState(false);
+  const [worded, setWorded] = useState(false);
   const path = `/cases/${encodeURIComponent(id)}/story`;
-  const told = useApi(`${path}${query({ language: spoken, offset_min: offset() })}`, { every: 20, kinds: "case finding action" });
+  const told = useApi(`${path}${query({ language: spoken, offset_min: offset(), worded })}`, { every: worded ? 120 : 20, kinds: "case finding action" });
   const checked = useApi(check ? `${path}${query({ language: spoken, offset_min: offset(), check: true })}` : "", { every: 3600 });
   const verdicts = useMemo(() => new Map((checked.data?.proofs ?? []).map((proof) => [proof.id, proof])), [checked.data]);
   const verify = () => (check ? checked.reload() : setCheck(true));
-  return { told, verdicts, verify, checking: checked.loading, checkFault: checked.error };
+  return { told, verdicts, verify, checking: checked.loading, checkFault: checked.error, worded, setWorded };
 }
 
 const LOOKS = { same: "good", drawn: "good", changed: "critical", expired: "major", unanswered: "major" };
 const MARKS = { same: "✓", drawn: "✓", changed: "≠", expired: "…", unanswered: "?" };
 
 export function Story({ id, causes, onProof, story }) {
-  const { told, verdicts, verify, checking, checkFault } = story;
+  const { told, verdicts, verify, checking, checkFault, worded, setWorded } = story;
   const data = told.data;
   const [open, setOpen] = useState("");
   const proofs = data?.proofs ?? [];
@@ -37,7 +38,7 @@ export function Story({ id, causes, onProof, story }) {
   useEffect(() => onProof?.(open), [open]);
   if (!data && told.error?.status === 404) return null;
   return html`<div class="case-story"><${Card} title=${t("story.title")} aside=${data?.worded_by ? t("story.worded", { model: data.worded_by }) : t("story.aside", { count: proofs.length })}
-    actions=${data ? html`<button class="button bare small" onClick=${verify} disabled=${checking} title="v"><${Icon} name="check" />${checking ? t("story.checking") : t("story.check")}</button>` : null}>
+    actions=${data ? html`${data.can_word ? html`<button class="button bare small" aria-pressed=${String(worded)} title=${worded ? data.not_worded : ""} onClick=${() => setWorded(!worded)}>${t("story.word")}</button>` : null}<button class="button bare small" onClick=${verify} disabled=${checking} title="v"><${Icon} name="check" />${checking ? t("story.checking") : t("story.check")}</button>` : null}>
     ${told.error && !data ? html`<${Failure} error=${told.error} retry=${told.reload} />` : null}
     ${checkFault ? html`<${Failure} error=${checkFault} retry=${verify} />` : null}
     ${data
@@ -45,7 +46,7 @@ export function Story({ id, causes, onProof, story }) {
           const sentences = data.sentences.filter((sentence) => sentence.part === part);
           if (!sentences.length) return null;
           return html`<div class=${`story-part p-${part}`}><dt>${word("story.part", part)}</dt><dd>
-            ${part === "cause" && causes?.length ? html`<${Shares} causes=${causes} />` : null}
+            ${part === "cause" && causes?.length ? html`<${Shares} causes=${causes} proofOf=${(cause) => proofs.find((proof) => cause.evidence?.some((one) => one.query === proof.query && one.start_ms === proof.start_ms))} onOpen=${setOpen} />` : null}
             ${sentences.map((sentence) => html`<p class="said">${sentence.text}${"\u00a0"}<span class="marks">${sentence.proofs.map((number) => html`<${Mark} number=${number} proof=${proofs[number - 1]} verdict=${verdicts.get(proofs[number - 1]?.id)} onOpen=${setOpen} />`)}</span></p>`)}
           </dd></div>`;
         })}</dl>
@@ -63,17 +64,24 @@ function Mark({ number, proof, verdict, onOpen }) {
 }
 
 // How the blame is shared: a bar a cause, the unexplained rest among them.
-export function Shares({ causes }) {
+export function Shares({ causes, proofOf = () => null, onOpen }) {
   const named = [...causes].filter((cause) => cause.kind !== "unknown").sort((a, b) => a.rank - b.rank).slice(0, 4);
   const left = Math.max(0, 1 - named.reduce((sum, cause) => sum + cause.share, 0));
   const rows = [...named.map((cause) => ({ cause, share: cause.share })), ...(left >= 0.005 && named.length ? [{ cause: null, share: left }] : [])];
   return html`<ol class="shares">${rows.map(
     ({ cause, share }, index) => html`<li class=${index === 0 ? "first" : cause ? "" : "rest"}>
       <span class="share">${Math.round(share * 100)} %</span>
-      <span class="share-bar" aria-hidden="true"><i ref=${(bar) => bar && (bar.style.width = `${Math.max(1, share * 100)}%`)}></i></span>
+      <${Bar} share=${share} proof=${cause && proofOf(cause)} onOpen=${onOpen} />
       <span class="share-what">${cause ? html`<${EntityLink} of=${cause.entity} /> <span class="faint">${word("cause", cause.kind)}</span>` : html`<span class="soft">${word("cause", "unknown")}</span>`}</span>
     </li>`,
   )}</ol>`;
+}
+
+// A bar that opens what proves it.
+function Bar({ share, proof, onOpen }) {
+  const inner = html`<i ref=${(bar) => bar && (bar.style.width = `${Math.max(1, share * 100)}%`)}></i>`;
+  if (!proof) return html`<span class="share-bar" aria-hidden="true">${inner}</span>`;
+  return html`<button type="button" class="share-bar" aria-label=${t("story.proof", { number: proof.number })} title=${t("story.proof", { number: proof.number })} onClick=${() => onOpen(proof.id)}>${inner}</button>`;
 }
 
 function Verdict({ verdicts }) {
