@@ -10,7 +10,16 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 
-from cerebro.casework import api_cases, api_estate, api_health, api_post_mortem, api_story, api_topology, questions
+from cerebro.casework import (
+    api_cases,
+    api_correlation,
+    api_estate,
+    api_health,
+    api_post_mortem,
+    api_story,
+    api_topology,
+    questions,
+)
 from cerebro.casework.answers import Answers, Json, question, quick_route
 from cerebro.casework.desk import Desk
 from cerebro.casework.hands import api as hands
@@ -40,6 +49,7 @@ def router(kernel: Kernel, live: Live | None = None) -> APIRouter:
     routes.include_router(api_cases.router(kernel, desk, answers))
     routes.include_router(api_story.router(kernel, answers))
     routes.include_router(api_post_mortem.router(kernel, answers))
+    routes.include_router(api_correlation.router(kernel, desk, answers))
     routes.include_router(api_estate.router(kernel, answers))
     routes.include_router(api_topology.router(kernel, answers))
     routes.include_router(api_health.router(kernel, answers))

@@ -214,11 +214,10 @@ class Docket:
         """The cases that the finding belongs to. Live cases win over resolved ones; of these the last is reopened."""
         cluster = _Cluster(self, limits, ties)
         cluster.grow(finding)
-        if cluster.joined:
-            lines = sorted(cluster.joined.values(), key=lambda line: (line.opened_ms, line.id))
-            first = next(line for line in lines if cluster.why(finding, line))
-            return Joining(tuple(line.id for line in lines), cluster.why(finding, first))
-        return self._reopening(finding, limits)
+        if ids := cluster.oldest_first():
+            reasons = (cluster.why(finding, self.lines[case_id]) for case_id in ids)
+            return Joining(ids, next(reason for reason in reasons if reason))
+        return self._reopening(finding, cluster)
 
     def of_scene(self, name: str) -> list[Line]:
         """The cases with trouble in the scene."""
@@ -228,21 +227,24 @@ class Docket:
         """The cases that follow the trouble."""
         return [self.lines[case_id] for case_id in self.holding(key)]
 
-    def _reopening(self, finding: Finding, limits: Limits) -> Joining:
+    def _reopening(self, finding: Finding, cluster: "_Cluster") -> Joining:
+        """The case that resolved last in the scene, with the live ones that it touches once it is live again."""
         here = self.of_scene(scene(finding.entity))
+        limits = cluster.limits
         resolved = [line for line in here if line.state is CaseState.RESOLVED and _may_reopen(finding, line, limits)]
         if not resolved:
             return Joining((), "No live case of this entity, or of one it is tied to, is near in time.")
         last = max(resolved, key=lambda line: (line.resolved_ms, line.id))
+        cluster.reopen(last)
         apart = _span(finding.seen_ms - last.resolved_ms)
-        return Joining((last.id,), f"{_where(finding, last)}, and that case resolved {apart}.")
+        return Joining(cluster.oldest_first(), f"{_where(finding, last)}, and that case resolved {apart}.")
 
 
 class _Cluster:
     """What one finding shows to be one story, while it grows."""
 
     def __init__(self, docket: Docket, limits: Limits, ties: Ties) -> None:
-        self._docket, self._limits, self._ties = docket, limits, ties
+        self._docket, self.limits, self._ties = docket, limits, ties
         self.joined: dict[CaseId, Line] = {}
         self._spots: dict[EntityKey, Spot] = {}
         self._apart: set[str] = set()
@@ -252,15 +254,30 @@ class _Cluster:
         spot = spot_of(finding)
         self._spots[spot.entity] = spot
         grown = [spot.entity]
-        for line in self._docket.of_key(finding.dedup_key):
-            if self._may(line):
-                grown += self._take(line)
+        self._spread([*grown, *self._holding([finding.dedup_key])])
+
+    def reopen(self, line: Line) -> None:
+        """Take in a case that is over, and every live one that it then touches."""
+        self._take(line)
+        self._spread([*line.spots, *self._holding(sorted(line.keys))])
+
+    def oldest_first(self) -> tuple[CaseId, ...]:
+        """The cases taken in."""
+        return tuple(line.id for line in sorted(self.joined.values(), key=lambda line: (line.opened_ms, line.id)))
+
+    def _holding(self, keys: Iterable[str]) -> list[EntityKey]:
+        """Take in the cases that follow these troubles; the entities whose spot is another now."""
+        lines = [line for key in keys for line in self._docket.of_key(key)]
+        return [entity for line in lines if self._may(line) for entity in self._take(line)]
+
+    def _spread(self, grown: list[EntityKey]) -> None:
+        """Take in what the grown spots touch, and what these then touch."""
         while grown:
             entity = grown.pop()
             here = self._spots[entity]
             for line in self._docket.of_scene(scene(entity)):
                 if self._may(line) and any(
-                    _apart_ms(here.at_ms, here.last_ms, there.at_ms, there.last_ms) <= self._limits.join_ms
+                    _apart_ms(here.at_ms, here.last_ms, there.at_ms, there.last_ms) <= self.limits.join_ms
                     for there in _spots_in(line, scene(entity))
                 ):
                     grown += self._take(line)
@@ -277,7 +294,7 @@ class _Cluster:
         spots = [
             there
             for there in _spots_in(line, scene(finding.entity))
-            if _apart_ms(finding.at_ms, finding.seen_ms, there.at_ms, there.last_ms) <= self._limits.join_ms
+            if _apart_ms(finding.at_ms, finding.seen_ms, there.at_ms, there.last_ms) <= self.limits.join_ms
         ]
         if spots:
             return _near(finding, line, spots)

@@ -9,7 +9,9 @@ import msgspec
 from cerebro.casework import life, metrics, silence
 from cerebro.casework.correlate import Limits, Ties
 from cerebro.casework.decide import decide
+from cerebro.casework.history import BY_HAND, learn
 from cerebro.casework.lines import case_line, finding_line
+from cerebro.casework.regroup import merged_by, split_by
 from cerebro.casework.silence import Silence
 from cerebro.casework.store import (
     CASES,
@@ -30,7 +32,8 @@ from cerebro.casework.unit import WAITING_MAX, KnownDocket, Unit
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record, Search, Transaction
-from cerebro.spine.cases import Case
+from cerebro.spine.cases import Case, CaseState
+from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Conflict, LimitReached, NotFound, Unavailable
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import SELF_TENANT, CaseId, TenantId
@@ -129,6 +132,80 @@ class Desk:
         await self._tell_cases(tenant, changed)
         return Record(after.id, keep_case(after), before_version + bool(changed))
 
+    async def merge(
+        self, tenant: TenantId, case_id: CaseId, other_id: CaseId, by: str, *, also: Also | None = None
+    ) -> Record[KeptCase]:
+        """Make two cases one, as a person asks; such two are tied from now on.
+
+        Raises:
+            NotFound: The tenant has no such case.
+            Stale: One of them is closed.
+        """
+
+        async def work(unit: Unit) -> Case:
+            case, other = await self._found(unit, case_id), await self._found(unit, other_id)
+            made = merged_by(case, other, by, unit.now_ms)
+            if isinstance(made, life.Refusal):
+                raise Stale(made.value)
+            for each in made:
+                unit.put(each)
+            await learn(unit.transaction, tenant, case, [other], weight=BY_HAND)
+            return made[0]
+
+        return await self._regroup(tenant, work, also)
+
+    async def split(
+        self,
+        tenant: TenantId,
+        case_id: CaseId,
+        keys: frozenset[str],
+        entities: frozenset[EntityKey],
+        by: str,
+        *,
+        also: Also | None = None,
+    ) -> Record[KeptCase]:
+        """Make a case of some of a case's troubles, as a person asks: those of these keys and of these entities.
+
+        Raises:
+            NotFound: The tenant has no such case.
+            Stale: It is closed, or one of the two would be left with nothing.
+        """
+
+        async def work(unit: Unit) -> Case:
+            case = await self._found(unit, case_id)
+            chosen = {signal.key for signal in case.signals if signal.key in keys or signal.entity in entities}
+            made = split_by(case, chosen, CaseId(self._clock.new_id()), by, unit.now_ms)
+            if isinstance(made, life.Refusal):
+                raise Stale(made.value)
+            for each in made:
+                unit.put(each)
+            await unit.move(case_id, made[1].id, chosen)
+            await learn(unit.transaction, tenant, made[0], [made[1]], weight=-BY_HAND)
+            return made[1]
+
+        return await self._regroup(tenant, work, also)
+
+    async def _regroup(
+        self, tenant: TenantId, change: Callable[[Unit], Awaitable[Case]], also: Also | None
+    ) -> Record[KeptCase]:
+        async def work(transaction: Transaction) -> tuple[Case, int, list[Case]]:
+            unit = await self._unit(transaction, tenant)
+            case = await change(unit)
+            changed = await unit.save()
+            if also:
+                await also(transaction)
+            return case, unit.version(case.id), changed
+
+        case, before_version, changed = await self._atomically(work)
+        await self._tell_cases(tenant, changed)
+        return Record(case.id, keep_case(case), before_version + 1)
+
+    async def _found(self, unit: Unit, case_id: CaseId) -> Case:
+        case = await unit.case(case_id)
+        if case is None:
+            raise NotFound(f"There is no case {case_id}.")
+        return case
+
     async def silence(self, wanted: Silence, also: Also | None = None) -> Silence:
         """Keep the silence from its start on.
 
@@ -203,7 +280,21 @@ class Desk:
             record = await self.change(tenant, case_id, verb)
         except NotFound:
             return
+        if record.value.state is CaseState.RESOLVED:
+            await self._remember(tenant, record.value)
         log.info("case_resolved", tenant=tenant, case_id=case_id, state=record.value.state.value)
+
+    async def _remember(self, tenant: TenantId, case: Case) -> None:
+        """Note which troubles came together with those of a case that is over."""
+        docket, near_ms = self._dockets[tenant].docket, self._limits.join_ms
+        others = []
+        async with self._kernel.records.transaction() as transaction:
+            for line in docket.lines.values():
+                began_ms = min(spot.at_ms for spot in line.spots.values())
+                if line.id != case.id and not line.live and abs(began_ms - case.began_ms) <= near_ms:
+                    record = await transaction.load(CASES, tenant, line.id, lock=False)
+                    others += [record.value] if record else []
+            await learn(transaction, tenant, case, others, weight=1)
 
     async def _expire(self, tenant: TenantId, over: Silence) -> None:
         try:

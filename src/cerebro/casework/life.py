@@ -12,7 +12,7 @@ from cerebro.casework.correlate import Limits
 from cerebro.spine.cases import LIVE, MOVES, Case, CaseState, Entry, Signal
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Finding, Severity
-from cerebro.spine.identity import ActionId, CaseId
+from cerebro.spine.identity import ActionId, CaseId, FindingId
 
 CEREBRO = "cerebro"
 FINDINGS_MAX = 500  # named by a case; the findings beyond carry the case's id, and are counted
@@ -116,6 +116,19 @@ def merged(case: Case, other: Case, now_ms: int) -> tuple[Case, Case]:
     )
     gone = replace(moved(other, CaseState.CLOSED), labels={**other.labels, "merged_into": case.id})
     return after, _noted(gone, now_ms, CEREBRO, "merged", f"Merged into “{case.title}”.", reference=case.id)
+
+
+def holding(case: Case, signals: Iterable[Signal], findings: Iterable[FindingId]) -> Case:
+    """The case when it holds just these signals, of those that it or another held."""
+    signals = tuple(signals)
+    case = replace(case, findings=tuple(findings)[:FINDINGS_MAX])
+    began_ms, last_ms = min(s.at_ms for s in signals), max(s.raised_ms for s in signals)
+    return replace(_with_signals(case, signals), began_ms=began_ms, last_ms=last_ms)
+
+
+def noted(case: Case, text: str, by: str, now_ms: int, *, kind: str, reference: str) -> Case:
+    """The case with one more line in its timeline."""
+    return _noted(case, now_ms, by, kind, text[:TEXT_CHARS_MAX], reference=reference)
 
 
 def settled(case: Case, now_ms: int, limits: Limits) -> Case:

@@ -1,7 +1,7 @@
 """What one transaction of casework loads, changes and writes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 from cerebro.casework import metrics, notify, silence
 from cerebro.casework.correlate import Docket, Limits
@@ -94,6 +94,12 @@ class Unit:
             self._is_listed |= docket.drop(case.id)
         else:
             self._is_listed |= docket.note(case, finding) if finding else docket.put(case)
+
+    async def move(self, source: CaseId, target: CaseId, keys: Collection[str]) -> None:
+        """The findings of these troubles belong to another case; at most `WAITING_MAX`, the newest."""
+        search = Search({"case": source, "dedup_key": tuple(sorted(keys))}, order="-seen_ms", limit=WAITING_MAX)
+        for record in (await self.transaction.find(FINDINGS, self.tenant, search)).records:
+            self.rows[record.value.mark] = replace(record.value, case=target), record.version
 
     def version(self, case_id: CaseId) -> int:
         """The version of the case as it was loaded."""

@@ -155,11 +155,11 @@ def drawn_map(tenant: TenantId, at_ms: int, kept: KeptMap, gap_ms: int) -> Topol
         for lives, relation in page.relations:
             if life := _alive(lives, at_ms, gap_ms):
                 relations.append(relation if life is lives[-1] else replace(relation, last_seen_ms=life[1]))
-    relations += [
-        Relation(tenant, one.source, one.target, one.kind, 1.0, one.drawn_ms, at_ms)
-        for one in kept.drawn.relations
-        if one.drawn_ms <= at_ms and not 0 < one.ended_ms <= at_ms
-    ]
+    for one in kept.drawn.relations:
+        if one.drawn_ms <= at_ms and not 0 < one.ended_ms <= at_ms:
+            relations += [Relation(tenant, one.source, one.target, one.kind, 1.0, one.drawn_ms, at_ms)]
+            for end in (one.source, one.target):
+                entities.setdefault(end, Entity(tenant, end, first_seen_ms=one.drawn_ms, last_seen_ms=at_ms))
     if (same := _same(entities, kept.aliases)) or kept.drawn.relations:
         relations = _as_one(relations, same)
     for key in same:
