@@ -12,6 +12,8 @@ from cerebro.proving.watch import Act
 from cerebro.spine.actions import Call, Difference, Level
 from cerebro.spine.entities import EntityKey
 
+UNDO = "-undo-"
+
 
 class EstateExecutor:
     """Acts on an estate, at once and as often as one key asks: once."""
@@ -51,7 +53,8 @@ class EstateExecutor:
             operation = Operation(call.operation, call.target, dict(call.arguments))
             await self._estate.operate(operation)
             self._done[key] = operation
-            self.acts.append(Act(self._clock.now_ms(), operation))
+            if UNDO not in key:  # what only takes an act back is no act of its own
+                self.acts.append(Act(self._clock.now_ms(), operation))
         return f"{call.operation} of {call.target.text} is done."
 
     async def happened(self, call: Call, *, key: str) -> bool | None:
@@ -64,6 +67,7 @@ class EstateExecutor:
         place = self._estate.topology.place(target)
         replicas = max(1, int(self._estate.motion.state[place, State.REPLICAS]))
         return {
+            **{f"weight.{number}": "1" for number in range(replicas)},
             "replicas": str(replicas),
             "version": "the one after",
             "flag": "the last",

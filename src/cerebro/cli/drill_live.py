@@ -98,13 +98,10 @@ class Beside:
 
 
 def _acts_of(step: dict[str, Any]) -> list[Act]:
-    calls = [(step["call"], step["begun_ms"])] if step["begun_ms"] else []
-    if step["undo"] and step["state"] in ("undo_begun", "undone"):
-        calls.append((step["undo"], step["done_ms"] or step["begun_ms"]))
-    return [
-        Act(at_ms, Operation(call["operation"], msgspec.convert(call["target"], EntityKey), call["arguments"]))
-        for call, at_ms in calls
-    ]
+    """What only takes an act back is no act of its own."""
+    call, begun_ms = step["call"], step["begun_ms"]
+    target = msgspec.convert(call["target"], EntityKey)
+    return [Act(begun_ms, Operation(call["operation"], target, call["arguments"]))] if begun_ms else []
 
 
 class RealStage:

@@ -131,7 +131,10 @@ class HandsSettings(Branch):
     usual_s: float = Field(300.0, ge=30, description="The stretch before a case that says what users are used to.")
     approval_s: float = Field(1800.0, ge=60, description="An action that nobody has approved after so long expires.")
     call_timeout_s: float = Field(30.0, ge=1, description="Longest wait for one call of an executor.")
-    tries_max: int = Field(3, ge=1, description="Actions tried for one case before a person is called.")
+    steady_s: float = Field(
+        20.0, ge=0, description="A cause that is not nearly sure must be the likeliest for so long."
+    )
+    tries_max: int = Field(2, ge=1, description="Actions tried for one case before a person is called.")
     entity_per_hour_max: int = Field(4, ge=1, description="Actions an hour on one entity.")
     tenant_per_hour_max: int = Field(30, ge=1, description="Actions an hour of one tenant.")
     under_way_max: int = Field(3, ge=1, description="Actions of one tenant under way at one time.")

@@ -22,6 +22,7 @@ from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record
 from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Call, Step, digest_of
 from cerebro.spine.cases import LIVE, Case, CaseState
+from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unavailable
 from cerebro.spine.identity import TenantId
 
@@ -83,9 +84,11 @@ class Engine:
 
     async def read(self, case: Case, action: Action, start_ms: int) -> Look:
         """What users feel around it since a moment."""
-        return await look(
-            self._users, case, action.target, self._settings, start_ms=start_ms, now_ms=self._clock.now_ms()
-        )
+        return await self.look_at(case, action.target, start_ms)
+
+    async def look_at(self, case: Case, target: EntityKey, start_ms: int) -> Look:
+        """What users feel around a target of the case since a moment."""
+        return await look(self._users, case, target, self._settings, start_ms=start_ms, now_ms=self._clock.now_ms())
 
     # Waiting, and beginning.
 
@@ -183,6 +186,14 @@ class Engine:
             raise Stale(f"The action is {record.value.state.value}: it cannot be refused any more.")
         said = f"{by} refused: {record.value.title}. {text}".strip()
         return await self._end(record, S.REFUSED, "action_refused", said, by=by)
+
+    async def withdraw(self, action: KeptAction) -> None:
+        """Something better is proposed: this one no longer waits for anyone."""
+        record = await self.ledger.one(action.tenant, action.id)
+        if record.value.state in WAITING:
+            await self._end(
+                record, S.EXPIRED, "action_expired", "The cause is clearer now; something else is proposed."
+            )
 
     async def take_back(self, record: Kept, by: str) -> Kept:
         """Someone wants it undone.

@@ -4,7 +4,7 @@ Read from the duration histograms of OpenTelemetry's conventions and from their 
 itself where it serves, and of its callers where they name it in `server.address`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ DELTA = ("delta", "delta_histogram")
 ERROR_SHARE_MIN = 0.02  # fewer errors than these nobody feels
 SLOWER_MIN, SLOWER_S_MIN = 1.5, 0.02
 REQUESTS_MIN = 5  # fewer tell nothing
+LOST_SHARE = 0.9
 WORSE_SHARE, WORSE_TIMES = 0.1, 1.5  # so much worse than just before is harm
 
 Samples = Mapping[tuple[int, int], pa.Table]
@@ -114,6 +115,25 @@ def feels_bad(usual: Felt, now: Felt) -> bool:
     slow_s = max(usual.mean_s * SLOWER_MIN, usual.mean_s + SLOWER_S_MIN)
     is_slow = usual.count >= REQUESTS_MIN and now.mean_s >= slow_s
     return is_slow or now.error_share >= max(ERROR_SHARE_MIN, 3 * usual.error_share)
+
+
+def shape_of(target: EntityKey, usual: Mapping[str, Felt], now: Mapping[str, Felt]) -> str:
+    """What those who use the target feel: slow, slow_errors, fast_errors, lost, calm; empty when nobody tells."""
+    names = [name for name in (target.text, f"{target.text}<", f"service/{target.name}<") if name in now]
+    if not names:
+        return ""
+    before = _summed(usual[name] for name in names if name in usual)
+    after = _summed(now[name] for name in names)
+    slow = after.mean_s >= max(before.mean_s * SLOWER_MIN, before.mean_s + SLOWER_S_MIN)
+    failing = after.error_share >= max(ERROR_SHARE_MIN, 3 * before.error_share)
+    if failing and slow:
+        return "lost" if after.error_share >= LOST_SHARE else "slow_errors"
+    return "fast_errors" if failing else "slow" if slow else "calm"
+
+
+def _summed(felt: Iterable[Felt]) -> Felt:
+    rows = list(felt)
+    return Felt(sum(e.count for e in rows), sum(e.failed for e in rows), sum(e.spent_s for e in rows))
 
 
 def is_worse(before: Felt, now: Felt) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.engine import Engine, needs_mending
+from cerebro.casework.hands.felt import shape_of
 from cerebro.casework.hands.ledger import CEREBRO, Entry
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ORDER, STARTED, Bounds, bars, level_of, recent_of
@@ -15,7 +16,7 @@ from cerebro.casework.store import CASES, findings_of
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record, Search
-from cerebro.spine.actions import OPEN, UNDER_WAY, Action, ActionState, Expectation, Level, Reason, digest_of
+from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Expectation, Level, Reason, digest_of
 from cerebro.spine.cases import Case, CaseState, Cause
 from cerebro.spine.errors import Invalid, Unavailable
 from cerebro.spine.identity import ActionId, TenantId
@@ -28,6 +29,8 @@ WORDS_CHARS_MAX = 20_000
 FINDINGS_MAX = 60
 SECOND_BEST = 0.6  # of the best score: below it, what may be done by itself does not push in front of what may not
 SHOWN_SHARE_MIN = 0.2  # of a cause, before anything is shown for it
+AGAIN_MS, THOUGHTS_MAX = 5_000, 1000
+SURE_SHARE = 0.9  # of the likeliest cause, from here on nothing is waited for
 CALM_MS = 60_000  # after an action that helped, before another is thought of
 ASKED = frozenset({Level.SUGGEST, Level.ASK})
 
@@ -64,6 +67,8 @@ class Proposer:
         self._kernel, self._engine, self._users, self._reach = kernel, engine, users, reach
         self._clock, self._bounds = kernel.clock, Bounds.of(kernel.settings.hands)
         self._tries_max = kernel.settings.hands.tries_max
+        self._thought: dict[str, tuple[int, int]] = {}
+        self._steady_ms = round(kernel.settings.hands.steady_s * 1000)
 
     async def round(self, tenant: TenantId) -> None:
         """Look at every live case that has a cause."""
@@ -83,18 +88,38 @@ class Proposer:
     async def consider(self, case: Case, scene: Scene) -> Record[KeptAction] | None:
         """Propose the best action for the case, and begin it where allowed; None when there is nothing to do."""
         own = [action for action in scene.recent if action.case == case.id or action.id in case.actions]
-        if case.state is CaseState.ESCALATED or scene.policy.stopped or any(each.state in OPEN for each in own):
+        if case.state is CaseState.ESCALATED or scene.policy.stopped or any(each.state in UNDER_WAY for each in own):
             return None
         now_ms = self._clock.now_ms()
-        if any(each.state is ActionState.HELPED and now_ms - each.ended_ms < CALM_MS for each in own):
+        rests = any(each.state is ActionState.HELPED and now_ms - each.ended_ms < CALM_MS for each in own)
+        if rests or not self._is_steady(case, now_ms) or self._is_known(case, now_ms):
             return None
         if sum(each.state in STARTED for each in own) >= self._tries_max:
             tried = "; ".join(f"{each.title}: {each.state.value}" for each in reversed(own))
             await self._engine.ledger.escalate(case, f"Cerebro has tried what it may. {tried}.")
             return None
-        offers = await self._offers(case, scene, {(each.playbook, each.target) for each in own})
-        chosen = _chosen(offers)
-        return await self._propose(case, chosen, scene) if chosen else None
+        offers = await self._offers(case, scene, {(e.playbook, e.target) for e in own if e.state not in WAITING})
+        chosen, waiting = _chosen(offers), [each for each in own if each.state in WAITING]
+        if chosen is None or (waiting and chosen.level in ASKED):
+            return None
+        return await self._propose(case, chosen, waiting)
+
+    def _is_known(self, case: Case, now_ms: int) -> bool:
+        """Whether the same causes were thought over a moment ago."""
+        said = hash(tuple((each.entity, each.kind, each.share) for each in case.causes))
+        before = self._thought.get(case.id, (0, 0))
+        if before[0] == said and now_ms - before[1] < AGAIN_MS:
+            return True
+        self._thought[case.id] = said, now_ms
+        while len(self._thought) > THOUGHTS_MAX:
+            self._thought.pop(next(iter(self._thought)))
+        return False
+
+    def _is_steady(self, case: Case, now_ms: int) -> bool:
+        """Whether the likeliest cause is nearly sure, or has been the likeliest for a while: first guesses change."""
+        first = min(case.causes, key=lambda each: each.rank)
+        named_ms = max((entry.at_ms for entry in case.timeline if entry.kind == "cause_named"), default=0)
+        return first.share >= SURE_SHARE or now_ms - named_ms >= self._steady_ms
 
     async def _offers(self, case: Case, scene: Scene, tried: set[tuple[str, object]]) -> list[Offer]:
         """What could be done about the likeliest cause that leaves something to do."""
@@ -118,7 +143,13 @@ class Proposer:
         proof = [cause.explanation, *(each.sentence for each in cause.evidence)]
         words = " ".join((*proof, *there)).lower()[:WORDS_CHARS_MAX]
         nature = await self._users.nature(case.tenant, cause.entity)
-        return Picture(cause, nature, words, frozenset({case.objective} - {""}))
+        seen = await self._engine.look_at(case, cause.entity, 0)
+        probed = {
+            p.metric for each in (await self._engine.library.all(case.tenant)).values() for p in each.trigger.probes
+        }
+        gauges = await self._users.gauges(case.tenant, cause.entity, sorted(probed)) if probed else {}
+        shape = shape_of(cause.entity, seen.usual, seen.now)
+        return Picture(cause, nature, words, frozenset({case.objective} - {""}), shape, gauges)
 
     async def _offer(self, case: Case, choice: Choice, picture: Picture, scene: Scene) -> Offer | None:
         """The choice as it would be done; None when it cannot be done, or must not be now."""
@@ -147,7 +178,7 @@ class Proposer:
         )  # fmt: skip
         return None if held else Offer(choice, plan, level, why)
 
-    async def _propose(self, case: Case, offer: Offer, scene: Scene) -> Record[KeptAction] | None:
+    async def _propose(self, case: Case, offer: Offer, waiting: Sequence[KeptAction]) -> Record[KeptAction] | None:
         action = self._action(case, offer)
         if offer.level not in ASKED:
             seen = await self._engine.read(case, action, 0)
@@ -156,6 +187,8 @@ class Proposer:
             if seen.suffering:
                 users = Reason("users", seen.sentence(seen.suffering), float(len(seen.suffering)))
                 action = replace(action, reasons=(*action.reasons, users))
+        for each in waiting:
+            await self._engine.withdraw(each)
         text = f"Proposed: {action.title} at {action.target.text}. {action.predicted}"
         record = await self._engine.ledger.put(None, action, Entry("action_proposed", text))
         log.info("action_proposed", action_id=action.id, playbook=action.playbook, level=action.level.value)

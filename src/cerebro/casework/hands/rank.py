@@ -8,7 +8,7 @@ Samples, Biometrika 25 (1933), 285-294; S. Agrawal and N. Goyal, Analysis of Tho
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from cerebro.algorithms.beta import beta_quantile
@@ -19,6 +19,7 @@ from cerebro.spine.cases import Cause
 from cerebro.spine.entities import EntityKey
 
 WORD_GAIN, WORDS_MAX = 0.35, 3
+SHAPE_GAIN, PROBE_GAIN = 0.2, 0.8  # what is measured says more than what is said
 NARROW_GAIN = 0.15  # for a playbook that is for this kind of thing alone
 RISK_FACTOR = {Risk.READ: 1.0, Risk.SAFE: 1.0, Risk.GUARDED: 0.95, Risk.DANGEROUS: 0.7}
 NO_UNDO_FACTOR = 0.97
@@ -38,12 +39,16 @@ class Picture:
         nature: What the thing to blame is: database, cache, queue, external, or its kind.
         words: All that proves the cause and that was found there, in lower case.
         objectives: That burn.
+        shape: What those who use it feel; see `felt.shape_of`.
+        gauges: Its gauges that playbooks probe, as they are now.
     """
 
     cause: Cause
     nature: str
     words: str
     objectives: frozenset[str] = frozenset()
+    shape: str = ""
+    gauges: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,20 @@ def fit(playbook: Playbook, picture: Picture) -> tuple[float, tuple[Reason, ...]
         return 0.0, ()
     if trigger.needs and not any(word.lower() in picture.words for word in trigger.needs):
         return 0.0, ()
+    if trigger.shapes and picture.shape and picture.shape not in trigger.shapes:
+        return 0.0, ()
+    if any(picture.gauges.get(probe.metric, float("-inf")) <= probe.above for probe in trigger.probes):
+        return 0.0, ()
     if trigger.objectives and not picture.objectives & set(trigger.objectives):
         return 0.0, ()
     hits = [word for word in (*trigger.needs, *trigger.words) if word.lower() in picture.words][:WORDS_MAX]
     value = 1.0 + WORD_GAIN * len(hits) + NARROW_GAIN * (len(trigger.causes) == 1)
+    value += SHAPE_GAIN * bool(trigger.shapes and picture.shape) + PROBE_GAIN * len(trigger.probes)
     value *= RISK_FACTOR[playbook.risk] * (1.0 if playbook.undoable else NO_UNDO_FACTOR)
     text = f"It is for a {picture.nature} whose cause is {cause.kind}"
     text += f", and the proof speaks of {', '.join(hits)}." if hits else "."
+    text += f" Those who use it see: {picture.shape.replace('_', ' ')}." if picture.shape else ""
+    text += "".join(f" {probe.metric} is {picture.gauges[probe.metric]:g}." for probe in trigger.probes)
     share = Reason("share", f"The cause has {cause.share:.0%} of the blame: {cause.explanation[:300]}", cause.share)
     return value, (Reason("fit", text, round(value, 3)), share)
 

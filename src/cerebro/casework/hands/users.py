@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cerebro.casework.hands.felt import ADDRESS, LOOK_BACK_MS, METRICS, Felt, Measure, felt_of
+from cerebro.casework.playbooks.read import shipped
 from cerebro.kernel.telemetry.port import Telemetry, Window
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import TenantId
@@ -15,6 +16,7 @@ from cerebro.spine.telemetry import SampleBatch
 
 SERIES_MAX = 2000
 EXTERNAL = "external"
+PROBED = frozenset(probe.metric for playbook in shipped().values() for probe in playbook.trigger.probes)
 KEEP_MS = 1_200_000
 NATURES = (
     ("postgresql.", "database"), ("mysql.", "database"), ("pg_", "database"), ("db.server.", "database"),
@@ -34,6 +36,20 @@ WHERE has({names:Array(String)}, entity_name)
    OR has({names:Array(String)}, splitByChar(':', labels['server.address'])[1])
    OR has({names:Array(String)}, splitByChar(':', labels['server_address'])[1])
 LIMIT {limit:UInt32}
+"""
+
+GAUGES = """
+SELECT s.metric AS metric, max(v.value) AS value
+FROM samples AS v
+INNER JOIN (
+    SELECT hi, lo, any(metric) AS metric FROM series
+    WHERE tenant = {tenant:String} AND entity_kind = {kind:String} AND entity_name = {name:String}
+      AND has({metrics:Array(String)}, series.metric)
+    GROUP BY hi, lo
+) AS s ON v.hi = s.hi AND v.lo = s.lo
+WHERE v.tenant = {tenant:String} AND v.hour >= toStartOfHour(now() - INTERVAL 2 MINUTE)
+  AND v.at >= now() - INTERVAL 2 MINUTE
+GROUP BY s.metric
 """
 
 METRICS_OF = """
@@ -57,6 +73,10 @@ class Users(Protocol):
 
     async def felt(self, tenant: TenantId, names: Sequence[str], start_ms: int, end_ms: int) -> Mapping[str, Felt]:
         """Of every entity of these names, as `felt_of` gives it."""
+        ...
+
+    async def gauges(self, tenant: TenantId, entity: EntityKey, metrics: Sequence[str]) -> Mapping[str, float]:
+        """The greatest present value of each of these metrics of the entity; none for those it does not send."""
         ...
 
     async def nature(self, tenant: TenantId, entity: EntityKey) -> str:
@@ -86,6 +106,12 @@ class StoredUsers:
         samples = await self._telemetry.samples(tenant, keys, Window(start_ms - LOOK_BACK_MS, end_ms)) if keys else {}
         return felt_of(measures, samples, start_ms, end_ms)
 
+    async def gauges(self, tenant: TenantId, entity: EntityKey, metrics: Sequence[str]) -> Mapping[str, float]:
+        """As the port says."""
+        parameters = {"tenant": tenant, "kind": entity.kind, "name": entity.name, "metrics": list(metrics)}
+        rows = (await self._telemetry.query(GAUGES, parameters)).to_pylist()
+        return {row["metric"]: row["value"] for row in rows}
+
     async def nature(self, tenant: TenantId, entity: EntityKey) -> str:
         """As the port says."""
         found = self._natures.get((tenant, entity))
@@ -108,6 +134,9 @@ class WatchedUsers:
         self._metrics: dict[EntityKey, set[str]] = {}
         self._ids = np.zeros(0, np.uint64)
         self._rows: list[pa.Table] = []
+        self._probed: dict[int, tuple[EntityKey, str]] = {}
+        self._probed_ids = np.zeros(0, np.uint64)
+        self._latest: dict[tuple[EntityKey, str], float] = {}
 
     def note(self, batch: SampleBatch) -> None:
         """Keep what tells of requests."""
@@ -118,6 +147,11 @@ class WatchedUsers:
                 key = row["hi"], row["lo"]
                 self._measures[key] = Measure(*key, row["metric"], dict(row["labels"]), entity, row["type"])
                 self._ids = np.array(sorted({hi ^ lo for hi, lo in self._measures}), np.uint64)
+            elif row["metric"] in PROBED:
+                self._probed[row["hi"] ^ row["lo"]] = entity, row["metric"]
+                self._probed_ids = np.array(sorted(self._probed), np.uint64)
+        for place in np.flatnonzero(np.isin(batch.hi ^ batch.lo, self._probed_ids)):
+            self._latest[self._probed[int(batch.hi[place] ^ batch.lo[place])]] = float(batch.value[place])
         wanted = np.isin(batch.hi ^ batch.lo, self._ids)
         columns = [column[wanted] for column in (batch.hi, batch.lo, batch.at_ms, batch.value)]
         if len(columns[0]):
@@ -130,6 +164,10 @@ class WatchedUsers:
         """As the port says."""
         chosen = [each for each in self._measures.values() if _concerns(each, names)]
         return felt_of(chosen, self._samples(chosen, start_ms - LOOK_BACK_MS, end_ms), start_ms, end_ms)
+
+    async def gauges(self, tenant: TenantId, entity: EntityKey, metrics: Sequence[str]) -> Mapping[str, float]:
+        """As the port says."""
+        return {metric: self._latest[entity, metric] for metric in metrics if (entity, metric) in self._latest}
 
     async def nature(self, tenant: TenantId, entity: EntityKey) -> str:
         """As the port says."""

@@ -27,7 +27,7 @@ def checked(parameter: Parameter, value: str) -> str:
     Raises:
         Invalid: It is not.
     """
-    if not value and not parameter.default and parameter.type != "choice":
+    if not value and not parameter.default and parameter.type != "choice" and not parameter.required:
         return ""
     if parameter.type == "name" and not NAME.fullmatch(value):
         raise Invalid(f"{parameter.name}={value[:40]!r} is no name.", "Write letters, digits and . _ : @ -")

@@ -15,6 +15,7 @@ PLACE = re.compile(r"\$\{([a-z][a-z0-9_.]{0,80})\}")
 Cause = Literal[
     "resource", "dependency", "deploy", "config", "data", "capacity", "network", "code", "external", "unknown"
 ]
+Shape = Literal["slow", "slow_errors", "fast_errors", "lost"]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 Name = Annotated[str, msgspec.Meta(pattern=NAME)]
 Word = Annotated[str, msgspec.Meta(pattern=WORD)]
@@ -28,6 +29,13 @@ class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of a playbook: an unknown name in it is an error."""
 
 
+class Probe(Struct, frozen=True):
+    """A gauge of the target that must be so now; it is read again just before anything is done."""
+
+    metric: Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
+    above: float
+
+
 class Trigger(Struct, frozen=True):
     """When the playbook is thought of.
 
@@ -36,6 +44,9 @@ class Trigger(Struct, frozen=True):
         entities: Kinds or natures of the thing to blame: service, database, cache, queue, external, host, …
         needs: One of these words must be in what proves the cause; none for any proof.
         words: Each that is there makes it fit better; they never make it apply.
+        shapes: What those who call it must feel: `slow`, `slow_errors`, `fast_errors` (failing at once), `lost` (nearly
+            all fail, after a wait); none for any.
+        probes: Each must hold.
         share_min: Of the cause; the policy's own bound for the risk holds as well.
         objectives: Names of objectives that must burn; none for any.
     """
@@ -44,6 +55,8 @@ class Trigger(Struct, frozen=True):
     entities: Annotated[list[Kind], msgspec.Meta(min_length=1)]
     needs: list[Annotated[str, msgspec.Meta(min_length=2, max_length=60)]] = []
     words: list[Annotated[str, msgspec.Meta(min_length=2, max_length=60)]] = []
+    shapes: list[Shape] = []
+    probes: list[Probe] = []
     share_min: Share = 0.0
     objectives: list[str] = []
 
@@ -55,6 +68,7 @@ class Parameter(Struct, frozen=True):
         default: An empty one leaves the argument out.
         pick: Where the target tells its own names, the beginning of those to choose from, such as `flag.`: the one that
             the proof of the cause names.
+        required: Without a value, the playbook is not for this target.
     """
 
     name: Word
@@ -65,6 +79,7 @@ class Parameter(Struct, frozen=True):
     max: float = 1e9
     choices: list[str] = []
     pick: str = ""
+    required: bool = False
 
 
 class Undo(Struct, frozen=True):

@@ -81,6 +81,9 @@ class Feelings:
         inside = self.since_ms <= end_ms <= self.until_ms
         return {"service/cart": self.bad if inside else self.good}
 
+    async def gauges(self, tenant, entity, metrics):
+        return {}
+
     async def nature(self, tenant, entity):
         return self.kind
 
