@@ -24,9 +24,10 @@ CAUSES_MAX = 5
 EVIDENCE_MAX = 4  # of one cause
 # What speaks for "something that cannot be seen from here": a cause needs this many nats to be as likely as that.
 UNKNOWN_NATS = 3.0
-# Nats are not independent, so a difference of one is not odds of e. One temperature for every set, chosen on the
+# Clues are not independent, and the more there are the more they repeat each other: a score counts by its logarithm
+# from about eight nats on, and a difference of one is not odds of e. One map for everything, chosen once on the
 # development halves of docs/reference/root-cause.md so that shares are right as often as they say.
-TEMPERATURE = 2.5
+BEND, TEMPERATURE = 8.0, 0.85
 SHARE_MIN = 0.02  # a smaller share is not worth a line
 OF_LOGS = ("log", "pair")
 SAMPLE_POINTS = 60
@@ -80,7 +81,7 @@ def ranking(picture: Picture, fused: Fused) -> list[int]:
 
 def _shares(score: NDArray[np.float64]) -> NDArray[np.float64]:
     """How likely each is, by Gibbs' measure at one temperature; the last is what cannot be seen."""
-    logits = np.append(score, UNKNOWN_NATS) / TEMPERATURE
+    logits = BEND * np.log1p(np.maximum(np.append(score, UNKNOWN_NATS), 0.0) / BEND) / TEMPERATURE
     weight = np.exp(logits - logits.max())
     return np.asarray(weight / weight.sum())
 

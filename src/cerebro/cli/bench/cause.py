@@ -17,6 +17,7 @@ from cerebro.casework.cause.diagnose import NOBODY_KNOWN, diagnose, ranking
 from cerebro.casework.cause.fuse import fuse
 from cerebro.cli.bench import cause_changerca, cause_nezha, cause_petshop, cause_sockshop, cause_speed
 from cerebro.cli.bench.cause_case import Question, Source
+from cerebro.cli.bench.cause_incidents import Incident, incidents
 from cerebro.cli.bench.figure import Figure
 from cerebro.cli.out import complain, failures, say
 from cerebro.kernel.settings import datasets_dir
@@ -84,6 +85,15 @@ def run(part: str = "") -> list[Figure]:
             if mine:
                 row = rated(f"{name} {system}".strip(), metric, mine)
                 figures.append(Figure(f"cause {row.name} {metric}", round(row.value, 4), "", floor, goal))
+    if told := incidents_of(part):
+        passed, decoyed = sum(each.passed for each in told), sum(each.decoyed for each in told)
+        mended = sum(each.remedy == each.remedy_truth for each in told)
+        count = len(told)
+        figures += [
+            Figure("cause rootcausebench passed", passed / count, "", round(5 / 12, 4), 0.75),
+            Figure("cause rootcausebench decoys", decoyed / count, "", round(1 / 12, 4), 0.0),
+            Figure("cause rootcausebench remedy right", mended / count, "", 0.0, 0.75),
+        ]
     figures.append(Figure("cause shares, expected calibration error", round(calibration(answers), 4), "", 0.15, 0.05))
     return figures + cause_speed.run()
 
@@ -108,6 +118,30 @@ def answers_of(part: str = "", only: str = "") -> list[Answer]:
     if not found:
         raise Invalid(f"No set lies under {root}.", "docs/reference/root-cause.md says how the folder looks.")
     return found
+
+
+def incidents_of(part: str = "") -> list[Incident]:
+    """Every incident of RootCauseBench that lies there."""
+    root = datasets_dir()
+    folder = root / "aiops" / "rootcausebench" if root else None
+    if folder is None or not folder.is_dir():
+        return []
+    parts = [each for each in sorted(folder.iterdir()) if each.is_dir() and part in ("", each.name)]
+    return [found for each in parts for found in incidents(each)]
+
+
+def told_of(told: Sequence[Incident]) -> list[str]:
+    """The table of RootCauseBench."""
+    lines = ["| incident | named | right | remedy | right |", "|---|---|---|---|---|"]
+    for each in told:
+        verdict = "yes" if each.passed else "decoy" if each.decoyed else "no"
+        mended = "yes" if each.remedy == each.remedy_truth else f"no, {each.remedy_truth}"
+        lines.append(f"| {each.name} | {each.commit[:8]} | {verdict} | {each.remedy} | {mended} |")
+    passed, decoyed = sum(each.passed for each in told), sum(each.decoyed for each in told)
+    mended_count = sum(each.remedy == each.remedy_truth for each in told)
+    service = sum(each.service == each.service_truth for each in told)
+    said = f"{passed} of {len(told)} passed, {decoyed} decoys, {mended_count} remedies right"
+    return [*lines, "", f"{said}, {service} first services right."]
 
 
 def answered(question: Question) -> Answer:
@@ -202,6 +236,11 @@ def main() -> None:
     parser.add_argument("--misses", action="store_true", help="Name what was not ranked first.")
     asked = parser.parse_args()
     with failures():
+        if asked.set in ("", "rootcausebench"):
+            for line in (*told_of(incidents_of(asked.part)), ""):
+                say(line)
+        if asked.set == "rootcausebench":
+            return
         answers = answers_of(asked.part, asked.set)
         for line in (*table(answers), "", *bins(answers), ""):
             say(line)
