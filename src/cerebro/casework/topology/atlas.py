@@ -155,16 +155,24 @@ def drawn_map(tenant: TenantId, at_ms: int, kept: KeptMap, gap_ms: int) -> Topol
         for lives, relation in page.relations:
             if life := _alive(lives, at_ms, gap_ms):
                 relations.append(relation if life is lives[-1] else replace(relation, last_seen_ms=life[1]))
-    for one in kept.drawn.relations:
-        if one.drawn_ms <= at_ms and not 0 < one.ended_ms <= at_ms:
-            relations += [Relation(tenant, one.source, one.target, one.kind, 1.0, one.drawn_ms, at_ms)]
-            for end in (one.source, one.target):
-                entities.setdefault(end, Entity(tenant, end, first_seen_ms=one.drawn_ms, last_seen_ms=at_ms))
-    if (same := _same(entities, kept.aliases)) or kept.drawn.relations:
+    for told in (drawn := _by_hand(tenant, at_ms, kept.drawn)):
+        for end in (told.source, told.target):
+            entities.setdefault(end, Entity(tenant, end, first_seen_ms=told.first_seen_ms, last_seen_ms=at_ms))
+    relations += drawn
+    if (same := _same(entities, kept.aliases)) or drawn:
         relations = _as_one(relations, same)
     for key in same:
         entities.pop(key, None)
     return Topology(tenant, at_ms, MappingProxyType(entities), tuple(relations))
+
+
+def _by_hand(tenant: TenantId, at_ms: int, drawn: Drawn) -> list[Relation]:
+    """What people had drawn by then, and not taken away."""
+    return [
+        Relation(tenant, one.source, one.target, one.kind, 1.0, one.drawn_ms, at_ms)
+        for one in drawn.relations
+        if one.drawn_ms <= at_ms and not 0 < one.ended_ms <= at_ms
+    ]
 
 
 def _as_one(relations: Iterable[Relation], same: Mapping[EntityKey, EntityKey]) -> list[Relation]:
