@@ -696,4 +696,12 @@ export default {
   "forecast.never": "not within this horizon",
   "story.word": "In other words",
   "nav.waiting_count": { one: "{count} action waits", other: "{count} actions wait" },
+  "patterns.order": "Order",
+  "patterns.order.often": "Most frequent",
+  "patterns.order.new": "Newest",
+  "patterns.order.grave": "Gravest",
+  "patterns.rate": "A minute",
+  "patterns.grave": "speaks of failure",
+  "patterns.new": "new",
+  "patterns.samples": "Lines of this kind",
 };

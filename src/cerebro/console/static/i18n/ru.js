@@ -696,4 +696,12 @@ export default {
   "forecast.never": "не в этом горизонте",
   "story.word": "Другими словами",
   "nav.waiting_count": { one: "{count} действие ждёт", few: "{count} действия ждут", many: "{count} действий ждут", other: "{count} действия ждут" },
+  "patterns.order": "Порядок",
+  "patterns.order.often": "Частые",
+  "patterns.order.new": "Новые",
+  "patterns.order.grave": "Тревожные",
+  "patterns.rate": "В минуту",
+  "patterns.grave": "говорит о сбое",
+  "patterns.new": "новый",
+  "patterns.samples": "Строки этого вида",
 };

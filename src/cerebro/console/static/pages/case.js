@@ -178,7 +178,9 @@ function Timeline({ one, me, box, reload }) {
     if (!error) setText("");
     reload();
   };
-  const meant = shownMs && by !== "timeline" ? nearest(lines, shownMs) : null;
+  const onsets = useMemo(() => new Map((one.findings ?? []).map((finding) => [finding.id, finding.at_ms])), [one.findings]);
+  const moment = (line) => onsets.get(line.reference) ?? line.at_ms; // a finding is told of later than it began
+  const meant = shownMs && by !== "timeline" ? nearest(lines, shownMs, moment) : null;
   return html`<${Card} title=${t("case.timeline")} aside=${t("case.entries", { count: lines.length })}>
     ${may("respond")
       ? html`<form class="say" onSubmit=${say}>
@@ -190,7 +192,7 @@ function Timeline({ one, me, box, reload }) {
     <ol class="timeline">
       ${lines.map((line) => {
         const human = line.actor !== "cerebro";
-        return html`<li class=${`${human ? "human" : ""}${line === meant ? " meant" : ""}`} onMouseEnter=${() => point(line.at_ms, "timeline")} onMouseLeave=${() => unpoint("timeline")}>
+        return html`<li class=${`${human ? "human" : ""}${line === meant ? " meant" : ""}`} onMouseEnter=${() => point(moment(line), "timeline")} onMouseLeave=${() => unpoint("timeline")}>
           <span class="line-mark">${LINE_ICONS[line.kind] ? html`<${Icon} name=${LINE_ICONS[line.kind]} />` : html`<i></i>`}</span>
           <div><p class="line-head"><b>${human ? (line.actor === me ? t("person.me", { name: line.actor }) : line.actor) : "Cerebro"}</b> <span class="faint">${word("entry", line.kind)}</span><span class="grow"></span><span class="faint"><${Time} ms=${line.at_ms} /></span></p>
           <p class="line-text">${line.text}</p></div></li>`;
@@ -199,9 +201,10 @@ function Timeline({ one, me, box, reload }) {
   <//>`;
 }
 
-function nearest(lines, ms) {
-  const best = lines.reduce((kept, line) => (!kept || Math.abs(line.at_ms - ms) < Math.abs(kept.at_ms - ms) ? line : kept), null);
-  return best && Math.abs(best.at_ms - ms) <= NEAR_MS ? best : null;
+function nearest(lines, ms, moment) {
+  const away = (line) => Math.abs(moment(line) - ms);
+  const best = lines.reduce((kept, line) => (!kept || away(line) < away(kept) ? line : kept), null);
+  return best && away(best) <= NEAR_MS ? best : null;
 }
 
 function Assign({ one, me, act, busy, onClose }) {

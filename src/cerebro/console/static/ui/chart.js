@@ -137,7 +137,7 @@ function settings({ box, lines, band, height, write, sync, extras, onCursor }) {
         (plot) => {
           if (band) drawOutside(plot, bandAt);
           drawMarks(plot, extras.current.marks);
-          if (extras.current.pointed) drawMarks(plot, [{ atMs: extras.current.pointed, text: clock(extras.current.pointed), look: "--accent" }]);
+          drawPointed(plot, extras.current);
         },
       ],
     },
@@ -216,6 +216,14 @@ function drawMarks(plot, marks) {
     ctx.fillText(text, x + (right ? 5 : -5) * ratio, bbox.top - 6 * ratio);
   }
   ctx.restore();
+}
+
+// The moment pointed at elsewhere; its time is left out where the words of a mark stand already.
+function drawPointed(plot, { pointed: atMs, marks }) {
+  if (!atMs) return;
+  const room = (plot.scales.x.max - plot.scales.x.min) / 6;
+  const crowded = marks.some((mark) => Math.abs(mark.atMs - atMs) < room);
+  drawMarks(plot, [{ atMs, text: crowded ? "" : clock(atMs), look: "--accent" }]);
 }
 
 function drawSpans(plot, spans) {

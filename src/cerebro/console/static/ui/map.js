@@ -10,6 +10,7 @@ const [WIDE, GAP] = [206, 56]; // of a thing, and between two columns
 const [SMALL_WIDE, SMALL_GAP] = [106, 22];
 const ROWS_MAX = 22; // of one column; a longer one is broken into several
 const FOLD_FROM = 60; // fewer are drawn one by one
+const FEW = 12; // folding down to less than this is left out, while it can be
 const PARTS_OF = new Set(["process", "disk", "interface", "container", "filesystem"]);
 const LEVELS = ["good", "unknown", "notice", "minor", "major", "critical"];
 
@@ -61,7 +62,8 @@ export function folded(graph, opened) {
   const steps = [byHost, (all) => byName(all, stem, 3), (all) => byName(all, head, 5)];
   for (const step of steps) {
     if (now.nodes.size <= FOLD_FROM) break;
-    now = merge(now, step(now), opened);
+    const fewer = merge(now, step(now), opened);
+    if (fewer.nodes.size >= FEW || now.nodes.size > 4 * FOLD_FROM) now = fewer; // a map of three boxes says nothing
   }
   return now;
 }
