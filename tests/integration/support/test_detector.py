@@ -12,9 +12,12 @@ from fastapi import FastAPI
 from cerebro.agents.support.api import parse_series, router
 from cerebro.agents.support.flow import Detector, rules_of
 from cerebro.agents.support.observe import new_watch, observe
+from cerebro.casework.store import FINDINGS, keep_finding
 from cerebro.kernel.access.guard import Principal
+from cerebro.kernel.audit import Audit
 from cerebro.kernel.bus.position import Place
-from cerebro.spine.errors import Conflict, Invalid
+from cerebro.kernel.records.port import Search
+from cerebro.spine.errors import Conflict, Invalid, NotFound
 from cerebro.spine.telemetry import SampleBatch, no_series
 from cerebro.spine.wire import decode_samples
 
@@ -99,7 +102,7 @@ async def test_a_detector_that_was_replaced_stops(kernel, publish, running, valu
 async def client(kernel, tenant):
     class Known:
         async def authenticate(self, authorization):
-            return Principal(tenant, "ann", "user", frozenset({"read"}))
+            return Principal(tenant, "ann", "user", frozenset({"read", "respond"}))
 
     app = FastAPI()
     app.state.guard = Known()
@@ -144,6 +147,35 @@ async def test_the_api_tells_budget_series_and_band(client, kernel, publish, run
     assert band["value"][0] < band["high"][0]
     assert proof.num_rows == len(sample["at_ms"])
     assert proof.column("value").to_pylist() == pytest.approx(sample["value"], rel=1e-4)
+
+
+async def test_what_people_say_of_a_finding_reaches_the_detector_and_the_audit_log(
+    client, kernel, publish, running, told, values, tenant
+):
+    """A finding called noise is charged, its like made dearer; both are seen in the budget, the words in the log."""
+    async with running(kernel) as reached:
+        await reached(await publish(values))
+    (opened, _) = await told()
+    async with kernel.records.transaction() as transaction:
+        await transaction.save(FINDINGS, tenant, opened.id, keep_finding(opened), version=0)
+
+    said = await client.post(f"/api/v1/findings/{opened.id}/feedback", json={"verdict": "noise", "note": "a test"})
+    wrong = await client.post(f"/api/v1/findings/{opened.id}/feedback", json={"verdict": "maybe"})
+    with pytest.raises(NotFound):
+        await client.post("/api/v1/findings/none/feedback", json={"verdict": "noise"})
+    detector = Detector(kernel)
+    await detector.restore(0)
+    await detector._hear()
+    await detector._note()
+    budget = (await client.get("/api/v1/budget")).json()
+
+    assert said.status_code == 202
+    assert said.json() == {"verdict": "noise", "findings": 1}
+    assert wrong.status_code == 422
+    assert budget["noise_week"] == 1
+    assert budget["judged_false_share"] == 1.0
+    entries = (await Audit(kernel.records, kernel.clock).page(tenant, Search({}))).records
+    assert [(entry.value.actor, entry.value.action) for entry in entries] == [("ann", "finding_judged")]
 
 
 @pytest.mark.parametrize("series", ["", "1", "x-y", f"{1 << 64}-1", "1-2-3", "-1--2", "1'-2"])

@@ -132,7 +132,14 @@ class Budget:
         return TOGETHER_SHARE * self.spending.rate * self.eases[1].factor
 
 
-def review(budget: Budget, rows: NDArray[np.void], now_ms: int, warmup_count: int, changed: float = 0.0) -> Budget:
+def review(  # noqa: PLR0917
+    budget: Budget,
+    rows: NDArray[np.void],
+    now_ms: int,
+    warmup_count: int,
+    changed: float = 0.0,
+    aside: float = 0.0,
+) -> Budget:
     """The budget at `now_ms`, shared anew among the series that are alive.
 
     Series that still learn keep their part, so that a threshold does not jump when they begin to be judged.
@@ -143,6 +150,7 @@ def review(budget: Budget, rows: NDArray[np.void], now_ms: int, warmup_count: in
         now_ms: Unix time.
         warmup_count: Samples a series must have shown before it is judged.
         changed: Weight that changes in progress add to that of their series.
+        aside: Share of the budget that others spend.
     """
     silent_ms = np.maximum(STALE_MS, STALE_INTERVALS * 1000.0 * rows["interval_s"])
     alive = rows["last_ms"] > now_ms - silent_ms
@@ -153,14 +161,14 @@ def review(budget: Budget, rows: NDArray[np.void], now_ms: int, warmup_count: in
     elapsed_ms = now_ms - budget.spending.at_ms if budget.spending.at_ms else 0
     spending = spend(budget.spending, now_ms, used_share)
     urgent = float(weight[alive & (weight >= WEIGHT_FAULT)].sum()) / total if total > 0 else 0.0
-    plain = (1.0 - 2 * TOGETHER_SHARE) * spending.rate
+    plain = (1.0 - 2 * TOGETHER_SHARE - aside) * spending.rate
     return replace(
         budget,
         spending=spending,
         unit=plain / (total + changed) if total > 0 else 0.0,
         admissions=tuple(each for each in budget.admissions if each.at_ms > now_ms - WEEK_MS),
         eases=tuple(relax(ease, elapsed_ms, used_share) for ease in budget.eases),
-        shares=(max(urgent, CLASS_SHARE_MIN), max(1.0 - urgent, CLASS_SHARE_MIN)),
+        shares=tuple((1.0 - aside) * max(part, CLASS_SHARE_MIN) for part in (urgent, 1.0 - urgent)),
         history=_noted(budget.history, now_ms, spent=spending.spent_total - budget.spending.spent_total),
         watching_count=int(ready.sum()),
         learning_count=int((alive & ~ready).sum()),

@@ -9,6 +9,7 @@ import numpy as np
 
 from cerebro.agents.support import metrics, store
 from cerebro.agents.support.admit import status_of
+from cerebro.agents.support.lines import BUDGET_SHARE
 from cerebro.agents.support.model import SeriesName
 from cerebro.agents.support.observe import (
     Rules,
@@ -290,7 +291,7 @@ class Foreseer:
 
 def rules_of(settings: SupportSettings) -> Rules:
     """The rules that the settings state."""
-    return Rules(settings.noise_budget, settings.warmup_samples, settings.series_max, together=True)
+    return Rules(settings.noise_budget, settings.warmup_samples, settings.series_max, together=True, aside=BUDGET_SHARE)
 
 
 def warm_up() -> None:

@@ -92,7 +92,7 @@ def new_lines(tenant: TenantId, rules: Rules) -> Lines:
 
 def share_of(rules: Rules) -> Rules:
     """The rules with the part of the budget that log lines have."""
-    return replace(rules, noise_budget=rules.noise_budget * BUDGET_SHARE)
+    return replace(rules, noise_budget=rules.noise_budget * BUDGET_SHARE, together=False, aside=0.0)
 
 
 def take(lines: Lines, table: pa.Table, rules: Rules, clock_ms: int) -> list[Finding]:

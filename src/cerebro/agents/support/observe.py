@@ -61,6 +61,7 @@ class Rules:
         series_max: Series watched; more are counted and left alone.
         zone_ms: What to add to Unix time for the hour on the wall.
         together: Whether entities and peers are judged beside single series.
+        aside: Share of the budget that others spend: log lines.
     """
 
     noise_budget: float
@@ -68,6 +69,7 @@ class Rules:
     series_max: int
     zone_ms: int = 0
     together: bool = False
+    aside: float = 0.0
 
 
 @dataclass(slots=True)
@@ -240,7 +242,7 @@ def _tick(watch: Watch, now_ms: int, rules: Rules) -> None:
     watch.changes = [change for change in watch.changes if change.end_ms > now_ms]
     current = [(_rows_of_entity(watch, c.entity), c.factor) for c in watch.changes if c.start_ms <= now_ms]
     changed = sum(float(rows["weight"][which].sum()) * (factor - 1.0) for which, factor in current)
-    watch.budget = review(watch.budget, rows, now_ms, rules.warmup_count, changed)
+    watch.budget = review(watch.budget, rows, now_ms, rules.warmup_count, changed, rules.aside)
     elapsed_ms = max(0, now_ms - watch.priced_ms) if watch.priced_ms else 0
     set_prices(watch.budget, rows, elapsed_ms, _leans(watch, now_ms), current)
     watch.priced_ms = now_ms
