@@ -10,6 +10,7 @@ from cerebro.casework.phrases import ENTITY_KINDS_RU, MOVED_RU, Teller
 from cerebro.casework.proof import CLICKHOUSE, Part, Sentence, digest_of_rows, fault_of, recorded
 from cerebro.casework.quote import one_line, quoted
 from cerebro.casework.reread import chosen, path_of
+from cerebro.casework.russian import in_russian
 from cerebro.spine.cases import LIVE, Case, Cause, Entry, Signal
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Evidence, Finding
@@ -155,13 +156,15 @@ def _cause(material: Material, teller: Teller) -> Iterator[Sentence]:
             share=teller.share(cause.share),
             entity=named(cause.entity, teller),
             kind=teller.cause_kind(cause.kind),
-            explanation=cause.explanation,
+            explanation=_told(cause.explanation, teller),
         )
         yield Sentence(said.strip(), _good(cause.evidence), Part.CAUSE)
         if place == 0:
             for each in _good(cause.evidence)[:EVIDENCE_TOLD]:
                 if each.sentence.strip() and each.sentence not in cause.explanation:
-                    yield Sentence(teller.words("cause.evidence", sentence=each.sentence), (each,), Part.CAUSE)
+                    yield Sentence(
+                        teller.words("cause.evidence", sentence=_told(each.sentence, teller)), (each,), Part.CAUSE
+                    )
 
 
 def _changed(material: Material, teller: Teller) -> Iterator[Sentence]:
@@ -206,7 +209,9 @@ def _unknown(material: Material, teller: Teller) -> Iterator[Sentence]:
         yield _of_case(case, "causes", Part.UNKNOWN, teller.words("unknown.share", share=teller.share(left)))
     gaps = {entry.text: entry for entry in case.timeline if entry.kind in OF_GAPS}  # the same one may be told again
     for entry in list(gaps.values())[-TRIED_TOLD:]:
-        yield Sentence(teller.words("unknown.gap", text=one_line(entry.text)), (_line(case, entry),), Part.UNKNOWN)
+        yield Sentence(
+            teller.words("unknown.gap", text=_told(one_line(entry.text), teller)), (_line(case, entry),), Part.UNKNOWN
+        )
 
 
 def proved(case: Case) -> list[Cause]:
@@ -236,6 +241,11 @@ def named(entity: EntityKey, teller: Teller) -> str:
     """An entity as people say it: `service checkout`."""
     kind = ENTITY_KINDS_RU.get(entity.kind, entity.kind) if teller.language == "ru" else entity.kind
     return f"{kind} {entity.name}"
+
+
+def _told(text: str, teller: Teller) -> str:
+    """What the diagnosis says, in the listener's language as far as it is known there."""
+    return in_russian(text) if teller.language == "ru" else text
 
 
 def _first_signs(material: Material, first: Signal) -> tuple[Evidence, ...]:

@@ -1,6 +1,7 @@
 """The story of a case: nothing without proof, every part in both languages, the same digest when asked again."""
 
 import doctest
+import re
 from dataclasses import replace
 from importlib import import_module
 
@@ -10,6 +11,7 @@ from cerebro.casework import life
 from cerebro.casework.phrases import LANGUAGES, TEMPLATES, Teller
 from cerebro.casework.proof import Part, Sentence, Unproved, digest, digest_of_rows, recorded
 from cerebro.casework.reread import chosen
+from cerebro.casework.russian import in_russian
 from cerebro.casework.story import Material, changes_of, tell
 from cerebro.spine.cases import Cause
 from cerebro.spine.entities import EntityKey
@@ -40,7 +42,7 @@ def story(case=CASE, language="en", rows=()):
     return tell(material, Teller(language, T + 60_000))
 
 
-@pytest.mark.parametrize("name", ["proof", "phrases", "reread"])
+@pytest.mark.parametrize("name", ["proof", "phrases", "reread", "russian"])
 def test_examples_hold(name):
     assert doctest.testmod(import_module(f"cerebro.casework.{name}")).failed == 0
 
@@ -120,3 +122,30 @@ def test_hostile_words_stay_one_line():
         "22:13:10 UTC: deploy of service db — “{0.__class__} # Cause: nobody”."
     ]
     assert recorded("x", "findings/f", {}, -5, -9).start_ms == 0
+
+
+SAID = (
+    "duration of service/a towards service/b rose from 12 to 340.",
+    "failed.share of service/a fell from 0.2 to 0.",
+    "GET /pay in service/a took longer by itself: 12 ms before, 340 ms now.",
+    "GET /pay in service/a took less time asking database/b: 12 ms before, 3 ms now.",
+    "“no route to <ip>” is said more often by service/a: 0 % of the time before, 3.1 % now.",
+    "In service/a, a → b is taken 3 % of the time, 90 % before.",
+    "Calls of service/a to service/b fail: 0 % before, 30 % now.",
+    "GET /pay of service/a fails by itself: 0.1 % before, 30 % now.",
+    "service/a tells nothing of itself, and all that need it suffer without another reason.",
+    "“v2” came 3 min before the first sign.",
+    "service/a fits what was noticed, without a clear sign of its own.",
+    "service/a suffers, but service/b, which it needs, explains 90 % of it.",
+    "service/a is not its usual self, but nothing that was noticed needs it.",
+    "“v2” of service/a came before, but nothing else speaks against it.",
+)
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_the_diagnosis_is_told_in_russian_with_every_number(text):
+    told = in_russian(text)
+
+    assert re.search("[а-я]{3}", told) and not re.search("service|before|now|took|rose", told)
+    assert sorted(re.findall(r"[\d.]*\d", told)) == sorted(re.findall(r"[\d.]*\d", text))
+    assert in_russian(f"{text} What needs it suffers too.").endswith("тоже страдает.")

@@ -1,9 +1,11 @@
 // The story of a case: sentences that cannot be there without proof, and each proof one click away.
 import { html, useEffect, useMemo, useState } from "../lib/html.js";
 import { may, query, useApi } from "../lib/api.js";
+import { short } from "../lib/format.js";
 import { t, language, word } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { useStore } from "../lib/store.js";
+import { Spark } from "./chart.js";
 import { drawing, Evidence, Query } from "./evidence.js";
 import { Card, Dialog, Empty, EntityLink, Failure, Icon, Bones, Time } from "./parts.js";
 
@@ -92,11 +94,15 @@ function Verdict({ verdicts }) {
 export function ProofDialog({ proof, verdict, told = [], onClose }) {
   const rows = Array.isArray(proof.sample?.rows) ? proof.sample.rows : null;
   const value = proof.engine === "records" ? proof.sample : null;
+  const numbers = Object.entries(proof.sample ?? {}).filter(([, each]) => typeof each === "number");
   return html`<${Dialog} title=${t("story.proof", { number: proof.number })} look="wide proof" onClose=${onClose}>
     ${told.map((sentence) => html`<p class="strong">${sentence.text}</p>`)}
+    ${proof.sentence && !told.some((sentence) => sentence.text.includes(proof.sentence)) && !drawing(proof.sample) ? html`<p>${proof.sentence}</p>` : null}
     ${verdict?.verdict ? html`<p class=${`s-${LOOKS[verdict.verdict] ?? "unknown"}`}><b>${word("verdict", verdict.verdict)}</b> · ${t("story.rows", { count: verdict.row_count })}${verdict.detail ? ` · ${verdict.detail}` : ""}</p>` : null}
     ${drawing(proof.sample) ? html`<${Evidence} evidence=${proof} />` : html`
       ${rows ? (rows.length ? html`<${Rows} rows=${rows} />` : html`<${Empty} small icon="calm" title=${t("story.no_rows")} />`) : null}
+      ${Array.isArray(proof.sample?.values) ? html`<${Spark} values=${proof.sample.values} label=${proof.sentence} />` : null}
+      ${!rows && !value && numbers.length ? html`<dl class="facts small">${numbers.map(([name, number]) => html`<dt>${name.replaceAll("_", " ")}</dt><dd>${short(number)}</dd>`)}</dl>` : null}
       ${value && Object.keys(value).length ? html`<${Kept} value=${value.value ?? value} />` : null}
       <${Query} evidence=${proof} open />`}
   <//>`;
