@@ -178,7 +178,7 @@ def relations(tenant: TenantId, seen: Iterable[Seen]) -> list[Relation]:
     """What runs on which host: processes by their names, services by what they say."""
     found = []
     for one in seen:
-        host = scene(one.key).partition("/")[2] if one.key.kind in ON_A_HOST else one.host
+        host = one.host or (scene(one.key).partition("/")[2] if one.key.kind in ON_A_HOST else "")
         target = EntityKey("host", host)
         if host and target != one.key and (one.key.kind != "host"):
             found.append(Relation(tenant, one.key, target, "runs_on", 1.0, one.first_seen_ms, one.last_seen_ms))

@@ -38,7 +38,7 @@ BACK = MappingProxyType(
     }
 )
 
-Pair = tuple[str, str]  # two entities as text, the lesser first
+ASKED = frozenset({"calls", "stores_in", "publishes_to", "consumes_from"})  # two on one host need not know each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +84,24 @@ class MapTies:
         hops, within_ms = self.rules.hops, round(self.rules.within_s * 1000)
         if not hops:
             return
-        for forwards in (True, False):
-            words = NEEDS if forwards else BACK
+        for forwards, words in ((True, NEEDS), (False, BACK)):
             for near, kind in self._next(entity, forwards=forwards):
                 yield near, Tie(f"{words[kind]} {near.text}", within_ms)
-                if hops > 1 and self._fan(near) <= FAN_MAX:
+        if hops > 1:
+            yield from self._through(entity, within_ms)
+
+    def _through(self, entity: EntityKey, within_ms: int) -> Iterator[tuple[EntityKey, Tie]]:
+        """What is tied through a third: needed by what it needs, needing what needs it, needing the same."""
+        for forwards, way in ((True, "needs"), (False, "is needed by")):
+            for near, _ in self._next(entity, forwards=forwards):
+                if self._fan(near) <= FAN_MAX:
                     for far, _ in self._next(near, forwards=forwards):
-                        way = "needs" if forwards else "is needed by"
                         yield far, Tie(f"{way} {far.text} through {near.text}", within_ms)
-                    if forwards:
-                        for sibling, _ in self._next(near, forwards=False):
-                            yield sibling, Tie(f"needs {near.text} as {sibling.text} does", within_ms)
+        for near, kind in self._next(entity, forwards=True):
+            if kind in ASKED and self._fan(near) <= FAN_MAX:
+                for sibling, other in self._next(near, forwards=False):
+                    if other in ASKED:
+                        yield sibling, Tie(f"needs {near.text} as {sibling.text} does", within_ms)
 
     def _next(self, entity: EntityKey, *, forwards: bool) -> Iterator[tuple[EntityKey, str]]:
         relations = self.topology.outward if forwards else self.topology.inward

@@ -58,6 +58,15 @@ def test_ties_go_both_ways():
             assert ties.of(other)[each].within_ms == tie.within_ms
 
 
+def test_neighbours_on_a_host_are_tied_to_it_and_not_to_each_other():
+    ties = MapTies(a_map(("a", "runs_on", "host/h"), ("b", "runs_on", "host/h"), ("a", "calls", "b")), Rules())
+
+    assert tied(ties, "a") == {"h": "runs on host/h", "b": "calls service/b"}
+    assert tied(MapTies(a_map(("a", "runs_on", "host/h"), ("b", "runs_on", "host/h")), Rules()), "a") == {
+        "h": "runs on host/h"
+    }
+
+
 def test_what_everyone_needs_ties_nobody():
     """A hub is tied to each of its callers, and does not tie them to each other."""
     hub = a_map(*((f"s{n}", "calls", "hub") for n in range(20)))

@@ -61,9 +61,9 @@ def _links(entity: EntityKey, places: tuple[tuple[str, str], ...]) -> tuple[Link
 
 def _told(entity: EntityKey, at: Mapping[str, str]) -> Iterator[Link]:
     """A pod stands between a service and its node; an instance between a service and its host."""
-    if entity.kind == "process" and ":" in entity.name:
-        yield entity, EntityKey("host", entity.name.rpartition(":")[0]), RUNS_ON
     host = at["host.name"] or at["k8s.node.name"]
+    if entity.kind == "process" and ":" in entity.name:
+        yield entity, EntityKey("host", host or entity.name.rpartition(":")[0]), RUNS_ON
     on: EntityKey | None = EntityKey("host", host) if host and entity.kind != "host" else None
     if at["k8s.pod.name"] and entity.kind == "service":
         pod = EntityKey("pod", at["k8s.pod.name"])
