@@ -74,7 +74,8 @@ def clues(picture: Picture) -> Clues:
 
 def _of_tracks(tracks: Tracks) -> Clues:
     before, during, flipped = _as_trouble(tracks)
-    found = shifts(before, during, np.where(flipped, POINT, 0.0))
+    shares = flipped | np.array([signal.endswith("share") for signal in tracks.signal], bool)
+    found = shifts(before, during, np.where(shares, POINT, 0.0))
     family = tracks.role.astype(np.int8).copy()
     answers = np.isin(tracks.role, (Role.LATENCY, Role.ERRORS))
     family[tracks.parallel] = np.where(answers, Family.CANARY, Family.CANARY_USE)[tracks.parallel]
@@ -86,7 +87,7 @@ def _of_tracks(tracks: Tracks) -> Clues:
         tracks.entity,
         tracks.peer,
         family,
-        np.where(flipped, found.nats, _ceiling(found.nats, before)),
+        np.where(shares, found.nats, _ceiling(found.nats, before)),
         np.sign(found.change),
         found.change,
         np.where(flipped, 0.0, found.level),

@@ -68,6 +68,8 @@ IMMATERIAL = 0.1  # what is left of a symptom that is far too small to be what w
 LIKENED = 0.8  # at most so much of a symptom is explained by what is of another unit
 ALIKE = 0.4  # of a symptom that the old version of a thing shows as much as the new one
 BORNE_OUT = 0.3  # of a slowness, in log units, that the slow tail of some own time must show
+SURGED = 0.5  # of what is usual, that must come more at an entrance to be a surge
+CARRIED = 0.5  # of the score of what a surge at the entrance has reached: it is overloaded, and not broken
 DENIED = 0.25  # of a slowness that the entity's own spans do not know of
 SELDOM = 0.5  # of a slowness of what hardly a traced request came to
 TRACED_MIN = 500  # spans of all entities, from which on the traces are taken to show who is asked
@@ -117,6 +119,8 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
     needs = _needs(picture)
     per_family = _by_family(clues, count)
     per_family[_renewed(picture), Family.RESOURCE] *= RENEWED
+    surge, carried = _surge(clues, needs)
+    per_family[:, Family.TRAFFIC] = np.maximum(per_family[:, Family.TRAFFIC], surge)
     per_family[:, Family.LATENCY] *= _borne_out(picture, clues, needs)
     total = _total(per_family)
     wire = _wire(clues, needs)
@@ -147,7 +151,9 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
     change = _changes(picture, own + symptom + wire + silent)
     score = _combined(np.stack([own, symptom, wire, silent], axis=1)) + SUPPORT * support
     score = score + np.where(change >= 0, CHANGED, 0.0)
-    score = score * np.where(reached, 1.0, UNREACHED)
+    score = score * np.where(reached, 1.0, UNREACHED) * np.where(carried, CARRIED, 1.0) + np.where(
+        surge > 0, surge, 0.0
+    )
     return Fused(score, own, symptom, wire, silent, support, part, explainer, suffering, change, reached)
 
 
@@ -365,12 +371,37 @@ def _likened(theirs: float, mine: float) -> float:
     return LIKENED * (1.0 - float(np.exp(-theirs / SURE))) * min(1.0, float(theirs) / max(float(mine), 1e-9))
 
 
+def _surge(clues: Clues, needs: NDArray[np.bool_]) -> tuple[Real, NDArray[np.bool_]]:
+    """How strongly more is asked of an entrance, which nobody here calls; and to whom that much more has come down.
+
+    Load is the one cause that travels from callers to callees.
+    """
+    count = len(needs)
+    more, nats = np.zeros(count), np.zeros(count)
+    for row in np.flatnonzero((clues.family == Family.TRAFFIC) & (clues.sign > 0) & (clues.level > 0)):
+        entity, rise = clues.entity[row], clues.change[row] / clues.level[row]
+        if rise >= SURGED and clues.nats[row] > nats[entity]:
+            more[entity], nats[entity] = rise, clues.nats[row]
+    entrance = (needs.sum(0) == 0) & (needs.sum(1) > 0) & (nats >= SURE)
+    surge = np.where(entrance, soft(nats), 0.0)
+    if not entrance.any():
+        return surge, np.zeros(count, np.bool_)
+    least = 0.5 * more[entrance].max()
+    carried, wave = np.zeros(count, np.bool_), entrance
+    for _ in range(2 * HOPS_MAX):
+        wave = needs[wave].any(axis=0) & (more >= least) & ~carried & ~entrance
+        carried |= wave
+    return surge, carried
+
+
 def _softly(needs: NDArray[np.bool_], strength: Real) -> Real:
     """0 … 1 an entity: whether something it needs is at least as loud, so that its clues may be echoes."""
     if not len(needs):
         return np.zeros(0)
     loudest = np.where(needs, strength[None, :], 0.0).max(axis=1)
-    return np.asarray((1.0 - np.exp(-loudest / SURE)) * np.minimum(1.0, loudest / np.maximum(strength, 1e-9)))
+    # by their logarithms: more spans or lines make a clue louder, and no likelier to be the origin
+    alike = np.minimum(1.0, np.log1p(loudest / SURE) / np.maximum(np.log1p(strength / SURE), 1e-9))
+    return np.asarray((1.0 - np.exp(-loudest / SURE)) * alike)
 
 
 def _own(per_family: Real, softly: Real) -> Real:
@@ -429,6 +460,9 @@ def _reached(picture: Picture, needs: NDArray[np.bool_]) -> NDArray[np.bool_]:
         reached = wider
 
 
+REASONS = frozenset(
+    {"deploy", "rollout", "release", "config", "flag", "feature_flag", "migration", "schedule", "certificate"}
+)
 RENEWING = frozenset({"deploy", "rollout", "release", "restart", "scale", "boot"})
 
 
@@ -475,8 +509,8 @@ def _changes(picture: Picture, evidence: Real) -> NDArray[np.int64]:
         change = picture.changes[k]
         entity = place.get(change.entity)
         before = picture.onset_ms - change.at_ms
-        if change.kind in RENEWING - {"deploy", "rollout", "release"}:
-            continue  # an autoscaler's or a supervisor's answer to trouble is no reason for it
+        if change.kind not in REASONS:
+            continue  # what an autoscaler, a supervisor or we did about a trouble is no reason for it
         if entity is not None and -60_000 <= before <= CHANGE_WITHIN_MS and evidence[entity] >= 2 * NATS_MIN:
             found[entity] = k
     return found

@@ -1,5 +1,6 @@
 """What kind of cause an accused entity is, from the clues that accuse it."""
 
+import re
 from collections.abc import Sequence
 
 from cerebro.casework.cause.clues import Clues, Family
@@ -17,6 +18,8 @@ OF_CHANGE = {
 }
 STORES = frozenset({"database", "cache", "queue", "topic", "bucket", "store"})
 OUTSIDE = frozenset({"external", "supplier", "outside", "endpoint"})
+OF_STORES = ("postgresql.", "redis.", "mysql.", "mongodb.", "db.server.", "messaging.queue.", "kafka.", "rabbitmq.")
+BUSY = re.compile(r"lock|tup_|rows|rollback|misses|evict|wal|\.lag|oldest")
 LOAD = (Family.TRAFFIC,)
 CODE = (Family.OWN_ERRORS, Family.LOGS, Family.FLOW)
 
@@ -44,6 +47,26 @@ def kind_of(view: View, entity: int, rows: Sequence[int]) -> str:
         return "capacity"
     best = max(("resource", "wire", "code", "symptom"), key=lambda name: (weight.get(name, 0.0), name))
     return {"resource": "resource", "wire": "network", "code": "code", "symptom": "code"}[best]
+
+
+def _stores(view: View, entity: int) -> bool:
+    """Whether the series of a thing are those of a database, a cache or a queue."""
+    tracks = view.picture.tracks
+    return any(tracks.signal[row].startswith(OF_STORES) for row in (tracks.entity == entity).nonzero()[0])
+
+
+def _of_store(view: View, rows: Sequence[int]) -> str:
+    """Its work, its being there at all, the way to it, or what it uses up: whichever shows."""
+    found = view.found
+    if any(BUSY.search(found.text[row]) and found.sign[row] > 0 and found.nats[row] >= 3.0 for row in rows):
+        return "data"
+    if any(found.text[row] == "calls" and found.change[row] >= 0.3 for row in rows):
+        return "dependency"
+    if any(
+        found.table[row] == "tracks" and found.family[row] == Family.RESOURCE and found.nats[row] >= 6 for row in rows
+    ):
+        return "resource"
+    return "network" if any(found.peer[row] >= 0 for row in rows) else "data"
 
 
 def _weights(found: Clues, entity: int, rows: Sequence[int]) -> dict[str, float]:
