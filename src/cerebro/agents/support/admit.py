@@ -168,11 +168,19 @@ def review(  # noqa: PLR0917
         unit=plain / (total + changed) if total > 0 else 0.0,
         admissions=tuple(each for each in budget.admissions if each.at_ms > now_ms - WEEK_MS),
         eases=tuple(relax(ease, elapsed_ms, used_share) for ease in budget.eases),
-        shares=tuple((1.0 - aside) * max(part, CLASS_SHARE_MIN) for part in (urgent, 1.0 - urgent)),
+        shares=_class_shares(urgent, 1.0 - aside),
         history=_noted(budget.history, now_ms, spent=spending.spent_total - budget.spending.spent_total),
         watching_count=int(ready.sum()),
         learning_count=int((alive & ~ready).sum()),
     )
+
+
+def _class_shares(urgent: float, whole: float) -> tuple[float, float]:
+    """What each class may let through; the smaller one has a part worth having, and one alone has everything."""
+    if urgent in (0.0, 1.0):
+        return whole, whole
+    held = min(max(urgent, CLASS_SHARE_MIN), 1.0 - CLASS_SHARE_MIN)
+    return whole * held, whole * (1.0 - held)
 
 
 def set_prices(

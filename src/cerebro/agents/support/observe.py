@@ -382,7 +382,8 @@ def _tell_silence(watch: Watch, silence: Silence, now_ms: int) -> Finding | None
         return None
     finding = silenced(watch.tenant, names, silence, None)
     watch.open_silences[silence.entity] = _episode(finding, 0.0, silence.rows)
-    _admit(watch, finding, -1, urgent=True)
+    weight = watch.series.rows["weight"][list(silence.rows)]
+    _admit(watch, finding, -1, urgent=bool((weight >= WEIGHT_FAULT).any()))
     return finding
 
 
