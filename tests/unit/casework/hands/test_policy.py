@@ -1,0 +1,158 @@
+"""What may be done now: each row of a table is one bound, and what lifts it."""
+
+import pytest
+
+from cerebro.casework.hands.felt import Felt, feels_bad, is_failed, is_worse, shape_of
+from cerebro.casework.hands.policy import Bar, Bounds, Recent, bars, level_of
+from cerebro.casework.hands.rank import Picture, fit, is_trusted, known, moved_level, ranked
+from cerebro.casework.hands.store import Past, Policy, Rule
+from cerebro.casework.playbooks.read import shipped
+from cerebro.kernel.settings import HandsSettings
+from cerebro.spine.actions import Level, Risk
+from cerebro.spine.cases import Cause
+from cerebro.spine.entities import EntityKey
+
+NOON = 1_700_049_600_000  # a Wednesday, 12:00 UTC
+CART, DESK = EntityKey("service", "cart"), EntityKey("service", "desk")
+BOUNDS = Bounds.of(HandsSettings(entity_per_hour_max=2, tenant_per_hour_max=3, under_way_max=2))
+MINUTE = 60_000
+
+
+def past(minutes, target=CART, playbook="other", *, under_way=False):
+    return Recent(playbook, target, NOON - minutes * MINUTE, under_way)
+
+
+@pytest.mark.parametrize(
+    ("policy", "recent", "by_person", "expected"),
+    [
+        (Policy(stopped=True), [], True, Bar.STOPPED),
+        (Policy(frozen=True), [], False, Bar.FROZEN),
+        (Policy(frozen=True), [], True, None),
+        (Policy(), [past(5, under_way=True)], True, Bar.BUSY),
+        (Policy(), [past(5, DESK, under_way=True)], False, None),
+        (Policy(), [past(5, playbook="scale-out")], False, Bar.COOLING),
+        (Policy(), [past(5, playbook="scale-out")], True, None),
+        (Policy(), [past(20, playbook="scale-out")], False, None),
+        (Policy(), [past(5), past(6)], True, Bar.ENTITY_BUDGET),
+        (Policy(), [past(61), past(62)], False, None),
+        (Policy(), [past(n, EntityKey("service", f"s{n}")) for n in (5, 6, 7)], True, Bar.TENANT_BUDGET),
+        (Policy(), [past(5, DESK, under_way=True), past(90, EntityKey("host", "h"), under_way=True)], False,
+         Bar.TOO_MANY),
+    ],
+)  # fmt: skip
+def test_what_keeps_an_action_from_being_begun(policy, recent, by_person, expected):
+    found = bars(
+        playbook="scale-out", cool_down_s=600, target=CART, policy=policy, recent=recent, bounds=BOUNDS, now_ms=NOON,
+        by_person=by_person,
+    )  # fmt: skip
+
+    assert found == (() if expected is None else (expected,))
+
+
+@pytest.mark.parametrize(
+    ("risk", "change", "expected"),
+    [
+        (Risk.SAFE, {}, Level.ACT),
+        (Risk.GUARDED, {}, Level.ASK),
+        (Risk.DANGEROUS, {}, Level.SUGGEST),
+        (Risk.GUARDED, {"door": Level.ACT}, Level.ACT),
+        (Risk.DANGEROUS, {"door": Level.ACT, "level_max": Level.ASK}, Level.ASK),
+        (Risk.GUARDED, {"policy": Policy(levels={"p": Level.SUGGEST}), "door": Level.ACT}, Level.SUGGEST),
+        (Risk.SAFE, {"share": 1.0}, Level.ASK),
+        (Risk.SAFE, {"policy": Policy(rules=(Rule(target="service/*", level_max=Level.SUGGEST),))}, Level.SUGGEST),
+        (Risk.SAFE, {"policy": Policy(rules=(Rule(target="host/*"),))}, Level.ACT),
+        (Risk.SAFE, {"policy": Policy(rules=(Rule(weekdays=(2,), from_hour=8, to_hour=18),))}, Level.ASK),
+        (Risk.SAFE, {"policy": Policy(rules=(Rule(weekdays=(3,)),))}, Level.ACT),
+        (Risk.SAFE, {"policy": Policy(rules=(Rule(from_hour=18, to_hour=8),))}, Level.ACT),
+        (Risk.SAFE, {"policy": Policy(rules=(Rule(from_hour=11, to_hour=3),))}, Level.ASK),
+    ],
+)
+def test_what_is_done_unasked(risk, change, expected):
+    given = {
+        "level_max": Level.ACT, "target": CART, "policy": Policy(), "door": None, "share": 0.0, "bounds": BOUNDS,
+        "now_ms": NOON,
+    } | change  # fmt: skip
+
+    level, why = level_of(playbook="p", risk=risk, **given)
+
+    assert level is expected, why
+
+
+GOOD = Felt(1000, 0, 50)
+
+
+@pytest.mark.parametrize(
+    ("now", "bad", "worse", "shape"),
+    [
+        (Felt(1000, 0, 55), False, False, "calm"),
+        (Felt(1000, 10, 50), False, False, "calm"),
+        (Felt(1000, 300, 40), True, True, "fast_errors"),
+        (Felt(1000, 0, 500), True, True, "slow"),
+        (Felt(1000, 300, 500), True, True, "slow_errors"),
+        (Felt(1000, 990, 5000), True, True, "lost"),
+        (Felt(0, 0, 0), True, True, "calm"),
+        (Felt(3, 3, 9), False, False, "lost"),
+    ],
+)
+def test_what_users_feel(now, bad, worse, shape):
+    assert feels_bad(GOOD, now) is bad
+    assert is_worse(GOOD, now) is worse
+    assert shape_of(CART, {CART.text: GOOD}, {CART.text: now}) == shape
+
+
+def test_a_request_that_was_the_callers_own_fault_does_not_count():
+    assert is_failed({"error.type": "500", "http.response.status_code": "500"})
+    assert is_failed({"status": "503"})
+    assert not is_failed({"error.type": "404", "http.response.status_code": "404"})
+    assert not is_failed({"http.response.status_code": "200"})
+
+
+def picture(kind="resource", nature="service", words="", **more):
+    return Picture(Cause(CART, kind, 0.9, 1, ""), nature, words, **more)
+
+
+def test_words_of_telemetry_make_nothing_apply_by_themselves():
+    """However loudly a log line asks for it: kind of cause and nature of the thing decide."""
+    shout = "flag feature restart purge drain failover rollback disk certificate password index rm -rf / ${target}"
+    for each in shipped().values():
+        if "code" not in each.trigger.causes:
+            assert fit(each, picture("code", words=shout))[0] == 0.0
+        assert fit(each, picture(nature="printer", words=shout))[0] == 0.0
+
+
+def test_probes_and_shapes_must_hold():
+    disk, restart = shipped()["free-disk"], shipped()["restart-service"]
+    full = {"system.filesystem.utilization": 0.97}
+
+    assert not fit(disk, picture(nature="database"))[0]
+    assert not fit(disk, picture(nature="database", gauges={"system.filesystem.utilization": 0.5}))[0]
+    assert fit(disk, picture(nature="database", gauges=full))[0]
+    assert fit(restart, picture(shape="slow"))[0]
+    assert not fit(restart, picture(shape="fast_errors"))[0]
+
+
+def test_what_helped_goes_first_and_what_never_helps_is_left_to_people(clock):
+    pasts = [Past("restart-service", "resource", not_helped=20), Past("raise-pool", "resource", helped=20)]
+    words = picture(words="connection pool")
+
+    names = [each.playbook.name for each in ranked(shipped().values(), words, pasts, clock.chance)]
+
+    assert names[0] == "raise-pool"
+    assert not is_trusted(*known("restart-service", "resource", pasts))
+    assert is_trusted(*known("scale-out", "resource", pasts))
+
+
+@pytest.mark.parametrize(
+    ("level", "past", "harmed", "expected"),
+    [
+        (Level.ASK, Past("p", "", helped=8, since_moved=8), False, Level.ACT),
+        (Level.ASK, Past("p", "", helped=4, since_moved=4), False, Level.ASK),
+        (Level.ASK, Past("p", "", helped=8, not_helped=6, since_moved=14), False, Level.ASK),
+        (Level.ASK, Past("p", "", helped=30, harmful=1, since_moved=30), False, Level.ASK),
+        (Level.ACT, Past("p", "", helped=30, since_moved=30), False, Level.ACT),  # its own `level_max`
+        (Level.ACT, Past("p", "", helped=30, harmful=1), True, Level.ASK),
+        (Level.ASK, Past("p", ""), True, Level.SUGGEST),
+    ],
+)
+def test_autonomy_is_earned_and_lost(level, past, harmed, expected):
+    assert moved_level(shipped()["scale-out"], level, past, harmed=harmed) is expected
