@@ -72,7 +72,7 @@ def cells(verdict: Verdict) -> tuple[str, ...]:
     """A row of the table, in the order of `COLUMNS`."""
     return (
         verdict.fault.kind,
-        verdict.target,
+        "host" if verdict.target.startswith("host/") else verdict.target,
         "-" if verdict.effect_s < 0 else f"{verdict.effect_s:.0f} s",
         verdict.shows,
         _help(verdict),

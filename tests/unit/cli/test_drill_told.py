@@ -1,6 +1,7 @@
 """What a drill says at its end: what was seen, who was blamed, what was done, and nothing that was not."""
 
-from cerebro.cli.drill_live import _acts_of, top_cause, verdict
+from cerebro.cli.drill_live import EAGER_BUDGET, _acts_of, eager_settings, top_cause, verdict
+from cerebro.kernel.settings import Settings
 from cerebro.spine.cases import Case, CaseState, Cause
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Severity
@@ -33,8 +34,17 @@ def test_the_verdict_is_honest():
     assert verdict({"case": 9.0, "done": 20.0, "helped": 30.0}, None, CART)[2].endswith("and that helped.")
 
 
+def test_a_short_acquaintance_gets_a_wide_budget_and_a_wider_one_stays():
+    """Nothing else of the settings is touched."""
+    usual, wide = Settings(), Settings(support={"noise_budget": 5000.0})
+
+    assert eager_settings(usual).support.noise_budget == EAGER_BUDGET
+    assert eager_settings(wide).support.noise_budget == 5000.0
+    assert eager_settings(usual).model_copy(update={"support": usual.support}) == usual
+
+
 def test_only_what_was_begun_counts_as_done():
-    """A step that was only planned is no act; one that was taken back is two."""
+    """A step that was only planned is no act; one that was taken back is one."""
     call = {
         "executor": "process",
         "operation": "restart",
@@ -45,4 +55,4 @@ def test_only_what_was_begun_counts_as_done():
     undone = step | {"undo": call | {"operation": "scale"}, "state": "undone", "begun_ms": 5, "done_ms": 9}
 
     assert _acts_of(step) == []
-    assert [(act.at_ms, act.operation.name) for act in _acts_of(undone)] == [(5, "restart"), (9, "scale")]
+    assert [(act.at_ms, act.operation.name) for act in _acts_of(undone)] == [(5, "restart")]

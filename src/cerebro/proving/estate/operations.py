@@ -14,6 +14,7 @@ from cerebro.spine.errors import Invalid
 RESTART_S, STORE_RESTART_S, FAILOVER_S = 30.0, 60.0, 20.0
 ROLLING = ("rollback", "deploy", "restore_config", "rotate_credential", "renew_certificate")
 REPLICAS_MAX = 1000
+DRAINED_SHARE = 0.05  # of a service's work that is hit although its replicas are drained one by one
 
 
 class Operations:
@@ -51,17 +52,17 @@ class Operations:
             self._set(operation, place)
 
     def _restart(self, place: int) -> None:
-        """All replicas in order: while it lasts, one of them is missing; what runs alone is missing whole."""
+        """All replicas in order, each drained first, as on the real shop; what runs alone is missing whole."""
         motion = self._motion
         replicas = float(motion.state[place, State.REPLICAS])
         slow = motion.topology.kind[place] == DATABASE
-        motion.take_down(place, min(1.0, 1.0 / max(replicas, 1.0)), STORE_RESTART_S if slow else RESTART_S)
+        motion.take_down(place, DRAINED_SHARE if replicas >= 2.0 else 1.0, STORE_RESTART_S if slow else RESTART_S)
 
     def _roll(self, place: int) -> None:
         """A rolling change adds a replica before it takes one: only what processes remember is lost."""
         motion = self._motion
         if motion.topology.kind[place] not in (DATABASE, CACHE, EXTERNAL):
-            motion.take_down(place, 0.05, RESTART_S)
+            motion.take_down(place, DRAINED_SHARE, RESTART_S)
 
     def _scale(self, operation: Operation, place: int) -> None:
         motion = self._motion
