@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cerebro.agents.support import api
 from cerebro.agents.support.flow import Detector, Foreseer
 from cerebro.agents.support.flow_lines import LineDetector
+from cerebro.agents.support.flow_spans import SpanDetector
 from cerebro.kernel.access.guard import Guard
 from cerebro.kernel.kit import Kernel, Task
 from cerebro.kernel.scaling.ask import Ask
@@ -17,7 +18,7 @@ class SupportAgent:
     manifest = AgentManifest(
         name="support",
         purpose="Watches metrics and tells, within the noise budget, what is not as it usually is.",
-        reads=frozenset({"telemetry.*.metrics", "telemetry.*.logs"}),
+        reads=frozenset({"telemetry.*.metrics", "telemetry.*.logs", "telemetry.*.traces"}),
         emits=frozenset({"findings.*"}),
         tables=frozenset({"samples", "samples_5m", "series"}),
         permissions=frozenset({"read"}),
@@ -26,7 +27,7 @@ class SupportAgent:
 
     def tasks(self, kernel: Kernel) -> Sequence[Task]:
         """What the role `detector` runs."""
-        return (Detector(kernel), Foreseer(kernel), LineDetector(kernel))
+        return (Detector(kernel), Foreseer(kernel), LineDetector(kernel), SpanDetector(kernel))
 
     def router(self, kernel: Kernel) -> object:
         """Its REST routes."""

@@ -29,7 +29,7 @@ log = get_log(__name__)
 
 STREAM, READER = "logs", "detector"
 MESSAGES_MAX, MESSAGE_BYTES_MAX = 64, 16 << 20
-WAIT_S, IDLE_S = 1.0, 10.0
+WAIT_S, TICK_S = 1.0, 10.0
 MANIFEST = "lines"
 ASIDE_COUNT = 2000  # lines; a larger batch is judged on another thread
 SNAPSHOT_SHARE = 0.05
@@ -45,7 +45,7 @@ class LineDetector:
         self._rules = rules_of(kernel.settings.support)
         self._lines: dict[TenantId, Lines] = {}
         self._sequence = self._revision = self._slot = 0
-        self._saved_s = self._read_s = 0.0
+        self._saved_s = self._ticked_s = 0.0
         self._pause_s = kernel.settings.support.snapshot_s
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -57,14 +57,14 @@ class LineDetector:
         bus, clock = self._kernel.bus, self._kernel.clock
         place = await Place.claim(bus, STREAM, READER, owner=clock.new_id())
         await self.restore(place.after)
-        self._saved_s = self._read_s = clock.monotonic_s()
+        self._saved_s = self._ticked_s = clock.monotonic_s()
         while not stop.is_set():
             messages = await bus.read(
                 STREAM, after=self._sequence, count_max=MESSAGES_MAX, bytes_max=MESSAGE_BYTES_MAX, wait_s=WAIT_S
             )
             for message in messages:
                 await self.take(message)
-            await self._keep_house(place, bool(messages))
+            await self._keep_house(place)
         await self._save(place)
 
     async def restore(self, after: int) -> None:
@@ -122,10 +122,10 @@ class LineDetector:
                 entity=finding.entity.text, title=finding.title, cleared=finding.cleared,
             )  # fmt: skip
 
-    async def _keep_house(self, place: Place, was_read: bool) -> None:
+    async def _keep_house(self, place: Place) -> None:
         now_s = self._kernel.clock.monotonic_s()
-        if now_s - self._read_s >= IDLE_S:
-            self._read_s = now_s
+        if now_s - self._ticked_s >= TICK_S:
+            self._ticked_s = now_s
             await self.tick()
         if now_s - self._saved_s >= self._pause_s:
             await self._save(place)
@@ -145,6 +145,7 @@ class LineDetector:
             Conflict: Another detector has taken over.
         """
         bus, begun_s = self._kernel.bus, self._kernel.clock.monotonic_s()
+        await place.commit(place.after)  # raises when another one owns the place: before anything of its is replaced
         slot = 1 - self._slot
         kept = [(tenant, freeze(lines.watch, self._sequence), keep(lines)) for tenant, lines in self._lines.items()]
         for tenant, counts, rest in kept:
@@ -152,7 +153,6 @@ class LineDetector:
             await bus.put_object(BUCKET, f"{tenant}.line_counts.{slot}", bodies[0])
             await bus.put_object(BUCKET, f"{tenant}.lines.{slot}", bodies[1])
         manifest = Manifest(self._sequence, slot, tuple(self._lines))
-        await place.commit(place.after)  # raises when another one owns the place: before anything of its is replaced
         stored = await bus.get(BUCKET, MANIFEST)
         revision = stored.revision if stored else 0
         self._revision = await bus.put(BUCKET, MANIFEST, msgspec.json.encode(manifest), revision=revision)

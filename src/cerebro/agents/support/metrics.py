@@ -22,3 +22,4 @@ LINE_BATCH_SECONDS = Histogram(
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
 )
 TEMPLATES = Gauge("cerebro_support_templates", "Templates of log lines, counted once an entity.")
+SPANS = Counter("cerebro_support_spans_total", "Spans read, by what became of them.", ["outcome"])

@@ -1,0 +1,115 @@
+"""Findings of operations and of edges in words, with a query that gives their spans."""
+
+from dataclasses import replace
+from random import Random
+
+from cerebro.agents.support.describe import AGENT, chance_a_day, dedup_key, digest
+from cerebro.agents.support.words import rarity
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.findings import Evidence, Finding, Severity
+from cerebro.spine.identity import FindingId, TenantId, new_id
+
+WINDOW_MS = 600_000
+KINDS = {
+    "span.requests": "rate",
+    "span.errors": "errors",
+    "span.duration": "duration",
+    "span.exclusive_time": "exclusive_time",
+    "edge.requests": "rate",
+    "edge.errors": "errors",
+}
+
+
+def translated(finding: Finding) -> Finding | None:
+    """What the detector of metrics said of a series of spans, said of an operation or an edge; `None` of silences."""
+    evidence = finding.evidence[0]
+    metric, labels = str(evidence.sample.get("metric", "")), evidence.sample.get("labels")
+    of = str(labels.get("of", "")) if isinstance(labels, dict) else ""
+    if metric not in KINDS or finding.kind == "silence":
+        return None
+    now, usual = _last(evidence.sample.get("value")), _last(evidence.sample.get("expected"))
+    is_edge = metric.startswith("edge.")
+    gone = metric == "edge.requests" and now <= 0.1 * usual
+    kind = "lost_edge" if gone else KINDS[metric]
+    whose = f"{finding.entity.text.replace('/', ' ', 1)}"
+    what = f"calls of {whose} to {of.replace('/', ' ', 1)}" if is_edge else f"“{of}” of {whose}"
+    title = (
+        f"{_said(kind, now, usual)} of {what}"
+        if kind != "lost_edge"
+        else f"No more {what}: usually {usual:.0f} a minute"
+    )
+    if finding.cleared:
+        title = f"As usual again: {title[0].lower()}{title[1:]}"
+    start_ms = finding.seen_ms - WINDOW_MS
+    query = spans_sql(finding.tenant, finding.entity, of, start_ms, finding.seen_ms + 1, is_edge=is_edge)
+    proof = Evidence(
+        evidence.sentence, "clickhouse", query, start_ms, finding.seen_ms + 1, evidence.digest, evidence.sample
+    )
+    return replace(finding, kind=kind, title=title, signal=f"span:{of}", evidence=(proof,))
+
+
+def edge_finding(
+    tenant: TenantId, source: tuple[str, str], target: tuple[str, str], at_ms: int, weekly: float
+) -> Finding:
+    """An edge that nobody had seen."""
+    of, whose = "/".join(target), " ".join(source)
+    sample: dict[str, object] = {"source": "/".join(source), "target": of}
+    start_ms = at_ms - WINDOW_MS
+    sentence = f"No call between the two was seen before; edges as new are expected {rarity(weekly)}."
+    query = spans_sql(tenant, EntityKey(*source), of, start_ms, at_ms + 1, is_edge=True)
+    number = Random("/".join(source)).getrandbits(63)  # noqa: S311  a name, no secret
+    key = dedup_key(tenant, number, Random(of).getrandbits(63), "new_edge", at_ms)  # noqa: S311
+    return Finding(
+        id=FindingId(new_id(at_ms, Random(key))),  # noqa: S311  an id, no secret
+        tenant=tenant,
+        agent=AGENT,
+        kind="new_edge",
+        entity=EntityKey(*source),
+        at_ms=at_ms,
+        seen_ms=at_ms,
+        severity=Severity.NOTICE,
+        p_value=chance_a_day(weekly),
+        effect=1.0,
+        signal=f"span:{of}",
+        title=f"{whose.capitalize()} calls {of.replace('/', ' ', 1)} for the first time",
+        evidence=(Evidence(sentence, "clickhouse", query, start_ms, at_ms + 1, digest(sample), sample),),
+        dedup_key=key,
+    )
+
+
+def spans_sql(tenant: str, entity: EntityKey, of: str, start_ms: int, end_ms: int, *, is_edge: bool) -> str:
+    """The query that gives the spans of an operation, or those called over an edge, runnable as it stands."""
+    kind, _, name = of.partition("/")
+    mine = f"entity_kind = {_quoted(entity.kind)} AND entity_name = {_quoted(entity.name)}"
+    window = (
+        f"tenant = {_quoted(tenant)} AND hour >= toStartOfHour(fromUnixTimestamp64Milli({start_ms}))"
+        f" AND hour <= toStartOfHour(fromUnixTimestamp64Milli({end_ms}))"
+        f" AND at >= fromUnixTimestamp64Milli({start_ms}) AND at < fromUnixTimestamp64Milli({end_ms})"
+    )
+    if is_edge:
+        inner = f"SELECT span_id FROM spans WHERE {window} AND {mine}"  # noqa: S608  every text is quoted
+        called = f"entity_kind = {_quoted(kind)} AND entity_name = {_quoted(name)}"
+        which = f"{called} AND parent_span_id IN ({inner})"
+    else:
+        which = f"{mine} AND name = {_quoted(of)}"
+    return (
+        "SELECT at, duration_ns, status, status_message, trace_id FROM spans"  # noqa: S608  every text is quoted
+        f" WHERE {window} AND {which} ORDER BY at LIMIT 100"
+    )
+
+
+def _said(kind: str, now: float, usual: float) -> str:
+    if kind in ("duration", "exclusive_time"):
+        what = "Duration" if kind == "duration" else "Own time"
+        return f"{what} (95th percentile) {now * 1000:.0f} ms, usually {usual * 1000:.0f} ms,"
+    what = "Rate" if kind == "rate" else "Errors"
+    return f"{what} {now:.0f} a minute, usually {usual:.0f},"
+
+
+def _last(column: object) -> float:
+    numbers = [each for each in column if isinstance(each, float | int)] if isinstance(column, list) else []
+    return float(numbers[-1]) if numbers else 0.0
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
