@@ -59,6 +59,8 @@ bench-cause: $(RUNTIME) ## the causes of public incidents under CEREBRO_DATASETS
 
 bench-detection: $(RUNTIME) ## the detectors on the public labelled sets under CEREBRO_DATASETS; PART=name for one half
 	@nice $(BIN)/python -m cerebro.cli.bench.detection.bench $(if $(PART),--part $(PART))
+	@nice $(BIN)/python -c "from cerebro.cli.bench import sequences, templates; templates.run('$(PART)'); sequences.run('$(PART)')"
+	@nice $(BIN)/python -m cerebro.cli.bench.promise $(if $(PART),--part $(PART))
 
 chaos: $(DEV) ## kill every process 20 times in random order under load
 	@$(BIN)/pytest tests/chaos -m long -s --timeout 3600

@@ -26,10 +26,11 @@ SERIES_MAX, PAGE_ROWS, POINTS_MAX = 20, 5_000, 2_000_000
 UNIT = 0.005  # where no budget has been noted yet
 WARMUP_COUNT = 36
 WIDTH, HEIGHT = 76, 10
+NAMED = ("hi", "lo", "metric", "labels", "type", "unit", "entity_kind", "entity_name")
 NAMES_SQL = (
-    "SELECT toString(hi) AS hi, toString(lo) AS lo, anyLast(metric) AS metric, toJSONString(anyLast(labels)) AS labels,"
-    " anyLast(type) AS type, anyLast(unit) AS unit, anyLast(entity_kind) AS entity_kind,"
-    " anyLast(entity_name) AS entity_name FROM series WHERE {clauses} GROUP BY hi, lo ORDER BY hi, lo LIMIT {limit}"
+    "SELECT toString(hi), toString(lo), anyLast(metric), toJSONString(anyLast(labels)), anyLast(type), anyLast(unit),"
+    " anyLast(entity_kind), anyLast(entity_name) FROM series WHERE {clauses} GROUP BY hi, lo ORDER BY hi, lo"
+    " LIMIT {limit}"
 )
 POINTS_SQL = (
     "SELECT toUnixTimestamp64Milli(at) AS at_ms, value FROM samples"
@@ -97,7 +98,7 @@ def _read(
     if not answer["rows"]:
         raise NotFound(f"Nothing was stored of {query[:200]}.", "Look at /api/v1/series for what there is.")
     for row in answer["rows"]:
-        known = dict(zip(answer["columns"], row, strict=True))
+        known = dict(zip(NAMED, row, strict=True))
         yield _named(known), *_points(asked, known["hi"], known["lo"], max(0, from_ms - LEAD_MS), to_ms)
 
 
@@ -165,8 +166,9 @@ def _told(name: SeriesName, replay: Replay) -> dict[str, object]:
 
 
 def _show(name: SeriesName, replay: Replay, from_ms: int, plot: bool) -> None:
-    labels = ", ".join(f"{label}={value}" for label, value in name.labels)
-    say(f"{name.metric} {{{labels}}}: {len(replay.band.at_ms)} samples, {len(replay.fired)} would have fired")
+    labels = ", ".join(f'{label}="{value}"' for label, value in name.labels)
+    whose = f"{name.metric}{{{labels}}}" if labels else name.metric
+    say(f"{whose}: {len(replay.band.at_ms)} samples, {len(replay.fired)} would have fired")
     if plot:
         for line in drawing(replay.band, replay.fired, from_ms):
             say("  " + line)
