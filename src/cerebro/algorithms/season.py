@@ -49,11 +49,11 @@ def factor(daily: Any, daily_count: Any, weekly: Any, weekly_count: Any, hour: i
         daily: float32, (24,); mean deviation of each hour of the day.
         daily_count: uint8, (24,); how often each was seen, up to `MEMORY_MAX`.
         weekly: uint16 as `half` makes it, (168,); what each hour of the week adds to its hour of the day.
-        weekly_count: uint8, (168,).
+        weekly_count: uint8, (84,); two counts of up to `MEMORY_MAX` in each, the even hour's in the lower half.
         hour: Of `hour_number`.
     """
     day, week = hour % DAY_HOURS, hour % WEEK_HOURS
-    days, weeks = float(daily_count[day]), float(weekly_count[week])
+    days, weeks = float(daily_count[day]), float(_count(weekly_count, week))
     answer = float(daily[day]) * days / (days + DOUBT)
     if weeks > 0.0:
         answer += whole(weekly[week]) * weeks / (weeks + DOUBT)
@@ -66,10 +66,17 @@ def learn_hour(  # noqa: PLR0917
 ) -> None:
     """Take in one finished hour whose mean lay `deviation` above the level. Changes the profile in place."""
     day, week = hour % DAY_HOURS, hour % WEEK_HOURS
-    days, weeks = daily_count[day], weekly_count[week]
+    days, weeks = daily_count[day], _count(weekly_count, week)
     before = whole(weekly[week]) if weeks > 0 else 0.0
     rest = deviation - daily[day] if days > 0 else 0.0  # what the day did not know; nothing while it knows nothing
     daily[day] += (deviation - daily[day]) / (days + 1.0)
     weekly[week] = half(before + (rest - before) / (weeks + 1.0))
     daily_count[day] = min(days + 1, MEMORY_MAX)
-    weekly_count[week] = min(weeks + 1, MEMORY_MAX)
+    if weeks < MEMORY_MAX:
+        weekly_count[week // 2] += 1 << (4 * (week % 2))
+
+
+@native
+def _count(weekly_count: Any, week: int) -> int:
+    count: int = (int(weekly_count[week // 2]) >> (4 * (week % 2))) & 15
+    return count

@@ -20,10 +20,10 @@ from cerebro.algorithms.native import native
 THRESHOLD, COUNT, TOTAL, RATE, PEAK, QUIET, TOP = range(7)
 TAIL_FIELDS = 7
 
-PRIOR_COUNT = 20.0  # peaks that a stream is born with, of its class' mean log-excess
+PRIOR_COUNT = 30.0  # peaks that a stream is born with, of its class' mean log-excess
 PRIOR_EXCESS = 0.25  # mean log-excess of a class nobody has seen: tail index 4, heavier than most telemetry
-RUN = 8.0  # samples under the threshold that end a cluster
-MEMORY_PEAKS = 300.0
+RUN = 4.0  # samples under the threshold that end a cluster
+MEMORY_PEAKS = 1000.0
 MEMORY_SAMPLES = 50_000.0
 EXCEEDANCE = 0.03  # share of samples that the threshold is steered to leave above it
 STEER_FIRST, STEER_LAST = 0.05, 0.003

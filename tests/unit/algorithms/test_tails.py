@@ -66,7 +66,7 @@ def test_old_peaks_fade():
     begin(tail, 1.0)
     for _ in range(400):
         add_peak(tail, 2.0)
-    for _ in range(2000):
+    for _ in range(9000):
         add_peak(tail, 0.1)
 
     assert tail[TOTAL] / tail[COUNT] == pytest.approx(0.1, rel=0.05)

@@ -317,6 +317,10 @@ def _id(key: str, seen_ms: int, is_cleared: bool) -> FindingId:
 
 def _verb(moment: Moment) -> str:
     up = moment.value > moment.expected
+    if KINDS[moment.test] == "flatline":
+        return "stands still, having moved"
+    if KINDS[moment.test] == "variance":
+        return "became restless, having gone"
     if KINDS[moment.test] == "drift":
         return "has drifted up" if up else "has drifted down"
     if KINDS[moment.test] == "spike":

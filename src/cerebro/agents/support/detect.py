@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from cerebro.agents.support.model import (
     CACHE_LINE_BYTES,
     NO_HOUR,
+    SAMPLE_TESTS,
     SHARES,
+    TAIL_COUNT,
     TEST_COUNT,
     THRESHOLDS_MIN,
     WEEK_S,
@@ -32,14 +34,13 @@ from cerebro.agents.support.model import (
 )
 from cerebro.algorithms.counters import rate
 from cerebro.algorithms.native import native, prefetch
-from cerebro.algorithms.robust import clipped, spread, step
+from cerebro.algorithms.robust import MAD_TO_SIGMA, clipped, spread, step
 from cerebro.algorithms.scale import VALUE_MAX, backward, forward
-from cerebro.algorithms.season import HOUR_MS, factor, hour_number, learn_hour
+from cerebro.algorithms.season import DAY_HOURS, HOUR_MS, factor, hour_number, learn_hour
 from cerebro.algorithms.tails import (
     COUNT,
     PEAK,
     QUIET,
-    RATE,
     RUN,
     THRESHOLD,
     TOP,
@@ -50,8 +51,9 @@ from cerebro.algorithms.tails import (
     rate_beyond,
 )
 
-LOCAL_MEMORY = 150.0  # samples
-SPREAD_MEMORY = 500.0
+LEAST_OVER = np.array([2.0, 2.0, 2.0, 2.0, 1.5])  # thresholds that a score must reach to be asked of the budget
+LOCAL_MEMORY = 200.0  # samples
+SPREAD_MEMORY = 1500.0
 LEVEL_MEMORY_S = 2 * 86_400.0
 LEVEL_MEMORY_MIN = 500.0
 RESIDUAL_BOUND = 3.0  # spreads that one sample may move level and local by
@@ -75,12 +77,26 @@ GAP = 3.0  # intervals without a sample that count as a gap
 GAP_NOTED = 1.5
 EPISODE_KEEP = 0.5 ** (1 / 672)  # an hour: half in four weeks
 TOP_KEEP = 0.5 ** (1 / 96)  # an hour: half in four days
-NEWS_KEEP = 0.5 ** (1 / 60)  # a sample: half in sixty
+QUICK_WEIGHT = 0.5  # 0.2 … 0.8 differ little
+STEP_SHARE = 0.3  # of the spread: steps are never judged by less
+RESTLESS_WEIGHT, RESTLESS_BOUND = 0.05, 6.0
+LOUD_SHARE = 0.5  # how far the spread of an hour of the day is believed
+LOUD_UNIT, LOUD_MAX, LOUD_DAYS = 80.0, 1.5, 10.0
+FLAT_MIN = 10  # samples of one value before they are remarkable at all
+FLAT_YOUNG = 200  # samples before it is known how often a series repeats itself
+FLAT_SHARE_MAX = 0.1  # a series that repeats itself more often may stand still
+FLAT_CHANCE = 0.5  # that a value is repeated by a sender that caches
+UNEASE_KEEP = 0.985  # a sample
+NEWS_MAX = 3.0  # strangeness from which more of it is no more news
+NEWS_KEEP = 0.5 ** (1 / 30_000)  # a sample: half in three months of 5-minute samples
+RARITY_MIN = 1e-30
+UNDER = 1.2  # strangeness just under the threshold of a tail, over which clusters are rarer than that
 AHEAD = 8  # samples; 4 … 16 differ little
-HOT_LINES = 4
+HOT_LINES = 6
 LATE, REFUSED, RESET, JUDGED = range(4)
 
 _SPIKE, _SHIFT, _DRIFT = int(Test.SPIKE), int(Test.SHIFT), int(Test.DRIFT)
+_JUMP, _VARIANCE, _FLATLINE = int(Test.JUMP), int(Test.VARIANCE), int(Test.FLATLINE)
 _OPENED, _RETURNED, _SETTLED = int(Turn.OPENED), int(Turn.RETURNED), int(Turn.SETTLED)
 _RATE, _ANSWER = int(Reading.RATE), int(Reading.ANSWER)
 
@@ -109,15 +125,16 @@ def detect(
         zone_ms: What to add to Unix time for the hour on the wall.
     """
     n = len(row)
-    judged, predicted, band, effect, strangeness, news = (np.full(n, np.nan, np.float32) for _ in range(6))
+    judged, predicted, band, effect, strangeness, unease, news = (np.full(n, np.nan, np.float32) for _ in range(7))
     turn, test, weekly = np.zeros(n, np.uint8), np.zeros(n, np.uint8), np.zeros(n)
     counts = np.zeros(4, np.int64)
     _detect(
         rows, rows.ctypes.data, rows.itemsize, row, at_ms, value, unit, priors, warmup_count, zone_ms,
-        judged, predicted, band, effect, turn, test, weekly, strangeness, news, counts,
+        judged, predicted, band, effect, turn, test, weekly, strangeness, unease,
+        news, counts,
     )  # fmt: skip
     return Judged(
-        judged, predicted, band, turn, test, weekly, effect, strangeness, news,
+        judged, predicted, band, turn, test, weekly, effect, strangeness, unease, news,
         int(counts[JUDGED]), int(counts[LATE]), int(counts[REFUSED]), int(counts[RESET]),
     )  # fmt: skip
 
@@ -126,8 +143,8 @@ def detect(
 def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its parts are the functions below
     rows: Any, first_row: int, row_bytes: int, row: Any, at_ms: Any, value: Any,
     unit: float, priors: Any, warmup_count: int, zone_ms: int,
-    judged: Any, predicted: Any, band: Any, effect: Any, turn: Any, test: Any, weekly: Any, strangeness: Any, news: Any,
-    counts: Any,
+    judged: Any, predicted: Any, band: Any, effect: Any, turn: Any, test: Any, weekly: Any, strangeness: Any,
+    unease: Any, news: Any, counts: Any,
 ) -> None:  # fmt: skip
     scores = np.zeros(TEST_COUNT)
     for k in range(len(row)):
@@ -166,15 +183,19 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
         residual = y - middle
         floor = s.floor + s.floor_share * abs(middle)
         width = _width(s, floor, middle, y)
+        _note_repeat(s, number)
         z = clipped(residual / width, SCORE_MAX)
         reach = max(BAND_MIN, BAND_SHARE * s.tail[_SPIKE, THRESHOLD]) * width
         _score(s, z, scores)
+        _score_step(s, residual, width, scores)
 
         s.value, s.predicted, s.band = number, middle, reach
         judged[k], predicted[k], band[k] = number, middle, reach
         if s.count >= warmup_count:
-            strangeness[k] = _strangeness(s, scores, priors)
-            news[k] = _news(s, strangeness[k])
+            strange = _strangeness(s, scores, priors, 0, SAMPLE_TESTS)
+            stretch = _strangeness(s, scores, priors, SAMPLE_TESTS, TAIL_COUNT)
+            s.unease = max(s.unease * UNEASE_KEEP, strange)
+            strangeness[k], unease[k], news[k] = strange, s.unease, _news(s, max(strange, stretch))
         if abs(z) < CALM:
             s.onset_ms = 0
         elif s.onset_ms == 0:
@@ -183,13 +204,14 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
         if s.episode > 0:
             test[k] = s.episode - 1
             effect[k] = abs(residual) / reach
-            turn[k] = _follow(s, t, y - season, number, abs(residual) <= reach, scores)
+            inside = s.same_count == 0 if s.episode - 1 == _FLATLINE else abs(residual) <= reach
+            turn[k] = _follow(s, t, y - season, number, inside, scores)
             continue
         if s.count > SETTLING:
             chosen, rarity = _weigh(s, scores, priors, unit)
             if s.count >= warmup_count:
                 counts[JUDGED] += 1
-                if chosen >= 0 and _matters(s, number, middle):
+                if chosen >= 0 and (chosen >= _VARIANCE or _matters(s, number, middle)):
                     _open(s, t, y - season, number, scores[chosen], chosen)
                     turn[k], test[k], weekly[k] = _OPENED, chosen, rarity
                     effect[k] = abs(residual) / reach
@@ -272,8 +294,8 @@ def _season(s: Any, local_ms: int) -> float:
     hour = hour_number(shifted)
     if hour != s.season_hour:
         s.season_hour = hour
-        s.season_before = factor(s.daily, s.daily_count, s.weekly, s.weekly_count, hour)
-        s.season_after = factor(s.daily, s.daily_count, s.weekly, s.weekly_count, hour + 1)
+        s.season_before = factor(s.daily, s.daily_count, s.weekly, s.weekly_counts, hour)
+        s.season_after = factor(s.daily, s.daily_count, s.weekly, s.weekly_counts, hour + 1)
     share: float = (shifted % HOUR_MS) / HOUR_MS
     return s.season_before + share * (s.season_after - s.season_before)  # type: ignore[no-any-return]
 
@@ -285,7 +307,7 @@ def _width(s: Any, floor: float, predicted: float, y: float) -> float:
     if s.floor_share > 0.0:
         prior *= max(abs(predicted), abs(y))
     unknown = PRIOR_ACTIVE / (PRIOR_ACTIVE + s.active_count)
-    width: float = max(s.spread, floor, prior * unknown, 1e-12)
+    width: float = max(s.spread * s.loudness, floor, prior * unknown, 1e-12)
     return width
 
 
@@ -302,16 +324,63 @@ def _score(s: Any, z: float, scores: Any) -> None:
 
 
 @native
+def _score_step(s: Any, residual: float, width: float, scores: Any) -> None:
+    """The same for the step that the sample makes from the few before it."""
+    taken = residual - s.quick
+    usual = max(s.step_spread, STEP_SHARE * width)
+    size = abs(taken) / usual
+    scores[_JUMP] = min(size, SCORE_MAX)
+    s.restlessness += RESTLESS_WEIGHT * (min(size, RESTLESS_BOUND) - s.restlessness)
+    scores[_VARIANCE] = s.restlessness
+    scores[_FLATLINE] = float(s.same_count)
+    s.quick += QUICK_WEIGHT * clipped(taken, DRIFT_BOUND * width)
+    if s.episode == 0:
+        s.step_spread = spread(s.step_spread, taken, step(float(s.count), SPREAD_MEMORY), SPREAD_BOUND)
+
+
+@native
+def _note_repeat(s: Any, number: float) -> None:
+    """Count how often, and how often in a row, the series repeats itself."""
+    if np.float32(number) != s.same_value:
+        if s.episode == 0:
+            s.same_count_top = max(int(s.same_count_top), int(s.same_count))
+        s.same_value = number
+        s.same_count = 0
+        return
+    s.same_count = min(int(s.same_count) + 1, 60_000)
+    if s.episode == 0:
+        s.repeat_count += 1.0
+
+
+@native
+def _flat_rate(s: Any) -> float:
+    """Expected runs a sample that are as long as this one, of a series that hardly ever repeats itself."""
+    moving = s.count - s.same_count
+    if s.same_count < max(FLAT_MIN, 2 * int(s.same_count_top)) or moving < FLAT_YOUNG:
+        return 1.0
+    if s.repeat_count - s.same_count > FLAT_SHARE_MAX * moving:
+        return 1.0
+    expected: float = FLAT_CHANCE ** float(s.same_count)
+    return max(expected, RARITY_MIN)
+
+
+@native
 def _weigh(s: Any, scores: Any, priors: Any, unit: float) -> Any:
     """The test whose answer the budget admits with most to spare, or -1; and its expected count a week."""
     chosen, rarity, least = -1, 0.0, 1.0
     a_week = WEEK_S / max(s.interval_s, 0.01)
-    for j in range(TEST_COUNT):
+    if s.same_count >= FLAT_MIN:
+        count = _flat_rate(s) * a_week
+        share = count / (unit * s.weight * s.price[_FLATLINE] * SHARES[_FLATLINE])
+        if share < least:
+            chosen, rarity, least = _FLATLINE, count, share
+    for j in range(TAIL_COUNT):
         tail = s.tail[j]
-        if scores[j] <= 2.0 * tail[THRESHOLD]:
+        if scores[j] <= LEAST_OVER[j] * tail[THRESHOLD]:
             continue
         excess = log(scores[j] / tail[THRESHOLD])
-        count = rate_beyond(tail, excess, priors[s.family, j]) * a_week
+        prior = priors[s.family, j] if j != _JUMP else max(priors[s.family, _SPIKE], priors[s.family, j])
+        count = rate_beyond(tail, excess, prior) * a_week
         if excess <= tail[TOP]:  # as strange has been seen, so it is no rarer than once in what was watched
             count = max(count, a_week / s.count)
         share = count / (unit * s.weight * s.price[j] * SHARES[j])
@@ -321,33 +390,36 @@ def _weigh(s: Any, scores: Any, priors: Any, unit: float) -> Any:
 
 
 @native
-def _strangeness(s: Any, scores: Any, priors: Any) -> float:
-    """-log10 of the chance, at one sample, of an answer as strange as the strangest; 0 where nothing is strange."""
+def _strangeness(s: Any, scores: Any, priors: Any, first: int, last: int) -> float:
+    """-log10 of the chance, at one sample, of an answer as strange as the strangest of these tests."""
     strangest: float = 0.0
-    for j in range(TEST_COUNT):
+    if s.same_count >= FLAT_MIN:  # nothing is called rarer than what has been watched can tell
+        strangest = -log10(max(_flat_rate(s), 0.1 / s.count))
+    for j in range(first, last):
         tail = s.tail[j]
         if scores[j] > tail[THRESHOLD]:
             excess = log(scores[j] / tail[THRESHOLD])
-            mine = -log10(max(rate_beyond(tail, excess, priors[s.family, j]), 1e-30))
+            mine = -log10(max(rate_beyond(tail, excess, priors[s.family, j]), RARITY_MIN))
         else:  # under the threshold the chance falls from 1 to that of a cluster
-            mine = -log10(max(tail[RATE], 1e-30)) * scores[j] / tail[THRESHOLD]
+            mine = UNDER * scores[j] / tail[THRESHOLD]
         strangest = max(strangest, mine)
     return strangest
 
 
 @native
 def _news(s: Any, strangeness: float) -> float:
-    """What of it goes beyond the highest of late, which fades."""
-    news: float = strangeness - s.told
-    s.told = max(s.told * NEWS_KEEP, strangeness)
-    return max(news, 0.0)
+    """What of it goes beyond what was told before, which fades."""
+    strange = min(strangeness, NEWS_MAX)
+    news: float = max(strange - s.told, 0.0)
+    s.told = max(s.told * NEWS_KEEP, strange)
+    return news
 
 
 @native
 def _learn_tails(s: Any, scores: Any) -> None:
     seen = float(s.count - SETTLING)
     weight, gain = paces(seen)
-    for j in range(TEST_COUNT):
+    for j in range(TAIL_COUNT):
         tail = s.tail[j]
         excess = log(scores[j] / tail[THRESHOLD]) if scores[j] > tail[THRESHOLD] else -1.0
         learn(tail, excess, weight, gain, THRESHOLDS_MIN[j])
@@ -366,6 +438,7 @@ def _learn(  # noqa: PLR0917
     deviation = y - s.level
     s.hour_sum += clipped(deviation, 20.0 * width + abs(season))
     s.hour_count += 1.0
+    s.hour_noise += min(abs(residual), SPREAD_BOUND * width)
     seen = float(s.count if s.count <= UNEASY else s.count - UNEASY)
     moved = step(seen, memory) * clipped(deviation - season, bound)
     s.level += moved
@@ -381,15 +454,29 @@ def _turn_hour(s: Any, local_ms: int, hour: int) -> None:
     """Fold the hour that has ended into the season, and begin the new one."""
     before = _season(s, local_ms)
     if s.hour_count * s.interval_s > 0.25 * HOUR_MS / 1000.0:
-        learn_hour(s.daily, s.daily_count, s.weekly, s.weekly_count, s.hour, s.hour_sum / s.hour_count)
+        _learn_loudness(s)
+        learn_hour(s.daily, s.daily_count, s.weekly, s.weekly_counts, s.hour, s.hour_sum / s.hour_count)
         s.hours_seen = 1
         s.season_hour = NO_HOUR
         s.local -= _season(s, local_ms) - before  # what the season now knows, the local part need not say again
     s.hour = hour
-    s.hour_sum = s.hour_count = 0.0
+    s.hour_sum = s.hour_count = s.hour_noise = 0.0
+    s.loudness = exp(LOUD_SHARE * s.loud[hour % DAY_HOURS] / LOUD_UNIT)
     s.episode_count *= EPISODE_KEEP
-    for j in range(TEST_COUNT):
+    for j in range(TAIL_COUNT):
         s.tail[j, TOP] *= TOP_KEEP
+
+
+@native
+def _learn_loudness(s: Any) -> None:
+    """Fold in how large the residuals of the hour that has ended were, beside the usual spread."""
+    if s.spread <= 0.0 or s.hour_noise <= 0.0:
+        return
+    day = s.hour % DAY_HOURS
+    found = clipped(log(s.hour_noise / s.hour_count * MAD_TO_SIGMA / s.spread), LOUD_MAX)
+    before = s.loud[day] / LOUD_UNIT
+    weight = 1.0 / (min(float(s.daily_count[day]), LOUD_DAYS) + 2.0)
+    s.loud[day] = round((before + weight * (found - before)) * LOUD_UNIT)
 
 
 @native
@@ -406,7 +493,7 @@ def _open(  # noqa: PLR0917
     s.new_spread = 0.0
     s.inside_count = 0
     s.outside_count = 1
-    for j in range(TEST_COUNT):  # the cluster in the making belongs to the episode
+    for j in range(TAIL_COUNT):  # the cluster in the making belongs to the episode
         s.tail[j, PEAK] = 0.0
         s.tail[j, QUIET] = RUN
 
@@ -442,8 +529,14 @@ def _follow(  # noqa: PLR0917
 @native
 def _end(s: Any) -> None:
     """Close the episode. A rare one teaches its tail little; what keeps happening is the nature of the series."""
-    tail = s.tail[s.episode - 1]
     s.episode_count += 1.0
+    s.z_1 = s.z_2 = s.drift = 0.0
+    if s.episode - 1 == _FLATLINE:
+        s.same_count_top = max(int(s.same_count_top), int(s.peak_score))
+        s.episode = 0
+        s.onset_ms = 0
+        return
+    tail = s.tail[s.episode - 1]
     peak = log(max(s.peak_score / tail[THRESHOLD], 1.0))
     if s.episode_count >= EPISODES_USUAL:
         tail[TOP] = max(tail[TOP], peak)
@@ -453,4 +546,3 @@ def _end(s: Any) -> None:
         add_peak(tail, min(peak, PEAK_BOUND * mean))
     s.episode = 0
     s.onset_ms = 0
-    s.z_1 = s.z_2 = s.drift = 0.0

@@ -17,14 +17,19 @@ class Test(IntEnum):
 
     SPIKE = 0  # this sample alone
     SHIFT = 1  # the last three, all to one side
-    DRIFT = 2  # a mean of the last dozen
+    JUMP = 2  # this sample against the few before it, on the spread of such steps
+    DRIFT = 3  # a mean of the last dozen
+    VARIANCE = 4  # how large the steps have been of late
+    FLATLINE = 5  # the same value again and again
 
 
 TEST_COUNT = len(Test)
-SHARES = np.array([0.15, 0.5, 0.15])  # of a series' part of the budget; the last fifth is for silence
+SAMPLE_TESTS = 3  # the first tests, which ask of a sample; the others ask of a stretch
+TAIL_COUNT = 5  # the first tests, whose tails are learned; that of a flat line is known
+SHARES = np.array([0.12, 0.4, 0.1, 0.13, 0.03, 0.02])  # of a series' part of the budget; a fifth is for silence
 SILENCE_SHARE = 0.2
-THRESHOLDS_MIN = np.array([2.0, 1.0, 0.5])  # scores under these are never kept as peaks
-KINDS = ("spike", "level_shift", "drift")
+THRESHOLDS_MIN = np.array([2.0, 1.0, 2.0, 0.5, 1.0])  # scores under these are never kept as peaks
+KINDS = ("spike", "level_shift", "spike", "drift", "variance", "flatline")
 
 
 class Reading(IntEnum):
@@ -65,12 +70,22 @@ SERIES = np.dtype(
         ("drift", "f4"),  # running mean of the standardised residuals
         ("hour_sum", "f4"),
         ("hour_count", "f4"),
+        ("hour_noise", "f4"),
         ("season_before", "f4"),
         ("season_after", "f4"),
         ("value", "f4"),  # the newest sample as judged, in its unit
         ("predicted", "f4"),
         ("band", "f4"),  # half-width
-        ("told", "f4"),  # highest strangeness of late, fading
+        ("told", "f4"),  # what news there has been, fading over months
+        ("unease", "f4"),  # highest strangeness of late, fading over an hour of samples
+        ("quick", "f4"),  # mean of the last few residuals
+        ("step_spread", "f4"),  # of what a residual adds to it
+        ("restlessness", "f4"),  # running mean of the steps, in their spread
+        ("loudness", "f4"),  # spread of this hour of the day, as a share of the usual
+        ("same_value", "f4"),  # the value before, to notice a flat line
+        ("repeat_count", "f4"),  # samples that repeated the one before
+        ("same_count", "u2"),  # … in a row until now
+        ("same_count_top", "u2"),  # … in a row at most
         ("scale", "u1"),
         ("reading", "u1"),
         ("family", "u1"),  # series of one family lend each other what they know of tails
@@ -79,7 +94,7 @@ SERIES = np.dtype(
         ("ended", "u1"),  # its sender said that it is gone
         ("silent", "u1"),  # reported as silent
         ("hours_seen", "u1"),  # 1 once the season holds anything
-        ("tail", "f4", (len(Test), TAIL_FIELDS)),
+        ("tail", "f4", (TAIL_COUNT, TAIL_FIELDS)),
         ("weight", "f4"),  # nature: of its part of the budget
         ("repeat", "f4"),  # what its findings of late cost it, as a logarithm
         ("price", "f4", (len(Test),)),  # what its part is multiplied by now, for each test; see `admit`
@@ -101,7 +116,8 @@ SERIES = np.dtype(
         ("daily", "f4", (DAY_HOURS,)),
         ("weekly", "u2", (WEEK_HOURS,)),  # bfloat16
         ("daily_count", "u1", (DAY_HOURS,)),
-        ("weekly_count", "u1", (WEEK_HOURS,)),
+        ("weekly_counts", "u1", (WEEK_HOURS // 2,)),
+        ("loud", "i1", (DAY_HOURS,)),  # logarithm of the spread of each hour of the day over the usual, in eightieths
     ],
     align=True,
 )
@@ -116,6 +132,7 @@ def blank_rows(count: int) -> NDArray[np.void]:
     rows: NDArray[np.void] = room[start : start + count * SERIES.itemsize].view(SERIES)
     rows["season_hour"] = NO_HOUR
     rows["price"] = 1.0
+    rows["loudness"] = 1.0
     return rows
 
 
@@ -160,8 +177,9 @@ class Judged:
     test: NDArray[np.uint8]  # the `Test` that turned
     weekly: NDArray[np.float64]  # where it turned: expected count a week of something as strange
     effect: NDArray[np.float32]  # distance from the expected value, in half-widths of the band
-    strangeness: NDArray[np.float32]  # -log10 of the calibrated chance of something as strange at one sample
-    news: NDArray[np.float32]  # the part of it that the samples before had not shown yet
+    strangeness: NDArray[np.float32]  # -log10 of the calibrated chance that one sample is as strange
+    unease: NDArray[np.float32]  # the highest strangeness of late, fading by half in fifty samples
+    news: NDArray[np.float32]  # the part of the strangeness, up to 1 in 1000, that this series had not shown for months
     judged_count: int
     late_count: int
     refused_count: int  # not a number, or a counter that is not finite

@@ -171,7 +171,7 @@ def _series(contents: Contents, stored: NDArray[np.void]) -> Series:
     names = contents.names
     capacity = max(ROWS_FIRST, 1 << max(0, len(names) - 1).bit_length())
     rows = blank_rows(capacity)
-    known = [field for field in stored.dtype.names or () if field in (SERIES.names or ())]
+    known = [name for name in stored.dtype.names or () if _is_known(stored.dtype, name)]
     if len(known) < len(SERIES.names or ()):
         for at, name in enumerate(names):
             start_row(rows, at, name)
@@ -184,6 +184,10 @@ def _series(contents: Contents, stored: NDArray[np.void]) -> Series:
     for at, name in enumerate(names):
         series.by_entity.setdefault((name.entity_kind, name.entity_name), []).append(at)
     return series
+
+
+def _is_known(dtype: np.dtype[np.void], name: str) -> bool:
+    return name in (SERIES.names or ()) and dtype[name].shape == SERIES[name].shape
 
 
 def _fields() -> list[Field]:

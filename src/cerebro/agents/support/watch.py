@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.agents.support.model import TEST_COUNT, THRESHOLDS_MIN, SeriesName, blank_rows
+from cerebro.agents.support.model import TAIL_COUNT, THRESHOLDS_MIN, SeriesName, blank_rows
 from cerebro.agents.support.nature import FAMILY_COUNT, nature_of
 from cerebro.algorithms.index import EMPTY, SeriesIndex
 from cerebro.algorithms.tails import COUNT, PRIOR_EXCESS, RATE, THRESHOLD, TOTAL
 
 ROWS_FIRST = 256
 # Of each test. Single samples have the heaviest tails: a cron job, a collection of garbage, a backup.
-GENERAL_PRIOR = np.array([2 * PRIOR_EXCESS, PRIOR_EXCESS, PRIOR_EXCESS])
+GENERAL_PRIOR = np.array([2 * PRIOR_EXCESS, PRIOR_EXCESS, PRIOR_EXCESS, PRIOR_EXCESS, 0.6 * PRIOR_EXCESS])
 LEND_COUNT = 200.0  # peaks that the general prior weighs in a family's
 EXCESS_MIN, EXCESS_MAX = 0.15, 2.0
 
@@ -96,7 +96,7 @@ def priors_of(rows: NDArray[np.void]) -> NDArray[np.float64]:
     Source: B. Efron and C. Morris, Stein's Estimation Rule and Its Competitors, J. Am. Stat. Assoc. 68 (1973), 117-130.
     """
     priors = no_priors()
-    for test in range(TEST_COUNT):
+    for test in range(TAIL_COUNT):
         tail = rows["tail"][:, test, :]
         counts = np.bincount(rows["family"], tail[:, COUNT], FAMILY_COUNT)
         totals = np.bincount(rows["family"], tail[:, TOTAL], FAMILY_COUNT)

@@ -66,7 +66,7 @@ def _grown_up(base: NDArray[np.float64], chance: np.random.Generator) -> Series:
     rows["level"] = np.where(rows["scale"] == LINEAR, usual, np.log1p(usual / offset))
     rows["spread"] = np.where(rows["scale"] == LINEAR, 0.05 * usual, 0.05)
     rows["daily"] = chance.normal(0.0, 0.001, (series_count, DAY_HOURS))
-    rows["daily_count"], rows["weekly_count"] = 12, 2
+    rows["daily_count"], rows["weekly_counts"] = 12, 0x22
     rows["weekly"] = chance.integers(0, 1 << 13, (series_count, WEEK_HOURS))  # as bfloat16: next to nothing
     rows["hours_seen"], rows["count"], rows["active_count"] = 1, 20_000, 10_000
     assert rows.dtype == SERIES

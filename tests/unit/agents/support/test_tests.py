@@ -1,0 +1,89 @@
+"""Each test of the detector finds its own kind of trouble, at once, and in nothing else."""
+
+import numpy as np
+import pytest
+
+from cerebro.agents.support.detect import detect
+from cerebro.agents.support.model import KINDS, SERIES, SeriesName, blank_rows
+from cerebro.agents.support.watch import no_priors, start_row
+
+START_MS = 1_704_067_200_000
+QUIET_COUNT, AFTER_COUNT = 3000, 120
+NAME = SeriesName(1, 1, "value", (), "gauge", "", "service", "s")
+
+
+def judge(after, seed=1, unit=1.0):
+    """Two days of noise by the minute, then `after`."""
+    noise = 100.0 + np.random.default_rng(seed).normal(0.0, 5.0, QUIET_COUNT)
+    value = np.concatenate([noise, after])
+    rows = blank_rows(1)
+    start_row(rows, 0, NAME)
+    at_ms = START_MS + np.arange(len(value), dtype=np.int64) * 60_000
+    return detect(rows, np.zeros(len(value), np.int32), at_ms, value, unit=unit, priors=no_priors(), warmup_count=36)
+
+
+def noise(scale=5.0):
+    return 100.0 + np.random.default_rng(2).normal(0.0, scale, AFTER_COUNT)
+
+
+def kinds_of(judged):
+    return [KINDS[judged.test[k]] for k in np.flatnonzero(judged.turn == 1)]
+
+
+def test_a_spike_is_one():
+    after = noise()
+    after[20] = 400.0
+
+    assert kinds_of(judge(after)) == ["spike"]
+
+
+def test_a_new_level_is_one():
+    found = kinds_of(judge(noise() + 60.0))
+
+    assert found and set(found) <= {"level_shift", "spike", "drift"}
+
+
+def test_restlessness_is_a_change_of_variance():
+    judged = judge(noise() + np.where(np.arange(AFTER_COUNT) % 2, 22.0, -22.0), unit=5.0)
+
+    assert "variance" in kinds_of(judged)
+
+
+def test_a_series_that_always_moves_and_then_stands_still_is_flat():
+    judged = judge(np.full(AFTER_COUNT, 101.0))
+
+    assert kinds_of(judged) == ["flatline"]
+    assert int(np.flatnonzero(judged.turn == 1)[0]) < QUIET_COUNT + 60
+
+
+def test_a_series_that_often_stands_still_is_not_flat():
+    steps = np.repeat(np.random.default_rng(5).integers(90, 110, 400), 10).astype(float)
+    rows = blank_rows(1)
+    start_row(rows, 0, NAME)
+    value = np.concatenate([steps, np.full(120, 100.0)])
+    at_ms = START_MS + np.arange(len(value), dtype=np.int64) * 60_000
+    judged = detect(rows, np.zeros(len(value), np.int32), at_ms, value, unit=1.0, priors=no_priors(), warmup_count=36)
+
+    assert "flatline" not in kinds_of(judged)
+
+
+def test_nothing_is_strange_before_the_warm_up():
+    judged = judge(noise())
+
+    assert np.isnan(judged.strangeness[:35]).all()
+    assert np.isfinite(judged.strangeness[36:]).all()
+
+
+def test_unease_outlasts_strangeness_and_news_comes_once():
+    after = noise()
+    after[20] = after[60] = 400.0
+    judged = judge(after)
+    at = QUIET_COUNT + 20
+
+    assert judged.unease[at + 5] == pytest.approx(judged.strangeness[at] * 0.985**5, rel=0.01)
+    assert judged.news[at] > 0.0
+    assert judged.news[at + 40] < 0.1
+
+
+def test_a_series_costs_at_most_a_kilobyte():
+    assert SERIES.itemsize <= 1024
