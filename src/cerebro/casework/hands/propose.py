@@ -18,7 +18,7 @@ from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record, Search
 from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Expectation, Level, Reason, digest_of
 from cerebro.spine.cases import Case, CaseState, Cause
-from cerebro.spine.errors import Invalid, Unavailable
+from cerebro.spine.errors import CerebroError, Invalid, Unavailable
 from cerebro.spine.identity import ActionId, TenantId
 
 log = get_log(__name__)
@@ -77,13 +77,20 @@ class Proposer:
         cases = [record.value for record in page.records if record.value.causes]
         if not cases:
             return
-        ledger = self._engine.ledger
+        scene = await self._scene(tenant)
         for case in sorted(cases, key=lambda each: (-each.severity, each.opened_ms, each.id)):
-            scene = Scene(
-                (await ledger.policy(tenant)).value, await ledger.recent(tenant), await ledger.pasts(tenant),
-                await self._reach.of(tenant),
-            )  # fmt: skip
-            await self.consider(case, scene)
+            try:
+                if await self.consider(case, scene):
+                    scene = await self._scene(tenant)
+            except CerebroError as error:
+                if error.retry:
+                    raise
+                log.warning("case_not_thought_over", case_id=case.id, reason=error.detail)
+
+    async def _scene(self, tenant: TenantId) -> Scene:
+        ledger = self._engine.ledger
+        policy, recent = (await ledger.policy(tenant)).value, await ledger.recent(tenant)
+        return Scene(policy, recent, await ledger.pasts(tenant), await self._reach.of(tenant))
 
     async def consider(self, case: Case, scene: Scene) -> Record[KeptAction] | None:
         """Propose the best action for the case, and begin it where allowed; None when there is nothing to do."""

@@ -10,7 +10,7 @@ from cerebro.casework.hands.users import Users
 from cerebro.casework.store import known_tenants
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
-from cerebro.spine.errors import Conflict
+from cerebro.spine.errors import CerebroError
 from cerebro.spine.identity import TenantId
 
 log = get_log(__name__)
@@ -46,13 +46,15 @@ class Hands:
         """Bring what is open forward, then think of what is new."""
         await self.advance(tenant)
         if self._kernel.settings.hands.enabled:
-            try:
-                await self.proposer.round(tenant)
-            except Conflict as error:  # someone else was faster; the next round sees what they did
-                log.debug("round_crossed", detail=error.detail)
+            await self.proposer.round(tenant)
             await self.advance(tenant)
 
     async def advance(self, tenant: TenantId) -> None:
         """Every open action as far as it goes now."""
         for record in await self.engine.ledger.open_actions(tenant):
-            await self.engine.run(tenant, record)
+            try:
+                await self.engine.run(tenant, record)
+            except CerebroError as error:  # one action that cannot go on must not keep the others from it
+                if error.retry:
+                    raise
+                log.warning("action_stands", action_id=record.key, reason=error.detail)
