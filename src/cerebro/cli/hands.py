@@ -33,18 +33,8 @@ def list_actions(  # noqa: PLR0917  typer names them
         if json:
             as_json(answer)
             return
-        rows = [
-            [
-                each["id"],
-                each["state"],
-                moment(each["made_ms"]),
-                each["title"],
-                _entity(each["target"]),
-                each["outcome"],
-            ]
-            for each in answer["items"]
-        ]
-        table(["action", "state", "since", "what", "where", "outcome"], rows, "Nothing has been proposed yet.")
+        rows = [[each["id"], each["state"], f"{each['title']}, {_entity(each['target'])}"] for each in answer["items"]]
+        table(["action", "state", "what"], rows, "Nothing has been proposed yet.")
 
 
 @actions.command()
