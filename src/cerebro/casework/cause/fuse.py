@@ -157,11 +157,16 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
     return Fused(score, own, symptom, wire, silent, support, part, explainer, suffering, change, reached)
 
 
+BELONGS = frozenset({"instance_of", "member_of", "owns", "exposes", "implements"})  # says what it is, not what it needs
+
+
 def _needs(picture: Picture) -> NDArray[np.bool_]:
     """bool (entity, entity): whether the first needs the second."""
     place = {key: k for k, key in enumerate(picture.entities)}
     needs = np.zeros((len(place), len(place)), np.bool_)
     for each in picture.relations:
+        if each.kind in BELONGS:
+            continue
         source, target = place.get(each.source), place.get(each.target)
         if source is not None and target is not None and source != target:
             needs[source, target] = True
