@@ -43,6 +43,7 @@ WIDTH = 120  # of what is told where there is no terminal
 OFFERED = ("bad_deploy_errors", "outside_api_slow", "slow_cpu", "crash", "hang", "bad_flag", "queue_backlog")
 
 UNKNOWN = "unknown"
+FINDINGS_TOLD = 8  # one by one
 EAGER_BUDGET = 2000.0  # false findings a week; with the usual few, a minute's acquaintance proves nothing
 # Lines of a case's timeline that are told, by the beginning of their kind: the word before them, and its colour.
 DEEDS = (
@@ -303,6 +304,7 @@ class Teller:
         self._injection: Injection | None = None
         self._marks: dict[str, float] = {}
         self._blamed: Cause | None = None
+        self._finding_count = 0
 
     async def play(self, fault: Fault, seed: int) -> None:
         """Quiet, fault, end; each look is told."""
@@ -364,8 +366,7 @@ class Teller:
         seen = await self._stage.cerebro.seen(since_ms)
         for finding in seen.findings:
             if self._new(finding.id):
-                word = "over" if finding.cleared else "finding"
-                self._mark(word, "green" if finding.cleared else "cyan", finding.title)
+                self._tell_finding(finding)
         for case in seen.cases:
             if self._new(case.id):
                 self._mark("case", "bold magenta", f"{case.title}\n{self._stage.cerebro.client.url}/cases/{case.id}")
@@ -374,6 +375,15 @@ class Teller:
                 self._tell_deed(case, entry)
             if case.resolved_ms and self._new(f"{case.id} {case.resolved_ms}"):
                 self._mark("resolved", "green", f"The case is over: {case.title}")
+
+    def _tell_finding(self, finding: Finding) -> None:
+        """The first few in full; the rest of them are in the case, and only counted here."""
+        self._finding_count += not finding.cleared
+        if self._finding_count <= FINDINGS_TOLD:
+            word = "over" if finding.cleared else "finding"
+            self._mark(word, "green" if finding.cleared else "cyan", finding.title)
+        elif self._finding_count == FINDINGS_TOLD + 1 and not finding.cleared:
+            self._say("finding", "cyan", "… and more of them; all are in the console.")
 
     def _tell_cause(self, case: Case) -> None:
         """Whom Cerebro blames, when it first says so and whenever it thinks again."""

@@ -47,7 +47,8 @@ class Exporter:
         self._telling = Telling("postgres", 0, VERSION, keeper.registry, clock)
         self._seen: dict[str, float] = dict.fromkeys((*ACTIVITY, *TOTALS, "postgresql.up", "process.cpu.time"), 0.0)
         for name in (*ACTIVITY, *TOTALS, "postgresql.up"):
-            self._telling.gauge(name, "1", lambda name=name: self._seen[name])  # type: ignore[misc]
+            unit = "s" if name.endswith("longest") else "{count}"
+            self._telling.gauge(name, unit, lambda name=name: self._seen[name])  # type: ignore[misc]
         self._telling.gauge("process.memory.usage", "By", lambda: self._seen.get("process.memory.usage", 0.0))
         self._telling.gauge("process.cpu.time", "s", lambda: self._seen["process.cpu.time"])
 
