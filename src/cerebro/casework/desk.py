@@ -32,7 +32,7 @@ from cerebro.casework.unit import WAITING_MAX, KnownDocket, Unit
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record, Search, Transaction
-from cerebro.spine.cases import Case, CaseState
+from cerebro.spine.cases import LIVE, Case, CaseState
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Conflict, LimitReached, NotFound, Unavailable
 from cerebro.spine.findings import Finding
@@ -41,6 +41,7 @@ from cerebro.spine.identity import SELF_TENANT, CaseId, TenantId
 log = get_log(__name__)
 
 ATTEMPTS_MAX = 5  # of a transaction that crosses another
+REMEMBERED_MAX = 50
 
 T = TypeVar("T")
 Verb = Callable[[Case], "Case | life.Refusal"]
@@ -113,7 +114,7 @@ class Desk:
         """
 
         async def work(transaction: Transaction) -> tuple[Case, int, list[Case]]:
-            unit = await self._unit(transaction, tenant)
+            unit = await self._unit(transaction, tenant, decides=False)
             case = await unit.case(case_id)
             if case is None:
                 raise NotFound(f"There is no case {case_id}.")
@@ -285,15 +286,15 @@ class Desk:
         log.info("case_resolved", tenant=tenant, case_id=case_id, state=record.value.state.value)
 
     async def _remember(self, tenant: TenantId, case: Case) -> None:
-        """Note which troubles came together with those of a case that is over."""
-        docket, near_ms = self._dockets[tenant].docket, self._limits.join_ms
-        others = []
+        """Note which troubles came together with those of a case that is over: of the last `REMEMBERED_MAX` such."""
+        over = Search({"state": CaseState.RESOLVED.value}, order="-updated_ms", limit=REMEMBERED_MAX)
         async with self._kernel.records.transaction() as transaction:
-            for line in docket.lines.values():
-                began_ms = min(spot.at_ms for spot in line.spots.values())
-                if line.id != case.id and not line.live and abs(began_ms - case.began_ms) <= near_ms:
-                    record = await transaction.load(CASES, tenant, line.id, lock=False)
-                    others += [record.value] if record else []
+            page = await transaction.find(CASES, tenant, over)
+            others = [
+                record.value
+                for record in page.records
+                if record.key != case.id and abs(record.value.began_ms - case.began_ms) <= self._limits.join_ms
+            ]
             await learn(transaction, tenant, case, others, weight=1)
 
     async def _expire(self, tenant: TenantId, over: Silence) -> None:
@@ -303,11 +304,13 @@ class Desk:
             return  # someone ended it between our look and now
         log.info("silence_ended", tenant=tenant, silence_id=over.id)
 
-    async def _unit(self, transaction: Transaction, tenant: TenantId) -> Unit:
+    async def _unit(self, transaction: Transaction, tenant: TenantId, *, decides: bool = True) -> Unit:
         unit = Unit(transaction, tenant, self._clock.now_ms(), self._limits, self._notifies)
         unit.known = self._dockets.setdefault(tenant, KnownDocket())
         unit.silences = await running_silences(transaction, tenant)
-        await unit.open()
+        unit.decides = decides
+        if decides:
+            await unit.open()
         return unit
 
     async def _take(self, unit: Unit, finding: Finding, ties: Ties) -> None:
@@ -322,10 +325,12 @@ class Desk:
         else:
             joining = docket.joining(finding, self._limits, ties)
             wanted, reason = joining.cases, joining.reason
-        found = [await unit.case(case_id) for case_id in wanted]
+        found = [case for case_id in wanted if (case := await unit.case(case_id)) is not None]
+        if any((case.state in LIVE) != docket.lines[case.id].live for case in found):
+            raise Conflict("Someone ended or reopened a case meanwhile.", "Decide again.")
         made = decide(
             finding,
-            [case for case in found if case is not None],
+            found,
             reason,
             [] if finding.cleared else unit.waiting(finding.dedup_key),
             now_ms=unit.now_ms,

@@ -49,6 +49,7 @@ class Unit:
     _cases: dict[CaseId, tuple[Case | None, int]] = field(default_factory=dict)
     _now: dict[CaseId, Case] = field(default_factory=dict)
     known: KnownDocket = field(default_factory=KnownDocket)
+    decides: bool = True  # where findings go; else it changes cases that it is told of, and locks nothing but these
     _is_listed: bool = False  # the list of joinable cases is to be written
 
     async def open(self) -> Docket:
@@ -90,6 +91,8 @@ class Unit:
         self._cases.setdefault(case.id, (None, 0))
         self._now[case.id] = case
         docket = self.known.docket
+        if not self.decides:
+            return
         if not self._joinable(case):
             self._is_listed |= docket.drop(case.id)
         else:
@@ -150,6 +153,8 @@ class Unit:
         changed = [case for case_id, case in self._now.items() if case != self._cases[case_id][0]]
         for case in changed:
             await self._save_case(case)
+        if not self.decides and any(self._stands(self._cases[case.id][0]) != self._stands(case) for case in changed):
+            await self._relist(changed)
         if self._is_listed:
             listed = Scene(tuple(self.known.docket.lines))
             self.known.version = await self.transaction.save(
@@ -167,6 +172,19 @@ class Unit:
             if self.notifies and entry.kind in notify.TOLD and not quiet:
                 notice = notify.notice(case, entry, place)
                 await self.transaction.save(NOTICES, SELF_TENANT, notice.id, notice, version=0)
+
+    async def _relist(self, changed: Sequence[Case]) -> None:
+        """Bring the list of joinable cases up to these: whoever decides then reads them anew."""
+        record = await self.transaction.load(SCENES, self.tenant, JOINABLE)
+        if record is None:
+            return  # nobody has decided anything yet; who does begins with what is live
+        left = [each for each in record.value.cases if each not in {case.id for case in changed}]
+        listed = Scene((*left, *(case.id for case in changed if self._joinable(case))))
+        await self.transaction.save(SCENES, self.tenant, JOINABLE, listed, version=record.version)
+
+    def _stands(self, case: Case | None) -> tuple[bool, bool, int]:
+        """What of a case's state matters to the findings that come."""
+        return (case is None, case is not None and case.state in LIVE, case.resolved_ms if case else 0)
 
     def _joinable(self, case: Case) -> bool:
         if case.state is CaseState.RESOLVED:

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from cerebro.app.drivers import simulated_kernel
+from cerebro.casework import life
 from cerebro.casework.desk import Desk, Stale
-from cerebro.casework.store import CASES, FINDINGS, HISTORIES, HISTORY_KEY, every
+from cerebro.casework.store import CASES, FINDINGS, HISTORIES, HISTORY_KEY, JOINABLE, SCENES, every
 from cerebro.casework.topology.sighted import CALLS, Sighted
 from cerebro.casework.topology.surveyor import Surveyor
 from cerebro.kernel.clock import VirtualClock
@@ -132,3 +133,29 @@ async def test_what_cannot_be_split_or_merged(kernel):
         await desk.merge("t", case.id, case.id, "ann")
     with pytest.raises(NotFound):
         await desk.merge("t", case.id, "nobody", "ann")
+
+
+async def test_a_case_closed_by_another_process_is_joined_no_more(kernel):
+    """The brain hears of it with its next decision, though its own desk did not close it."""
+    brain, console = Desk(kernel), Desk(kernel)
+    await brain.admit("t", [finding(kernel, PAY)])
+    (case,) = await live(kernel)
+    await console.change("t", case.id, lambda c: life.closed(c, "", "ann", kernel.clock.now_ms()))
+    await brain.admit("t", [finding(kernel, PAY, "errors")])
+
+    (new,) = await live(kernel)
+    assert new.id != case.id and new.finding_count == 1
+
+
+async def test_people_do_not_wait_for_who_decides(kernel):
+    """Acknowledging a case locks the case alone, not the list that a storm's batches hold."""
+    desk = Desk(kernel)
+    await desk.admit("t", [finding(kernel, PAY)])
+    (case,) = await live(kernel)
+    async with kernel.records.transaction() as storm:
+        await storm.load(SCENES, "t", JOINABLE)
+        async with asyncio.timeout(5):
+            await desk.change("t", case.id, lambda c: life.acknowledged(c, "ann", kernel.clock.now_ms()))
+    await desk.admit("t", [finding(kernel, PAY, "errors")])
+
+    assert (await live(kernel))[0].finding_count == 2
