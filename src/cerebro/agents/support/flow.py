@@ -291,7 +291,10 @@ class Foreseer:
 
 def rules_of(settings: SupportSettings) -> Rules:
     """The rules that the settings state."""
-    return Rules(settings.noise_budget, settings.warmup_samples, settings.series_max, together=True, aside=BUDGET_SHARE)
+    return Rules(
+        settings.noise_budget, settings.warmup_samples, settings.series_max, together=True, aside=BUDGET_SHARE,
+        time_zone=settings.time_zone,
+    )  # fmt: skip
 
 
 def warm_up() -> None:

@@ -30,6 +30,7 @@ from cerebro.agents.support.describe import Allowed, Episode, Moment, cleared, o
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import SHARES, Judged, SeriesName, Turn
 from cerebro.agents.support.nature import WEIGHT_FAULT
+from cerebro.agents.support.outlook import offset_ms
 from cerebro.agents.support.recent import POINT, Recent, no_points
 from cerebro.agents.support.silence import Silence, find_silence, reached_ms
 from cerebro.agents.support.together import Together, away_from, away_of, enrol, judge_entities, judge_peers
@@ -59,7 +60,7 @@ class Rules:
         noise_budget: False findings a week that people will bear.
         warmup_count: Samples a series must show before it is judged.
         series_max: Series watched; more are counted and left alone.
-        zone_ms: What to add to Unix time for the hour on the wall.
+        time_zone: Whose days and weeks the seasons follow, daylight saving included.
         together: Whether entities and peers are judged beside single series.
         aside: Share of the budget that others spend: log lines.
     """
@@ -67,7 +68,7 @@ class Rules:
     noise_budget: float
     warmup_count: int
     series_max: int
-    zone_ms: int = 0
+    time_zone: str = "UTC"
     together: bool = False
     aside: float = 0.0
 
@@ -152,7 +153,8 @@ def observe(watch: Watch, batch: SampleBatch, rules: Rules, clock_ms: int) -> li
     series = watch.series
     judged = detect(
         series.rows, row, at_ms, value,
-        unit=watch.budget.unit, priors=watch.priors, warmup_count=rules.warmup_count, zone_ms=rules.zone_ms,
+        unit=watch.budget.unit, priors=watch.priors, warmup_count=rules.warmup_count,
+        zone_ms=offset_ms(rules.time_zone, int(at_ms[0])),
     )  # fmt: skip
     _count(watch, judged)
     watch.recent.write(_points(row, at_ms, judged), series.count)

@@ -18,6 +18,7 @@ from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch, SeriesType, seri
 
 METRIC = "cerebro.forecast"
 
+MOMENT_MS_MAX = 4_102_444_800_000  # 2100: a clock may be wrong by more than a calendar knows
 MINUTES_5_MS, HOUR_MS, DAY_MS = 300_000, 3_600_000, 86_400_000
 FINE_MS_MAX = 3 * DAY_MS  # a longer horizon is foreseen by the hour
 FINE_HISTORY_MS, COARSE_HISTORY_MS = 21 * DAY_MS, 84 * DAY_MS
@@ -138,6 +139,11 @@ def check_calendar(zone: str, country: str) -> None:
         raise Invalid(f"There is no time zone {zone!r}.", "Write it as Europe/Moscow or UTC.") from error
     if country:
         _calendar(country)
+
+
+def offset_ms(zone: str, at_ms: int) -> int:
+    """What the zone adds to Unix time at that moment, milliseconds, daylight saving included."""
+    return _offset(ZoneInfo(zone), min(max(at_ms, 0), MOMENT_MS_MAX) // HOUR_MS)
 
 
 def _offsets(times: NDArray[np.int64], zone: str) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ import pytest
 
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import KINDS, SERIES, SeriesName, blank_rows
+from cerebro.agents.support.outlook import offset_ms
 from cerebro.agents.support.watch import no_priors, start_row
 
 START_MS = 1_704_067_200_000
@@ -87,3 +88,13 @@ def test_unease_outlasts_strangeness_and_news_comes_once():
 
 def test_a_series_costs_at_most_a_kilobyte():
     assert SERIES.itemsize <= 1024
+
+
+def test_the_hour_on_the_wall_follows_daylight_saving():
+    winter, summer = 1_704_067_200_000, 1_719_792_000_000  # 1 January and 1 July 2024
+
+    assert offset_ms("Europe/Berlin", winter) == 3_600_000
+    assert offset_ms("Europe/Berlin", summer) == 2 * 3_600_000
+    assert offset_ms("UTC", summer) == 0
+    assert offset_ms("Europe/Berlin", 1 << 62) == 3_600_000  # a sender's clock may say anything
+    assert offset_ms("Europe/Berlin", -(1 << 62)) == 3_600_000
