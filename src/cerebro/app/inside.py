@@ -61,7 +61,8 @@ class Inside:
         self.kernel = kernel
         self._users, self._acts = WatchedUsers(), acts
         self.hands = Hands(kernel, self._users, Fixed(tuple(executors)))
-        self._detector = cast(Judge, agents()["support"].tasks(kernel)[0])
+        judges = {task.name: cast(Judge, task) for task in agents()["support"].tasks(kernel)}
+        self._detector, self._lines = judges["detector"], judges["detector_lines"]
         self._brain, self._desk = Brain(kernel), Desk(kernel)
         self._surveyor = Surveyor(kernel)
         self._window = WindowSource()
@@ -86,6 +87,7 @@ class Inside:
             self._window.note_table("spans", decode_table(Kind.SPANS, message.body))
         for message in await self._read("logs"):
             self._window.note_table("logs", decode_table(Kind.LOGS, message.body))
+            await self._lines.take(message)
         for message in await self._read("events"):
             self._window.note_table("events", decode_table(Kind.EVENTS, message.body))
         await self._surveyor.take([*measured, *traced])
