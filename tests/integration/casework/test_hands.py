@@ -17,7 +17,7 @@ from cerebro.spine.cases import Cause
 from cerebro.spine.entities import EntityKey
 
 CART = EntityKey("service", "cart")
-KEY = "a key of the door"
+KEY = "a-key-of-the-door"
 
 
 class Supervisor(ThreadingHTTPServer):
@@ -164,8 +164,8 @@ async def test_autonomy_playbooks_and_their_doors(client, make_key, app, supervi
 
     bad = (await client.post("/playbooks/check", json={"text": "name: x\nversion: 1"})).json()
     assert bad["faults"][0]["line"] == 1
-    far = await register(client, supervisor, url="http://example.com")
-    assert far.status_code == 400
+    for url in ("http://example.com", "http://[", "nonsense", "https://"):
+        assert (await register(client, supervisor, url=url)).status_code == 400
     await register(client, supervisor)
     (door,) = (await client.get("/executors")).json()["items"]
     assert "key" not in door

@@ -68,6 +68,9 @@ class ControlDoor:
         key: Bearer token.
         scope: Patterns of `kind/name` that it answers for.
         level: The most that Cerebro may do through it by itself.
+
+    Raises:
+        Invalid: The address cannot be read.
     """
 
     name = "process"
@@ -75,8 +78,12 @@ class ControlDoor:
     def __init__(self, label: str, url: str, key: str, scope: Sequence[str], level: Level | None) -> None:
         self.label, self.level = label, level
         self._scope = tuple(scope)
+        try:
+            base_url = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise Invalid(f"The control door {label} has no address that can be read.", "Register it anew.") from error
         self._http = httpx.AsyncClient(
-            base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=LOOK_S,
+            base_url=base_url, headers={"authorization": f"Bearer {key}"}, timeout=LOOK_S,
             follow_redirects=False, trust_env=False,
         )  # fmt: skip
         self._operations: frozenset[str] = frozenset()

@@ -208,6 +208,8 @@ class Door(Strict):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,60}$")
     url: str = Field(max_length=300, description="https, or http to this machine.")
-    key: str = Field(min_length=8, max_length=500, description="Bearer token; it is never shown again.")
+    key: str = Field(
+        min_length=8, max_length=500, pattern=r"^[!-~]+$", description="Bearer token; it is never shown again."
+    )
     scope: tuple[str, ...] = Field(min_length=1, max_length=200, description="Patterns of `kind/name`.")
     level: Level = Field(Level.ASK, description="The most that Cerebro may do through it by itself.")

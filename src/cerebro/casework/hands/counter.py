@@ -224,7 +224,7 @@ class Counter:
         """
         try:
             check_address(wanted.url)
-        except CerebroError as error:
+        except (CerebroError, ValueError) as error:  # an address that cannot even be split
             raise Invalid(
                 "The control door's address is neither https nor http to this machine.", "Give it a certificate."
             ) from error

@@ -76,13 +76,14 @@ class Doors:
     async def _door(self, tenant: TenantId, entry: DoorEntry) -> ControlDoor | None:
         door = self._open.get((tenant, entry))
         if door is None:
-            door = ControlDoor(entry.name, entry.url, entry.key, entry.scope, entry.level)
             try:
                 check_address(entry.url)
+                door = ControlDoor(entry.name, entry.url, entry.key, entry.scope, entry.level)
                 await door.learn()
             except CerebroError as error:
                 log.warning("control_door_silent", door=entry.name, reason=error.detail)
-                await door.close()
+                if door:
+                    await door.close()
                 return None
             self._open[tenant, entry] = door
             log.info("control_door_found", tenant=tenant, door=entry.name)
