@@ -63,6 +63,7 @@ class Inside:
         self.hands = Hands(kernel, self._users, Fixed(tuple(executors)))
         judges = {task.name: cast(Judge, task) for task in agents()["support"].tasks(kernel)}
         self._detector, self._lines = judges["detector"], judges["detector_lines"]
+        self._spans = judges["detector_spans"]
         self._brain, self._desk = Brain(kernel), Desk(kernel)
         self._surveyor = Surveyor(kernel)
         self._window = WindowSource()
@@ -85,6 +86,7 @@ class Inside:
             await self._detector.take(message)
         for message in (traced := await self._read("traces")):
             self._window.note_table("spans", decode_table(Kind.SPANS, message.body))
+            await self._spans.take(message)
         for message in await self._read("logs"):
             self._window.note_table("logs", decode_table(Kind.LOGS, message.body))
             await self._lines.take(message)
