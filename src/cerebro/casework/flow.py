@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from cerebro.casework import metrics, notify
+from cerebro.casework.cause.investigate import Investigator
+from cerebro.casework.cause.stored import StoreSource
 from cerebro.casework.desk import Desk
 from cerebro.casework.executors.webhook import Webhook
 from cerebro.casework.hands.reach import Doors
@@ -53,7 +55,8 @@ def tasks(kernel: Kernel) -> Sequence[Task]:
         Invalid: The webhook's address would carry cases in the clear.
     """
     hands = Hands(kernel, StoredUsers(kernel.telemetry), Doors(kernel))
-    found: list[Task] = [Brain(kernel), Sweeper(kernel), Sealer(kernel), hands, Surveyor(kernel)]
+    investigator = Investigator(kernel, StoreSource(kernel.telemetry))
+    found: list[Task] = [Brain(kernel), Sweeper(kernel), Sealer(kernel), investigator, hands, Surveyor(kernel)]
     if kernel.settings.casework.webhook_url:
         found.append(Messenger(kernel))
     return found
