@@ -198,7 +198,7 @@ def _quick_place() -> str | None:
 
 def _api(running: Instance) -> httpx.Client:
     return httpx.Client(
-        base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {running.key}"}, timeout=30
+        base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {running.key}"}, timeout=100
     )
 
 
