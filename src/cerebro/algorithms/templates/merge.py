@@ -4,6 +4,7 @@ A *frame* is the punctuation and the blanks of a skeleton with one place for eac
 of variables. Within a frame, skeletons that differ in one place only lie in one bucket, and the place varies when
 
 * two of its values look like identifiers (a digit, an underscore, an inner dot or capital), or are variables already;
+* or two values, where the word before says that a name follows (`NAMERS`: user, host …);
 * or it has shown `WORDS_MIN` plain words, `FIRST_WORDS_MIN` in the first place, which tells most of what a line says;
 * or it is a list that has shown three lengths.
 
@@ -25,6 +26,7 @@ IDENTIFIERS_MIN = 2
 LENGTHS_MIN = 3
 CONTEXT_MIN = 2  # constant words that have to be left when a plain word becomes a variable
 CROWD_MIN = 24  # patterns that begin alike, from which on places that differ in half of them are variables
+NAMERS = frozenset(["user", "username", "login", "account", "host", "hostname", "named", "пользователь", "пользователя", "хост", "узел"])
 MASKS_MAX = 64  # combinations of variable places that a frame remembers
 LIST_MIN = 8  # variables in a row that are one list, whatever their number
 
@@ -220,6 +222,8 @@ def varies(values: list[str], rest: Place, at: int) -> bool:
     lists = sum(text.startswith(VARIABLE) for text in values)
     if lists == len(values):
         return lists >= LENGTHS_MIN
+    if at > 0 and context >= CONTEXT_MIN and rest[at - 1].lower() in NAMERS:
+        return True
     if identifiers >= IDENTIFIERS_MIN and context >= 1 and at > 0:
         return True
     return context >= CONTEXT_MIN and len(values) >= (WORDS_MIN if at else FIRST_WORDS_MIN)

@@ -28,10 +28,15 @@ def test_identifiers_that_differ_in_one_place_are_a_variable():
 
 
 def test_plain_words_become_a_variable_once_they_are_many():
-    few, _ = fed([f"session opened for user {user} by root" for user in USERS[:3]])
-    many, _ = fed([f"session opened for user {user} by root" for user in USERS])
+    few, _ = fed([f"session opened with {user} by root" for user in USERS[:3]])
+    many, _ = fed([f"session opened with {user} by root" for user in USERS])
     assert len(texts(few)) == 3
-    assert texts(many) == {"session opened for user <*> by root"}
+    assert texts(many) == {"session opened with <*> by root"}
+
+
+def test_two_names_are_enough_where_a_name_is_announced():
+    miner, _ = fed(["session opened for user anna by root", "session opened for user boris by root"])
+    assert texts(miner) == {"session opened for user <*> by root"}
 
 
 def test_what_a_line_says_first_stays_apart():
@@ -47,14 +52,14 @@ def test_words_that_vary_together_end_in_one_template():
 
 
 def test_an_id_of_before_a_merge_leads_to_the_wider_template():
-    miner, ids = fed([f"session opened for user {user} by root" for user in USERS[:3]], USERS[:1], [
-        f"session opened for user {user} by root" for user in USERS])  # fmt: skip
-    wide = template_id("session opened for user <*> by root")
+    miner, ids = fed([f"session opened with {user} by root" for user in USERS[:3]], USERS[:1], [
+        f"session opened with {user} by root" for user in USERS])  # fmt: skip
+    wide = template_id("session opened with <*> by root")
     assert {resolve(miner, int(each)) for each in ids[0]} == {wide} == set(ids[2].tolist())
 
 
 def test_ids_are_the_same_in_every_shard_whatever_the_order():
-    lines = [f"session opened for user {user} by root" for user in USERS] + [f"took {k} ms" for k in range(5)]
+    lines = [f"session opened with {user} by root" for user in USERS] + [f"took {k} ms" for k in range(5)]
     chance = random.Random(7)
     found = set()
     for _ in range(5):
