@@ -113,7 +113,7 @@ class Shop:
         """End it and every process of it; false when it did not run."""
         sign = self._sign()
         if sign is None:
-            return False
+            return await self._break_off()
         await self._ask("POST", "/down")
         self._lines.close()
         until_s = self._clock.monotonic_s() + DOWN_S
@@ -123,6 +123,19 @@ class Shop:
             await asyncio.sleep(0.1)
         if self._house:
             self._house.wait()
+        return True
+
+    async def _break_off(self) -> bool:
+        """End a shop of ours that is not open yet; false when there is none."""
+        house = self._house
+        if house is None or house.poll() is not None:
+            return False
+        house.terminate()
+        until_s = self._clock.monotonic_s() + DOWN_S
+        while house.poll() is None:
+            if self._clock.monotonic_s() > until_s:
+                house.kill()  # its processes go with it
+            await asyncio.sleep(0.1)
         return True
 
     async def standing(self) -> Standing:

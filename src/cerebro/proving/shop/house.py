@@ -278,11 +278,16 @@ async def run(wanted: Wanted) -> None:
     keeper = Keeper(settings, wanted, clock)
     token, operator_key = token_urlsafe(24), token_urlsafe(24)
     house = House(keeper, clock, token, operator_key)
+    opening, sign = asyncio.ensure_future(keeper.open()), keeper.home / FILE
+
+    def ask_to_stop() -> None:
+        house.stop.set()
+        opening.cancel()  # nothing is cancelled where the shop is open already
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, house.stop.set)
-    sign = keeper.home / FILE
+        asyncio.get_running_loop().add_signal_handler(number, ask_to_stop)
     try:
-        await keeper.open()
+        await opening
         server = await serve(house, 0)
         port = int(server.sockets[0].getsockname()[1])
         me = os.getpid(), start_of(os.getpid())
@@ -310,6 +315,8 @@ def main() -> None:
     parser.add_argument("--wish", type=Path, required=True, help="the file with what is wanted")
     try:
         asyncio.run(run(msgspec.json.decode(parser.parse_args().wish.read_bytes(), type=Wanted)))
+    except asyncio.CancelledError:
+        log.info("shop_not_opened", reason="it was told to stop")
     except (CerebroError, OSError) as error:  # a full disk, among others
         log.error("shop_failed", error=str(error))  # noqa: TRY400  a sentence, not a traceback
         raise SystemExit(1) from None

@@ -413,7 +413,9 @@ class Keeper:
         for supervisor in reversed(list(self.engines.values())):
             supervisor.stop(_pause)
         self.lines.close()
-        self.telling.close()
+        telling: Telling | None = getattr(self, "telling", None)  # not there yet when an engine did not start
+        if telling:
+            telling.close()
 
     def _end(self, replica: Replica) -> None:
         if replica.pid and psutil.Process(replica.pid).status() == psutil.STATUS_STOPPED:
