@@ -26,7 +26,21 @@ IDENTIFIERS_MIN = 2
 LENGTHS_MIN = 3
 CONTEXT_MIN = 2  # constant words that have to be left when a plain word becomes a variable
 CROWD_MIN = 24  # patterns that begin alike, from which on places that differ in half of them are variables
-NAMERS = frozenset(["user", "username", "login", "account", "host", "hostname", "named", "пользователь", "пользователя", "хост", "узел"])
+NAMERS = frozenset(
+    (
+        "user",
+        "username",
+        "login",
+        "account",
+        "host",
+        "hostname",
+        "named",
+        "пользователь",
+        "пользователя",
+        "хост",
+        "узел",
+    )
+)
 MASKS_MAX = 64  # combinations of variable places that a frame remembers
 LIST_MIN = 8  # variables in a row that are one list, whatever their number
 
