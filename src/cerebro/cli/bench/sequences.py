@@ -3,7 +3,8 @@
 The sessions of the `train` rows are learned, as they would be in the first days of a system; then each of the others is
 scored. Beside it stand two simple baselines of the review that published the sets: how many events are new, and the
 distance to the nearest count vector. F1 is not reported, since it says little with these shares of abnormal sessions
-(in Hadoop flagging all of them gives 0.92); the area under the ROC curve, and recall where 1 % of the ordinary are flagged.
+(in Hadoop flagging all of them gives 0.92); the area under the ROC curve is, and recall where 1 % of the ordinary are
+flagged.
 
 Source: M. Landauer et al., A Critical Review of Common Log Data Sets Used for Evaluation of Sequence-Based Anomaly
 Detection Techniques, FSE 2024 (sets and baselines).
