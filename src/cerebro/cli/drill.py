@@ -118,7 +118,8 @@ async def _play_simulated(settings: Settings, plans: Sequence[Plan], path: Path,
 
 
 async def _play_real(settings: Settings, plans: Sequence[Plan], path: Path, quiet: bool) -> None:
-    from cerebro.cli.drill_live import orderly, real_stage
+    from cerebro.cli.drill_live import real_stage
+    from cerebro.cli.stopping import orderly
 
     if not plans:
         return

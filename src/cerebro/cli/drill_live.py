@@ -1,12 +1,11 @@
 """A drill in life: the real shop beside the real Cerebro, and a story told while it happens."""
 
 import asyncio
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from random import SystemRandom
 from typing import Any
 
@@ -19,6 +18,7 @@ from rich.text import Text
 from cerebro.cli.client import Client
 from cerebro.cli.out import clean
 from cerebro.cli.shop import way_in
+from cerebro.cli.stopping import orderly
 from cerebro.kernel import supervise
 from cerebro.kernel.clock import SystemClock
 from cerebro.kernel.settings import Settings, as_environment
@@ -129,27 +129,6 @@ class RealStage:
         """What users felt over the last seconds of which the record is whole."""
         end_ms = self.now_ms() - HEALTH_LAG_MS
         return await self.shop.health(end_ms - round(over_s * 1000), end_ms)
-
-
-@contextmanager
-def orderly() -> Iterator[None]:
-    """Told to end in any way, this task is cancelled, once: what it started is ended in order."""
-    loop, me, asked = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
-    assert me is not None
-
-    def ask() -> None:
-        if not asked.is_set():
-            asked.set()
-            me.cancel()
-
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for each in signals:
-        loop.add_signal_handler(each, ask)
-    try:
-        yield
-    finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
 
 
 @asynccontextmanager

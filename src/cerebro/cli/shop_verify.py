@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from cerebro.cli.drill_live import orderly
 from cerebro.cli.out import complain, say
+from cerebro.cli.stopping import orderly
 from cerebro.kernel.clock import SystemClock
 from cerebro.kernel.settings import Settings
 from cerebro.proving import report

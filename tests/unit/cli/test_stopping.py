@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from cerebro.cli.drill_live import orderly
+from cerebro.cli.stopping import orderly
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
