@@ -313,7 +313,8 @@ class Engine:
         well = is_well(action, case, seen)
         if well and action.healthy_ms and now_ms - action.healthy_ms >= round(action.expect.hold_s * 1000):
             return await self._helped(record, seen, since_ms)
-        if worse := seen.worse_than(action.before) if not seen.blind else ():
+        settled = not seen.blind and now_ms - since_ms >= round(self._settings.look_s * 1000)
+        if worse := seen.worse_than(action.before) if settled else ():
             count = self._worse[action.id] = self._worse.get(action.id, 0) + 1
             if count >= WORSE_LOOKS and not well:
                 text = f"Users are worse off than before it. {seen.sentence(worse)}"

@@ -16,7 +16,8 @@ SERVED = ("http.server.request.duration", "rpc.server.duration", "messaging.proc
           "db.server.operation.duration", "http_server_request_duration_seconds",
           "http_request_duration_seconds")  # fmt: skip
 CALLED = ("http.client.request.duration", "http_client_request_duration_seconds")
-METRICS = tuple(f"{name}_{part}" for name in (*SERVED, *CALLED) for part in ("sum", "count"))
+FAILED = "http.client.request.failed"  # a counter of its own where a client's histogram does not tell failures apart
+METRICS = (*(f"{name}_{part}" for name in (*SERVED, *CALLED) for part in ("sum", "count")), FAILED)
 ADDRESS = ("server.address", "server_address")
 CODES = ("http.response.status_code", "http_response_status_code", "status", "code")
 FAULTS = ("error.type", "error_type")
@@ -26,7 +27,7 @@ DELTA = ("delta", "delta_histogram")
 ERROR_SHARE_MIN = 0.02  # fewer errors than these nobody feels
 SLOWER_MIN, SLOWER_S_MIN = 1.5, 0.02
 REQUESTS_MIN = 5  # fewer tell nothing
-LOST_SHARE = 0.9
+LOST_SHARE = 0.85
 WORSE_SHARE, WORSE_TIMES = 0.1, 1.5  # so much worse than just before is harm
 
 Samples = Mapping[tuple[int, int], pa.Table]
@@ -71,7 +72,9 @@ def felt_of(measures: Sequence[Measure], samples: Samples, start_ms: int, end_ms
         if grown:
             for name in _owners(each):
                 row = sums.setdefault(name, [0.0, 0.0, 0.0])
-                if each.metric.endswith("_sum"):
+                if each.metric == FAILED:
+                    row[1] += grown
+                elif each.metric.endswith("_sum"):
                     row[2] += grown
                 else:
                     row[0] += grown
@@ -81,7 +84,7 @@ def felt_of(measures: Sequence[Measure], samples: Samples, start_ms: int, end_ms
 
 def _owners(measure: Measure) -> tuple[str, ...]:
     """Whose users a series tells of."""
-    if measure.metric.startswith(CALLED):
+    if measure.metric.startswith((*CALLED, FAILED)):
         address = next((measure.labels[name] for name in ADDRESS if name in measure.labels), "")
         return (f"{measure.entity.kind}/{address.partition(':')[0]}<",) if address else ()
     return (measure.entity.text,)

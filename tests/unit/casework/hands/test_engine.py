@@ -56,12 +56,12 @@ async def test_tries_are_bounded_and_told(make_bench):
     assert "Roll back the last deploy: undone" in case.timeline[-1].text
 
 
-async def test_harm_is_undone_at_once_and_costs_the_playbook_its_freedom(bench):
+async def test_harm_is_undone_and_costs_the_playbook_its_freedom(bench):
     await bench.case()
     await bench.rounds(1)
     bench.users.bad = replace(bench.users.bad, failed=900)
 
-    await bench.rounds(6)
+    await bench.rounds(12)
 
     (action,) = await bench.actions()
     assert (action.state, action.harmful) == (ActionState.UNDONE, True)
