@@ -1,7 +1,7 @@
 """What kind of cause an accused entity is, from the clues that accuse it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cerebro.casework.cause.clues import Clues, Family
 from cerebro.casework.cause.view import View
@@ -19,6 +19,8 @@ OF_CHANGE = {
 STORES = frozenset({"database", "cache", "queue", "topic", "bucket", "store"})
 OUTSIDE = frozenset({"external", "supplier", "outside", "endpoint"})
 OF_STORES = ("postgresql.", "redis.", "mysql.", "mongodb.", "db.server.", "messaging.queue.", "kafka.", "rabbitmq.")
+BURNS = 6.0  # nats of a resource, from which on it names the kind whatever else shows
+UNANSWERED = 0.3  # of the calls
 BUSY = re.compile(r"lock|tup_|rows|rollback|misses|evict|wal|\.lag|oldest")
 LOAD = (Family.TRAFFIC,)
 CODE = (Family.OWN_ERRORS, Family.LOGS, Family.FLOW)
@@ -27,26 +29,35 @@ CODE = (Family.OWN_ERRORS, Family.LOGS, Family.FLOW)
 def kind_of(view: View, entity: int, rows: Sequence[int]) -> str:
     """resource, dependency, deploy, config, data, capacity, network, code or external; see `Cause`."""
     picture, found, fused = view.picture, view.found, view.fused
-    if fused.change[entity] >= 0:
-        kind = OF_CHANGE.get(picture.changes[fused.change[entity]].kind)
-        if kind:
-            return kind
+    changed = OF_CHANGE.get(picture.changes[fused.change[entity]].kind) if fused.change[entity] >= 0 else ""
     who = picture.entities[entity]
+    if changed:
+        return changed
     if who.kind in OUTSIDE:
         return "external"
     weight = _weights(found, entity, rows)
-    if who.kind in STORES:
-        return (
-            "data"
-            if weight.get("resource", 0.0) <= weight.get("wire", 0.0) + weight.get("symptom", 0.0)
-            else "resource"
-        )
+    if who.kind in STORES or _stores(view, entity):
+        return _of_store(view, rows)
     if fused.silent[entity] > max(fused.own[entity], fused.symptom[entity]):
         return "dependency"
+    return _of_service(found, entity, rows, weight)
+
+
+def _of_service(found: Clues, entity: int, rows: Sequence[int], weight: Mapping[str, float]) -> str:
+    """More work than it can do, something it uses up, the way to it, or its code."""
     if weight.get("load", 0.0) >= 4.0 and weight.get("resource", 0.0) >= 2.0 and _load_came_first(found, rows):
         return "capacity"
+    if weight.get("resource", 0.0) >= BURNS or _unanswered(found, entity, rows):
+        return "resource"
     best = max(("resource", "wire", "code", "symptom"), key=lambda name: (weight.get(name, 0.0), name))
     return {"resource": "resource", "wire": "network", "code": "code", "symptom": "code"}[best]
+
+
+def _unanswered(found: Clues, entity: int, rows: Sequence[int]) -> bool:
+    """Whether many calls to it end without an answer: it hangs, or is gone."""
+    return any(
+        found.peer[row] == entity and found.text[row] == "calls" and found.change[row] >= UNANSWERED for row in rows
+    )
 
 
 def _stores(view: View, entity: int) -> bool:
@@ -60,7 +71,7 @@ def _of_store(view: View, rows: Sequence[int]) -> str:
     found = view.found
     if any(BUSY.search(found.text[row]) and found.sign[row] > 0 and found.nats[row] >= 3.0 for row in rows):
         return "data"
-    if any(found.text[row] == "calls" and found.change[row] >= 0.3 for row in rows):
+    if any(found.text[row] == "calls" and found.change[row] >= UNANSWERED for row in rows):
         return "dependency"
     if any(
         found.table[row] == "tracks" and found.family[row] == Family.RESOURCE and found.nats[row] >= 6 for row in rows
@@ -74,7 +85,7 @@ def _weights(found: Clues, entity: int, rows: Sequence[int]) -> dict[str, float]
     weight: dict[str, float] = {}
     for row in rows:
         sort = _sort(Family(found.family[row]), found.peer[row] == entity)
-        if sort != "load" or found.sign[row] > 0:
+        if sort not in ("load", "resource") or found.sign[row] > 0:
             weight[sort] = max(weight.get(sort, 0.0), float(found.nats[row]))
     return weight
 
@@ -86,7 +97,9 @@ def _sort(family: Family, seen_by_callers: bool) -> str:
         return "load"
     if family in (*CODE, Family.OWN_TIME, Family.CANARY):
         return "code"
-    return "symptom" if family in (Family.LATENCY, Family.ERRORS) else "resource"
+    if family in (Family.LATENCY, Family.ERRORS):
+        return "symptom"
+    return "resource" if family in (Family.RESOURCE, Family.CANARY_USE) else "waiting"
 
 
 def _load_came_first(found: Clues, rows: Sequence[int]) -> bool:
