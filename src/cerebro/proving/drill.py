@@ -90,13 +90,14 @@ async def run_plan(stage: Stage, plan: Plan, ground: str, tell: Listener = _nobo
     try:
         during = await _watch(stage, plan.fault_s, "fault", tell)
     finally:
+        until_ms = stage.now_ms()
         injection = await stage.ground.end(injection)
     after = await _watch(stage, plan.after_s, "after", tell)
     felt = felt_by_users(usual_of(quiet), [*during, *after], injection.start_ms)
     runs = [
         (Run(ground, each.name, plan, Observation(injection)), await each.seen(began_ms)) for each in stage.watchers
     ]
-    return [_scored(run, seen, injection, felt, began_ms) for run, seen in runs]
+    return [_scored(run, seen, injection, felt, began_ms, until_ms=until_ms) for run, seen in runs]
 
 
 async def _watch(stage: Stage, duration_s: float, phase: str, tell: Listener) -> list[Look]:
@@ -153,27 +154,31 @@ async def _quiet_run(stage: Stage, watcher: Watcher, plan: Plan, ground: str, be
     return Run(ground, watcher.name, plan, observation, len(seen.cases), _s(stage.now_ms() - began_ms), notes)
 
 
-def _scored(run: Run, seen: Seen, injection: Injection, felt: tuple[int, int], began_ms: int) -> Run:
+def _scored(run: Run, seen: Seen, injection: Injection, felt: tuple[int, int], began_ms: int, *, until_ms: int) -> Run:
     """The run with what the watcher made of it."""
     before = [case for case in seen.cases if case.opened_ms < injection.start_ms]
     return replace(
         run,
-        observation=observed(seen, injection, felt),
+        observation=observed(seen, injection, felt, until_ms),
         quiet_case_count=len(before),
         quiet_s=_s(injection.start_ms - began_ms),
         notes=_notes(seen, injection, felt),
     )
 
 
-def observed(seen: Seen, injection: Injection, felt: tuple[int, int]) -> Observation:
-    """What the watcher made of the fault. Cases that were open before it do not count for it."""
+def observed(seen: Seen, injection: Injection, felt: tuple[int, int], until_ms: int = 0) -> Observation:
+    """What the watcher made of the fault. Cases that were open before it do not count for it.
+
+    Args:
+        until_ms: When the drill ended the fault; one that was mended before ended with its mending.
+    """
     start_ms = injection.start_ms
     findings = [f for f in seen.findings if f.seen_ms >= start_ms and not f.cleared]
     cases = [case for case in seen.cases if case.opened_ms >= start_ms]
     acts = [act for act in seen.acts if act.at_ms >= start_ms]
     effect_ms, recovery_ms = felt
     rank, cause_ms = _cause(cases, injection)
-    helped = bool(acts) and 0 <= recovery_ms < injection.end_ms - start_ms
+    helped = bool(acts) and 0 <= recovery_ms < max(until_ms, injection.end_ms) - start_ms
     return Observation(
         injection,
         finding_ms=min((f.seen_ms - start_ms for f in findings), default=-1),
