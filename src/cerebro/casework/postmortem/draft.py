@@ -181,7 +181,6 @@ def plain(text: str) -> str:
     'a \\\\*b\\\\* \\\\[c\\\\](javascript:1)'
     """
 
-
     return re.sub(r"(?i)\b(https?|ftp|javascript|data):", "\\1\\\\:", MARKUP.sub(r"\\\1", one_line(text)))
 
 
