@@ -103,9 +103,16 @@ def _builders() -> Mapping[str, Callable[[Kernel], Sequence[Task]]]:
 
 
 def _recorder(kernel: Kernel) -> Sequence[Task]:
+    from cerebro.kernel.telemetry.blocks import SIGNALS, TRACES
     from cerebro.kernel.telemetry.recorder import recorders
 
-    return recorders(kernel.bus, kernel.telemetry, kernel.clock, owner_name())
+    engines = (kernel.bus, kernel.telemetry, kernel.clock, owner_name())
+    if not (spans_per_s_max := kernel.settings.retention.traces_spans_per_s_max):
+        return recorders(*engines)
+    from cerebro.kernel.telemetry.sampled import SampledRecorder
+
+    others = recorders(*engines, [signal for signal in SIGNALS if signal is not TRACES])
+    return [*others, SampledRecorder(*engines, spans_per_s_max)]
 
 
 def _detector(kernel: Kernel) -> Sequence[Task]:

@@ -25,7 +25,7 @@ SELECT toUnixTimestamp(slot) AS slot_s, signal, sum(rows) AS count FROM (
     SELECT toStartOfFiveMinutes(at) AS slot, 'logs' AS signal, count() AS rows FROM logs
     WHERE tenant = {tenant:String} AND hour >= since_hour AND at >= since GROUP BY slot
     UNION ALL
-    SELECT toStartOfFiveMinutes(at) AS slot, 'spans' AS signal, count() AS rows FROM spans
+    SELECT toStartOfFiveMinutes(at) AS slot, 'spans' AS signal, toUInt64(round(sum(weight))) AS rows FROM spans
     WHERE tenant = {tenant:String} AND hour >= since_hour AND at >= since GROUP BY slot
 )
 GROUP BY slot_s, signal ORDER BY slot_s

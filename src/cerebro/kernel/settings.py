@@ -66,6 +66,9 @@ class RetentionSettings(Branch):
     logs_days: int = Field(30, ge=1, description="Log records.")
     traces_days: int = Field(7, ge=1, description="Spans.")
     events_days: int = Field(365, ge=1, description="Change events.")
+    traces_spans_per_s_max: int = Field(
+        0, ge=0, description="Spans a second of a tenant that are stored, odd traces first; 0 stores every span."
+    )
 
 
 class IntakeSettings(Branch):

@@ -147,6 +147,7 @@ def _spans(table: pa.Table, place: dict[EntityKey, int], known: dict[str, Entity
         duration_ms=table["duration_ns"].to_numpy()[keep] / 1e6,
         failed=table["status"].to_numpy()[keep] == FAILED_STATUS,
         peer=_peers(table, place, known)[keep],
+        weight=table["weight"].to_numpy().astype(np.float64)[keep] if "weight" in table.column_names else None,
     )
 
 

@@ -25,6 +25,7 @@ class Spans:
 
     Args:
         peer: An entity that the span's own attributes name as the one asked; `NOBODY` when they do not.
+        weight: How many spans each stands for where traces were sampled.
     """
 
     entity: NDArray[np.int32]
@@ -33,6 +34,7 @@ class Spans:
     duration_ms: NDArray[np.float64]
     failed: NDArray[np.bool_]
     peer: NDArray[np.int32]
+    weight: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.entity)
@@ -48,6 +50,7 @@ class Spans:
         duration_ms: NDArray[np.float64],
         failed: NDArray[np.bool_],
         peer: NDArray[np.int32] | None = None,
+        weight: NDArray[np.float64] | None = None,
     ) -> "Spans":
         """From ids, in any order; of spans that came twice the first is kept."""
         names, first = np.unique(span, return_index=True)
@@ -61,6 +64,7 @@ class Spans:
             np.where(np.isfinite(duration_ms[first]), duration_ms[first], 0.0),
             failed[first],
             peer[first] if peer is not None else np.full(len(first), NOBODY, np.int32),
+            weight[first] if weight is not None else np.ones(len(first)),
         )
 
 
@@ -155,20 +159,34 @@ def _times(first: _Told, second: _Told, peers: dict[int, int], operations: Seque
 
 
 def _moments(keys: Whole, told: _Told) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean, spread and count of the log of own times, by key."""
+    """Mean, spread and count of the log of own times, by key; of sampled spans the count that says as much."""
     row = np.searchsorted(keys, told.key)
     log = np.log(np.maximum(told.own_ms, SHORTEST_MS))
-    count = np.bincount(row, minlength=len(keys)).astype(np.float64)
-    mean = np.bincount(row, weights=log, minlength=len(keys)) / np.maximum(count, 1)
-    square = np.bincount(row, weights=(log - mean[row]) ** 2, minlength=len(keys)) / np.maximum(count - 1, 1)
+    count, weight = _effective(row, told.spans.weight, len(keys))
+    mean = np.bincount(row, weights=log * weight, minlength=len(keys)) / np.maximum(count, 1)
+    square = np.bincount(row, weights=weight * (log - mean[row]) ** 2, minlength=len(keys)) / np.maximum(count - 1, 1)
     return mean, np.sqrt(square), count
+
+
+def _effective(row: Whole, weight: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By key, how many evenly drawn spans would say as much, and each span's part of them.
+
+    Spans that stand for many are unbiased but say less than as many spans; a test that took the sum of their weights
+    for a count would be too sure. Source: L. Kish, Survey Sampling, 1965.
+    """
+    total = np.bincount(row, weights=weight, minlength=count)
+    square = np.bincount(row, weights=weight**2, minlength=count)
+    size: NDArray[np.float64] = np.where(square > 0, total**2 / np.maximum(square, 1e-300), 0.0)
+    return size, weight * (size / np.maximum(total, 1e-300))[row]
 
 
 def _errors(first: _Told, second: _Told, operations: Sequence[str], size: int) -> Tallies:
     """Failures of its own by operation, and failed calls by peer."""
     keys = np.unique(np.concatenate([first.key, second.key]))
     counts = [
-        column for told in (first, second) for column in _hits(keys, told.key, told.own_failed & (told.remote < 0))
+        column
+        for told in (first, second)
+        for column in _hits(keys, told.key, told.own_failed & (told.remote < 0), told.spans.weight)
     ]
     own = _tallies("error", keys // size, np.full(len(keys), NOBODY), _words(keys, operations, size), counts)
     has1, has2 = first.remote >= 0, second.remote >= 0
@@ -177,15 +195,20 @@ def _errors(first: _Told, second: _Told, operations: Sequence[str], size: int) -
     edge1 = first.spans.entity[has1].astype(np.int64) * scale + first.remote[has1]
     edge2 = second.spans.entity[has2].astype(np.int64) * scale + second.remote[has2]
     edges = np.unique(np.concatenate([edge1, edge2]))
-    counts = [*_hits(edges, edge1, first.edge_failed[has1]), *_hits(edges, edge2, second.edge_failed[has2])]
+    counts = [
+        *_hits(edges, edge1, first.edge_failed[has1], first.spans.weight[has1]),
+        *_hits(edges, edge2, second.edge_failed[has2], second.spans.weight[has2]),
+    ]
     words = tuple("calls" for _ in edges)
     return joined_tallies([own, _tallies("call", edges // scale, edges % scale, words, counts)])
 
 
-def _hits(keys: Whole, key: Whole, hit: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _hits(
+    keys: Whole, key: Whole, hit: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     row = np.searchsorted(keys, key)
-    of = np.bincount(row, minlength=len(keys)).astype(np.float64)
-    return np.bincount(row, weights=hit.astype(np.float64), minlength=len(keys)).astype(np.float64), of
+    of, part = _effective(row, weight, len(keys))
+    return np.bincount(row, weights=hit * part, minlength=len(keys)).astype(np.float64), of
 
 
 def _branches(first: _Told, second: _Told, operations: Sequence[str], size: int) -> Tallies:
@@ -197,14 +220,12 @@ def _branches(first: _Told, second: _Told, operations: Sequence[str], size: int)
     parts = [_paths(told) for told in (first, second)]
     span = int(max((part[0].max(initial=0) for part in parts), default=0)) + 1
     scale = max(span, int(max((part[1].max(initial=0) for part in parts), default=0)) + 1)
-    codes = [(parent * scale + child, parent) for parent, child, _ in parts]
-    keys = np.unique(np.concatenate([code for code, _ in codes]))
+    codes = [parent * scale + child for parent, child, _, _ in parts]
+    keys = np.unique(np.concatenate(codes))
     counts: list[NDArray[np.float64]] = []
-    for (code, _), (_, _, totals) in zip(codes, parts, strict=True):
+    for code, (_, _, part, totals) in zip(codes, parts, strict=True):
         names, total = totals
-        seen, number = np.unique(code, return_counts=True)
-        hits = np.zeros(len(keys))
-        hits[np.searchsorted(keys, seen)] = number
+        hits = np.bincount(np.searchsorted(keys, code), weights=part, minlength=len(keys)).astype(np.float64)
         place = np.clip(np.searchsorted(names, keys // scale), 0, max(len(names) - 1, 0))
         known = (names[place] == keys // scale) if len(names) else np.zeros(len(keys), np.bool_)
         counts += [hits, np.where(known, total[place] if len(names) else 0, 0).astype(np.float64)]
@@ -215,13 +236,14 @@ def _branches(first: _Told, second: _Told, operations: Sequence[str], size: int)
     return _tallies("branch", above // size, np.full(len(keys), NOBODY), words, counts)
 
 
-def _paths(told: _Told) -> tuple[Whole, Whole, tuple[Whole, Whole]]:
-    """Parent and child keys, each pair once a parent span; and how many spans each parent key has."""
+def _paths(told: _Told) -> tuple[Whole, Whole, NDArray[np.float64], tuple[Whole, NDArray[np.float64]]]:
+    """Parent and child keys, each pair once a parent span with what it counts; how many spans each parent key has."""
     child = np.flatnonzero(told.spans.parent >= 0)
     parent = told.spans.parent[child]
     pairs = np.unique(np.stack([parent, told.key[child]]), axis=1)
-    names, total = np.unique(told.key, return_counts=True)
-    return told.key[pairs[0]], pairs[1], (names, total)
+    names, row = np.unique(told.key, return_inverse=True)
+    total, part = _effective(row, told.spans.weight, len(names))
+    return told.key[pairs[0]], pairs[1], part[pairs[0]], (names, total)
 
 
 def _words(keys: Whole, operations: Sequence[str], size: int) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ SPANS_MAX, LINES_MAX, EVENTS_MAX = 150_000, 100_000, 2_000
 USUAL_MS = 10 * 60_000  # of spans and lines before the trouble: there are many more of them than samples
 CHANGES_MS = 60 * 60_000
 
+WEIGHTED_SPANS = SPAN_SCHEMA.append(pa.field("weight", pa.float32(), nullable=False))
+
 _SERIES = """
 SELECT any(s.entity_kind) AS kind, any(s.entity_name) AS name, any(s.metric) AS metric, any(s.labels) AS labels,
     any(s.type) AS type, groupArray(g.step) AS steps, groupArray(g.mean) AS means, groupArray(g.newest) AS newest
@@ -39,7 +41,8 @@ LIMIT {limit}
 """
 _SPANS = """
 SELECT toUnixTimestamp64Nano(at) AS at_ns, duration_ns, trace_id, span_id, parent_span_id, name, kind, status,
-    status_message, service, entity_kind, entity_name, scope, attributes, resource, events, links
+    status_message, service, entity_kind, entity_name, scope, attributes, resource, events, links,
+    weight
 FROM spans
 WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({start})) AND at >= fromUnixTimestamp64Milli({start})
     AND at < fromUnixTimestamp64Milli({end}) AND (entity_kind, entity_name) IN {entities}
@@ -86,7 +89,7 @@ class StoreSource:
             series,
             mean,
             last,
-            _as(spans, SPAN_SCHEMA),
+            _as(spans, WEIGHTED_SPANS),
             _as(logs, LOG_SCHEMA),
             _as(events, EVENT_SCHEMA),
             asked.proofs,

@@ -32,3 +32,6 @@ INSERT_SECONDS = Histogram(
     ["table"],
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
 )
+SPANS_DROPPED = Counter(
+    "cerebro_telemetry_spans_dropped_total", "Spans that sampling left out, by what decided their trace.", ["reason"]
+)

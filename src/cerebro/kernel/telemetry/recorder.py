@@ -72,6 +72,9 @@ class Recorder:
         range_rows_max: Rows of one insert, about: the last message may go over it.
     """
 
+    window_s = LATENCY_S
+    bytes_max = RANGE_BYTES_MAX
+
     def __init__(
         self,
         signal: Signal,
@@ -126,7 +129,7 @@ class Recorder:
         try:
             while (found := await coming) is not None:
                 coming = asyncio.create_task(self._gather(found.last))
-                await self._store(place, found)
+                await self._store(place, await self._chosen(place, found, coming))
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
@@ -142,7 +145,16 @@ class Recorder:
         while after < last and (messages := await self._read(after, last - after, 0.0)):
             filling.add([message for message in messages if message.sequence <= last])
             after = messages[-1].sequence
-        await self._store(place, await asyncio.to_thread(self._decode, filling.messages, first, last))
+        found = await asyncio.to_thread(self._decode, filling.messages, first, last)
+        await self._store(place, await self._chosen_again(found))
+
+    async def _chosen(self, place: Place, found: Range, coming: "asyncio.Task[Range | None]") -> Range:
+        """What is stored of a range that is about to begin: here, all of it."""
+        return found
+
+    async def _chosen_again(self, found: Range) -> Range:
+        """What is stored of a range that was begun before: exactly the same."""
+        return found
 
     async def _store(self, place: Place, found: Range) -> None:
         await self._insist(lambda: place.intend(found.first, found.last))
@@ -204,8 +216,8 @@ class Recorder:
             if self._stop.is_set():
                 return None
             filling.add(await self._read(after, READ_COUNT_MAX, WAIT_S))
-        until_s = self._clock.monotonic_s() + LATENCY_S
-        bytes_max = min(RANGE_BYTES_MAX, round(self._rows_max * self._row_bytes))
+        until_s = self._clock.monotonic_s() + self.window_s
+        bytes_max = min(self.bytes_max, round(self._rows_max * self._row_bytes))
         while filling.byte_count < bytes_max and (left_s := until_s - self._clock.monotonic_s()) > 0:
             filling.add(await self._read(filling.messages[-1].sequence, READ_COUNT_MAX, left_s))
         found = await asyncio.to_thread(
@@ -272,6 +284,8 @@ class Recorder:
             pause_s = min(PAUSE_MAX_S, pause_s * 2)
 
 
-def recorders(bus: Bus, telemetry: Telemetry, clock: Clock, owner: str) -> Sequence[Recorder]:
+def recorders(
+    bus: Bus, telemetry: Telemetry, clock: Clock, owner: str, signals: Sequence[Signal] = SIGNALS
+) -> Sequence[Recorder]:
     """A recorder for each stream of telemetry: the tasks of the role `recorder`."""
-    return [Recorder(signal, bus, telemetry, clock, owner) for signal in SIGNALS]
+    return [Recorder(signal, bus, telemetry, clock, owner) for signal in signals]
