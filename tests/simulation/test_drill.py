@@ -20,7 +20,9 @@ async def test_the_same_seed_is_the_same_drill():
 
     assert first == second
     assert {run.watcher for run in first} == {"cerebro", "alert rules"}
-    assert first[0].observation.injection.end_ms - first[0].observation.injection.start_ms == 300_000
+    for run in first:  # whoever mends it early ends it early
+        length_ms = run.observation.injection.end_ms - run.observation.injection.start_ms
+        assert 0 < length_ms <= 300_000
 
 
 async def test_a_quiet_stretch_has_no_fault_and_counts_its_hours():

@@ -79,11 +79,14 @@ class Inside:
     async def catch_up(self) -> None:
         """Judge and sort what has come since the last call, then do what is due by time alone."""
         bus, clock = self.kernel.bus, self.kernel.clock
-        for message in (measured := await self._read("metrics")):
-            batch = decode_samples(message.body)
-            self._users.note(batch)
-            self._window.note_samples(batch)
-            await self._detector.take(message)
+        measured: list[Message] = []
+        while more := await self._read("metrics"):  # what is derived of them comes back on the bus
+            for message in more:
+                batch = decode_samples(message.body)
+                self._users.note(batch)
+                self._window.note_samples(batch)
+                await self._detector.take(message)
+            measured += more
         for message in (traced := await self._read("traces")):
             self._window.note_table("spans", decode_table(Kind.SPANS, message.body))
             await self._spans.take(message)

@@ -24,6 +24,7 @@ from cerebro.agents.support.observe import (
 )
 from cerebro.agents.support.outlook import Foreseen, Horizon, as_samples, check_calendar, horizon_of, look_ahead
 from cerebro.agents.support.plans import changes_of
+from cerebro.agents.support.ratios import derived
 from cerebro.agents.support.select import Selector, parse_selector
 from cerebro.agents.support.snapshot import freeze
 from cerebro.kernel.bus.port import Message
@@ -124,6 +125,11 @@ class Detector:
         with span("detect", tenant, samples=len(batch)), metrics.BATCH_SECONDS.time():
             findings = await self._judge(watch, batch)
         await self._publish(findings)
+        if told := derived(watch.ratios, watch.series, batch):
+            subject, clock = f"telemetry.{tenant}.metrics", self._kernel.clock
+            await publish_until(
+                self._kernel.bus, clock, subject, encode_samples(told), dedup_key=f"derived:{message.sequence}"
+            )
         self._sequence = message.sequence
         metrics.SEQUENCE.set(message.sequence)
 

@@ -9,6 +9,7 @@
 | faults: errors, drops, kills, refusals | logarithm over 0.1 | 0.05 | 0.2 and a half |
 | counts, counts a second | logarithm over 1 | 0.03 | 3 and a third |
 | unknown | linear | 1 % of the value | a fifth |
+| share of failures (`…:error_ratio`) | linear | 0.004 | 0.02 |
 
 "Matters from" is the floor of practical significance: a change under it is never a finding, however rare.
 The weight says how large a part of the noise budget a series may use: what people are paged for anyway
@@ -27,7 +28,7 @@ FAULT = re.compile(r"error|fail|drop|kill|reject|refus|abort|timeout|retr(y|ies|
 GOLDEN = re.compile(
     r"system\.cpu\.busy|system\.memory\.utilization|system\.paging\.utilization|system\.linux\.psi\.utilization"
     r"|system\.filesystem\.(inode\.)?utilization|system\.disk\.utilization"
-    r"|(^|[._])(latency|duration|queue|lag|saturation|backlog)|requests?[._](total|count|rate)|^up$"
+    r"|:error_ratio$|:mean$|(^|[._])(latency|duration|queue|lag|saturation|backlog)|requests?[._](total|count|rate)|^up$"
 )
 DETAIL_LABELS = frozenset({"cpu", "cpu.logical_number", "core", "le", "quantile", "pid", "process.pid"})
 DETAIL_KINDS = frozenset({"process", "container", "pod"})
@@ -35,8 +36,8 @@ CUMULATIVE = frozenset({SeriesType.COUNTER, SeriesType.HISTOGRAM})
 FORECAST, WEIGHT_FORECAST = "forecast", 1e-9  # what we expect is nothing that has happened
 WEIGHT_GOLDEN, WEIGHT_FAULT, WEIGHT_DETAIL = 20.0, 5.0, 0.3
 
-SHARE, PERCENT, BYTES, SECONDS, FAULTS, COUNTS, UNKNOWN = range(7)
-FAMILY_COUNT = 14  # each nature once for values and once for rates
+SHARE, PERCENT, BYTES, SECONDS, FAULTS, COUNTS, UNKNOWN, FAILING = range(8)
+FAMILY_COUNT = 16  # each nature once for values and once for rates
 
 #                    scale   offset  floor  share  prior  change  change share
 JUDGING: Mapping[int, tuple[int, float, float, float, float, float, float]] = {
@@ -47,6 +48,7 @@ JUDGING: Mapping[int, tuple[int, float, float, float, float, float, float]] = {
     FAULTS: (LOG, 0.1, 0.05, 0.0, 0.5, 0.2, 0.5),
     COUNTS: (LOG, 1.0, 0.03, 0.0, 0.7, 3.0, 0.33),
     UNKNOWN: (LINEAR, 1.0, 0.0, 0.01, 0.15, 0.0, 0.2),
+    FAILING: (LINEAR, 1.0, 0.004, 0.0, 0.01, 0.02, 0.0),
 }
 UNIT_SIZES: Mapping[str, float] = {
     "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "KiBy": 2.0**10, "MiBy": 2.0**20, "GiBy": 2.0**30, "kBy": 1e3, "MBy": 1e6,
@@ -78,6 +80,8 @@ def reading_of(name: SeriesName) -> Reading:
 def kind_of(name: SeriesName, reading: Reading) -> int:  # noqa: PLR0911  a table in words
     """The row of the table above."""
     metric, unit = name.metric.lower(), name.unit
+    if metric.endswith(":error_ratio"):
+        return FAILING
     stem = metric.removesuffix("_total").removesuffix("_sum")
     if FAULT.search(metric) and unit not in ("s", "ms", "By"):
         return FAULTS

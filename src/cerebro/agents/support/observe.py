@@ -31,6 +31,7 @@ from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import SHARES, Judged, SeriesName, Turn
 from cerebro.agents.support.nature import WEIGHT_FAULT
 from cerebro.agents.support.outlook import offset_ms
+from cerebro.agents.support.ratios import Ratios
 from cerebro.agents.support.recent import POINT, Recent, no_points
 from cerebro.agents.support.silence import Silence, find_silence, reached_ms
 from cerebro.agents.support.together import Together, away_from, away_of, enrol, judge_entities, judge_peers
@@ -102,6 +103,7 @@ class Watch:
     leanings: dict[tuple[str, int, str, str], Leaning] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     together: Together = field(default_factory=Together)
+    ratios: Ratios = field(default_factory=Ratios)
     open_joint: dict[int, Episode] = field(default_factory=dict)  # by slot
     open_peers: dict[int, Episode] = field(default_factory=dict)  # by place
     opinions_seen: dict[str, str] = field(default_factory=dict)  # verdict by finding, so that each counts once

@@ -19,6 +19,8 @@ from cerebro.agents.support.admit import Budget, Change, Leaning
 from cerebro.agents.support.describe import Episode
 from cerebro.agents.support.model import SERIES, SeriesName, blank_rows
 from cerebro.agents.support.observe import Watch
+from cerebro.agents.support.ratios import Ratios, thawed
+from cerebro.agents.support.ratios import frozen as frozen_ratios
 from cerebro.agents.support.recent import POINT, from_points
 from cerebro.agents.support.together import JOINED, PEER, enrol
 from cerebro.agents.support.watch import ROWS_FIRST, Series, start_row
@@ -60,6 +62,7 @@ class Contents:
     leanings: list[tuple[tuple[str, int, str, str], Leaning]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     opinions_seen: dict[str, str] = field(default_factory=dict)
+    ratio_bytes: tuple[int, int] = (0, 0)  # by row, by group
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,12 @@ class Frozen:
     points: NDArray[np.void]
     joined: NDArray[np.void]
     peers: NDArray[np.void]
+    ratios: tuple[bytes, bytes] = (b"", b"")
 
 
 def freeze(watch: Watch, sequence: int) -> Frozen:
     """Copy the state as it is after the message with that sequence."""
-    points = watch.recent.ordered().copy()
+    points, ratios = watch.recent.ordered().copy(), frozen_ratios(watch.ratios)
     contents = Contents(
         tenant=watch.tenant,
         sequence=sequence,
@@ -101,16 +105,17 @@ def freeze(watch: Watch, sequence: int) -> Frozen:
         leanings=list(watch.leanings.items()),
         changes=list(watch.changes),
         opinions_seen=dict(watch.opinions_seen),
+        ratio_bytes=(len(ratios[0]), len(ratios[1])),
     )
     rows, together = watch.series.rows[: watch.series.count].copy(), watch.together
-    return Frozen(contents, rows, points, together.joined.copy(), together.peers.copy())
+    return Frozen(contents, rows, points, together.joined.copy(), together.peers.copy(), ratios)
 
 
 def encode(frozen: Frozen) -> bytes:
     """The snapshot as bytes."""
     told = msgspec.json.encode(frozen.contents)
     parts = (frozen.rows, frozen.points, frozen.joined, frozen.peers)
-    arrays = b"".join(part.tobytes() for part in parts)
+    arrays = b"".join([*(part.tobytes() for part in parts), *frozen.ratios])
     packed: bytes = pa.compress(arrays, codec="lz4", asbytes=True)
     return HEAD.pack(MAGIC, VERSION, 0, len(told), len(arrays)) + told + packed
 
@@ -141,12 +146,15 @@ def _thaw(contents: Contents, arrays: bytes) -> Watch:
     points = np.frombuffer(arrays[split:], POINT, count=contents.point_count)
     watch = Watch(contents.tenant, contents.budget, _series(contents, stored))
     watch.recent = from_points(points, contents.ring_length)
-    watch.priors = np.array(contents.priors)
+    priors = np.array(contents.priors)
+    if priors.shape == watch.priors.shape:
+        watch.priors = priors
     watch.open_rows = dict(contents.open_rows)
     watch.open_silences = dict(contents.open_silences)
     watch.ticked_ms, watch.lent_ms, watch.resumed_ms = contents.ticked_ms, contents.lent_ms, contents.resumed_ms
     watch.priced_ms = contents.priced_ms
     _thaw_together(watch, contents, arrays[split + contents.point_count * POINT.itemsize :])
+    watch.ratios = _thaw_ratios(contents, arrays)
     watch.leanings, watch.changes = dict(contents.leanings), list(contents.changes)
     watch.opinions_seen = dict(contents.opinions_seen)
     watch.series.turned_away_count = contents.turned_away_count
@@ -165,6 +173,13 @@ def _thaw_together(watch: Watch, contents: Contents, arrays: bytes) -> None:
     if peers == len(together.peers) and peer_bytes == PEER.itemsize:
         together.peers = np.frombuffer(arrays[split:], PEER, count=peers).copy()
         watch.open_peers = dict(contents.open_peers)
+
+
+def _thaw_ratios(contents: Contents, arrays: bytes) -> Ratios:
+    """They stand last."""
+    by_row, by_group = contents.ratio_bytes
+    end = len(arrays)
+    return thawed(contents.names, arrays[end - by_row - by_group : end - by_group], arrays[end - by_group :])
 
 
 def _series(contents: Contents, stored: NDArray[np.void]) -> Series:

@@ -3,7 +3,7 @@
 from math import isfinite
 
 from cerebro.agents.support.model import Reading, SeriesName
-from cerebro.agents.support.nature import PERCENT, SHARE, kind_of, reading_of
+from cerebro.agents.support.nature import FAILING, PERCENT, SHARE, kind_of, reading_of
 
 SAID = {
     "system.cpu.busy": "CPU utilisation",
@@ -31,6 +31,7 @@ IDENTITY = (
     "telemetry.",
     "process.executable",
 )
+DERIVED = {"error_ratio": "share of failures, {}", "mean": "mean of {}"}
 PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 BINARY = (("Ti", 2.0**40), ("Gi", 2.0**30), ("Mi", 2.0**20), ("Ki", 2.0**10))
 LABEL_CHARS_MAX, LABELS_MAX = 40, 3
@@ -38,7 +39,11 @@ LABEL_CHARS_MAX, LABELS_MAX = 40, 3
 
 def subject_of(name: SeriesName) -> str:
     """What is measured, without whose it is: "disk traffic (sda, read)"."""
-    said = SAID.get(name.metric) or name.metric.replace("_", " ").replace(".", " ").removesuffix(" total")
+    metric, _, derived = name.metric.rpartition(":")
+    if derived not in DERIVED:
+        metric = name.metric
+    said = SAID.get(metric) or metric.replace("_", " ").replace(".", " ").removesuffix(" total")
+    said = DERIVED.get(derived, "{}").format(said)
     told = [
         value[:LABEL_CHARS_MAX]
         for label, value in name.labels
@@ -60,7 +65,7 @@ def amount(value: float, name: SeriesName) -> str:  # noqa: PLR0911  one line a 
         return "no number"
     reading = reading_of(name)
     kind = kind_of(name, reading)
-    if kind == SHARE:
+    if kind in (SHARE, FAILING):
         return f"{_digits(value * 100.0)} %"
     if kind == PERCENT:
         return f"{_digits(value)} %"
