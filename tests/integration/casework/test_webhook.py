@@ -183,4 +183,4 @@ def test_https_and_this_machine_are_allowed(url, quiet_kernel):
     rules = CaseworkSettings(webhook_url=url)
     kernel = Kernel(Settings(casework=rules), quiet_kernel.clock, quiet_kernel.bus, None, quiet_kernel.records)
 
-    assert [task.name for task in tasks(kernel)] == ["brain", "sweeper", "surveyor", "messenger"]
+    assert "messenger" in [task.name for task in tasks(kernel)]
