@@ -1,4 +1,4 @@
-"""The noise budget of a tenant: which rarity is rare enough, what it let through, and how the promise stands.
+"""The noise budget of a tenant: which rarity is rare enough, and what it let through.
 
 A series' part of the budget is its weight's share of all that is alive, times its *price*. Prices hold what is known
 beyond the calibration of one sample: how much of the budget was really used of late (`Ease`), what the series itself
@@ -6,7 +6,7 @@ has said of late (`repeat`), what people thought of findings of its kind (`Leani
 (`Change`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import exp, log
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cerebro.agents.support.model import KINDS, TEST_COUNT
 from cerebro.agents.support.nature import WEIGHT_FAULT
+from cerebro.agents.support.shares import ALONE, Parts
 from cerebro.algorithms.spending import (
     DAY_MS,
     REPEAT_COST,
@@ -30,7 +31,6 @@ from cerebro.algorithms.spending import (
 
 STALE_MS = 3_600_000  # a series that has been quiet this long takes no part of the budget
 STALE_INTERVALS = 3.0
-TOGETHER_SHARE = 0.1  # of the budget, for entities as a whole and again for peers
 CLASSES = ("urgent", "ordinary")  # of series: what may be worse than a notice, and the rest
 CLASS_SHARE_MIN = 0.2
 ADMISSIONS_MAX = 2000
@@ -102,10 +102,11 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The budget as it stands, with what it admitted.
+    """The budget of one state as it stands, with what it admitted.
 
     Args:
-        spending: Of expected false findings.
+        spending: Of expected false findings: the state's parts of its tenant's budget.
+        parts: Which these are.
         unit: Expected false findings a week that a series of weight 1 may cause now.
         admissions: Of the last seven days, in order.
         eases: Of each of `CLASSES`.
@@ -125,20 +126,45 @@ class Budget:
     test_count: int = 0
     watching_count: int = 0
     learning_count: int = 0
+    parts: Parts = ALONE
 
     @property
-    def together_unit(self) -> float:
-        """Expected false findings a week that all entities may cause by their joint behaviour; again for all peers."""
-        return TOGETHER_SHARE * self.spending.rate * self.eases[1].factor
+    def tenant_per_week(self) -> float:
+        """The whole noise budget of the tenant."""
+        return round(self.spending.per_week / self.parts.whole, 9)
+
+    @property
+    def joint_unit(self) -> float:
+        """Expected false findings a week that all entities may cause by their joint behaviour."""
+        return self.parts.of(self.parts.joint) * self.spending.rate * self.eases[1].factor
+
+    @property
+    def peer_unit(self) -> float:
+        """The same of all peers."""
+        return self.parts.of(self.parts.peers) * self.spending.rate * self.eases[1].factor
+
+    @property
+    def novel_unit(self) -> float:
+        """The same of what was never seen before, which has no past that could make it easier."""
+        return self.parts.of(self.parts.novel) * self.spending.per_week
+
+    @property
+    def newcomer_unit(self) -> float:
+        """The same of new operations and paths of errors."""
+        return self.parts.of(self.parts.newcomers) * self.spending.per_week
 
 
-def review(  # noqa: PLR0917
+def budget_of(noise_budget: float, parts: Parts) -> Budget:
+    """A fresh budget: these parts of what a tenant will bear a week."""
+    return Budget(Spending(noise_budget * parts.whole), parts=parts)
+
+
+def review(
     budget: Budget,
     rows: NDArray[np.void],
     now_ms: int,
     warmup_count: int,
     changed: float = 0.0,
-    aside: float = 0.0,
 ) -> Budget:
     """The budget at `now_ms`, shared anew among the series that are alive.
 
@@ -150,7 +176,6 @@ def review(  # noqa: PLR0917
         now_ms: Unix time.
         warmup_count: Samples a series must have shown before it is judged.
         changed: Weight that changes in progress add to that of their series.
-        aside: Share of the budget that others spend.
     """
     silent_ms = np.maximum(STALE_MS, STALE_INTERVALS * 1000.0 * rows["interval_s"])
     alive = rows["last_ms"] > now_ms - silent_ms
@@ -161,26 +186,36 @@ def review(  # noqa: PLR0917
     elapsed_ms = now_ms - budget.spending.at_ms if budget.spending.at_ms else 0
     spending = spend(budget.spending, now_ms, used_share)
     urgent = float(weight[alive & (weight >= WEIGHT_FAULT)].sum()) / total if total > 0 else 0.0
-    plain = (1.0 - 2 * TOGETHER_SHARE - aside) * spending.rate
+    parts = budget.parts
+    plain = parts.of(parts.series) * spending.rate
     return replace(
         budget,
         spending=spending,
         unit=plain / (total + changed) if total > 0 else 0.0,
         admissions=tuple(each for each in budget.admissions if each.at_ms > now_ms - WEEK_MS),
         eases=tuple(relax(ease, elapsed_ms, used_share) for ease in budget.eases),
-        shares=_class_shares(urgent, 1.0 - aside),
+        shares=_class_shares(urgent, parts.of(parts.series)),
         history=_noted(budget.history, now_ms, spent=spending.spent_total - budget.spending.spent_total),
         watching_count=int(ready.sum()),
         learning_count=int((alive & ~ready).sum()),
     )
 
 
-def _class_shares(urgent: float, whole: float) -> tuple[float, float]:
-    """What each class may let through; the smaller one has a part worth having, and one alone has everything."""
-    if urgent in (0.0, 1.0):
-        return whole, whole
+def _class_shares(urgent: float, series: float) -> tuple[float, float]:
+    """What each class may let through, together the whole; the smaller one has a part worth having.
+
+    What no single series says is ordinary: where all series are urgent, that is what the ordinary class keeps.
+
+    Args:
+        urgent: Weight of urgent series as a share of all.
+        series: Part of single series in the whole.
+    """
+    if urgent == 0.0:
+        return 1.0, 1.0  # nobody is urgent: that class says nothing
+    if urgent == 1.0:
+        return (series, 1.0 - series) if series < 1.0 else (1.0, 1.0)
     held = min(max(urgent, CLASS_SHARE_MIN), 1.0 - CLASS_SHARE_MIN)
-    return whole * held, whole * (1.0 - held)
+    return held, 1.0 - held
 
 
 def set_prices(
@@ -228,6 +263,21 @@ def charge(rows: NDArray[np.void], row: int, cost: float) -> None:
     after = min(max(before + cost, 0.0), REPEAT_MAX)
     rows["repeat"][row] = after
     rows["price"][row] *= exp(before - after)
+
+
+def share_repeats(rows: NDArray[np.void], members: NDArray[np.int64]) -> None:
+    """Let what one series of an entity repeats cost the others, too: all but its first time. Changes `rows`.
+
+    They depend on each other: what proves the tail of one of them wrong, such as a new kind of work, proves those of
+    the others wrong, and they would speak one after the other, each for the first time. A detail makes nothing dearer
+    that weighs more than it does.
+    """
+    heavy = members[np.argsort(-rows["weight"][members], kind="stable")]
+    falling = -rows["weight"][heavy]
+    top = np.maximum.accumulate(rows["repeat"][heavy])[np.searchsorted(falling, falling, side="right") - 1]
+    after = np.maximum(rows["repeat"][heavy], top - REPEAT_COST)
+    rows["price"][heavy] *= np.exp(rows["repeat"][heavy] - after)[:, None]
+    rows["repeat"][heavy] = after
 
 
 def opined(
@@ -282,58 +332,3 @@ def _noted(
         return (*history[:-1], day)
     others = [each for each in history if each.start_ms != start_ms]
     return tuple(sorted((*others, day), key=lambda each: each.start_ms))[-HISTORY_DAYS:]
-
-
-def status_of(budget: Budget) -> dict[str, object]:
-    """The budget as the API and the console show it, like the error budget of an objective.
-
-    `remaining` counts findings that nobody has called useful; `false_discovery_rate` is what was expected to be
-    false over what was admitted, both in the last week: the estimate of LORD, and an upper one while budgets are spent
-    by the union bound.
-
-    Source: A. Ramdas et al., Online Control of the False Discovery Rate with Decaying Memory, NeurIPS 2017 (LORD++).
-    """
-    spending, found = budget.spending, budget.admissions
-    charged = sum(each.verdict != USEFUL for each in found)
-    told = [each for each in found if each.verdict]
-    return {
-        "per_week": spending.per_week,
-        "spent_week": round(spending.spent, 4),
-        "spent_total": round(spending.spent_total, 4),
-        "saved": round(spending.saved, 4),
-        "admitted_week": len(found),
-        "charged_week": charged,
-        "remaining_week": round(max(0.0, spending.per_week - charged), 4),
-        "useful_week": sum(each.verdict == USEFUL for each in told),
-        "noise_week": sum(each.verdict == NOISE for each in told),
-        "by_severity": by_severity(found),
-        "false_discovery_rate": round(min(1.0, spending.spent / len(found)), 4) if found else None,
-        "judged_false_share": round(sum(each.verdict == NOISE for each in told) / len(told), 4) if told else None,
-        "ease": {name: round(ease.factor, 4) for name, ease in zip(CLASSES, budget.eases, strict=True)},
-        "threshold_per_week": budget.unit,
-        "tests": budget.test_count,
-        "watching": budget.watching_count,
-        "learning": budget.learning_count,
-        "updated_ms": spending.at_ms,
-        "history": [
-            {
-                "day_ms": day.start_ms,
-                "spent": round(day.spent, 4),
-                "admitted": day.admitted,
-                "useful": day.useful,
-                "noise": day.noise,
-            }
-            for day in budget.history
-        ],
-    }
-
-
-def by_severity(found: Iterable[Admission]) -> Mapping[str, Mapping[str, int]]:
-    """How many were admitted in the last week, and how many of these count against the budget."""
-    names = {1: "notice", 2: "minor", 3: "major", 4: "critical"}
-    answer = {name: {"admitted": 0, "charged": 0} for name in names.values()}
-    for each in found:
-        mine = answer[names[each.severity]]
-        mine["admitted"] += 1
-        mine["charged"] += each.verdict != USEFUL
-    return answer

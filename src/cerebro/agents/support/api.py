@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from cerebro.agents.support import store
-from cerebro.agents.support.admit import Budget, Opinion, status_of
+from cerebro.agents.support.admit import Opinion
 from cerebro.agents.support.band import LEAD_MS, Band, cut, newest, replay
 from cerebro.agents.support.describe import rounded
 from cerebro.agents.support.model import Reading, SeriesName
@@ -18,9 +19,9 @@ from cerebro.agents.support.nature import reading_of
 from cerebro.agents.support.observe import Watch
 from cerebro.agents.support.outlook import Foreseen, Horizon, horizon_of, look_ahead
 from cerebro.agents.support.select import Selector, parse_selector
+from cerebro.agents.support.standing import all_together
 from cerebro.agents.support.words import subject_of
 from cerebro.algorithms.index import EMPTY
-from cerebro.algorithms.spending import Spending
 from cerebro.casework.store import FINDINGS, findings_of
 from cerebro.kernel.access.guard import Guard, Principal
 from cerebro.kernel.audit import Audit
@@ -77,9 +78,10 @@ def router(kernel: Kernel) -> APIRouter:
 
     @routes.get("/api/v1/budget")
     async def budget(principal: Reader) -> dict[str, Any]:
-        """The noise budget of your tenant: what may be expected, what was spent, what was admitted."""
-        found = await store.load_budget(kernel.bus, principal.tenant)
-        return found or status_of(Budget(Spending(rules.noise_budget)))
+        """The noise budget of your tenant, over metrics, log lines and spans: what may be expected, spent, admitted."""
+        noted = await store.load_standings(kernel.bus, principal.tenant)
+        shown: dict[str, Any] = msgspec.to_builtins(all_together(noted, rules.noise_budget))
+        return shown
 
     @routes.post("/api/v1/findings/{finding_id}/feedback", status_code=202)
     async def finding_feedback(principal: Responder, finding_id: Id, said: Feedback) -> dict[str, Any]:
@@ -128,8 +130,8 @@ def router(kernel: Kernel) -> APIRouter:
         cumulative = reading_of(named) is Reading.RATE
         key = (named.hi, named.lo)
         at_ms, value = await store.find_points(kernel.telemetry, principal.tenant, key, window, cumulative=cumulative)
-        status = await store.load_budget(kernel.bus, principal.tenant)
-        unit = float(str(status["threshold_per_week"])) if status else LIST_UNIT
+        noted = (await store.load_standings(kernel.bus, principal.tenant)).get("metrics")
+        unit = noted.threshold_per_week if noted else LIST_UNIT
         found = replay(named, at_ms, value, unit=unit, warmup_count=rules.warmup_samples)
         return band_view(named, cut(found, start_ms, end_ms))
 

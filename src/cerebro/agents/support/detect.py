@@ -371,6 +371,8 @@ def _weigh(s: Any, scores: Any, priors: Any, unit: float) -> Any:
     a_week = WEEK_S / max(s.interval_s, 0.01)
     if s.same_count >= FLAT_MIN:
         count = _flat_rate(s) * a_week
+        if s.same_count_top >= FLAT_MIN:  # it has stood still before, so that is no rarer than once in what was watched
+            count = max(count, a_week / s.count)
         share = count / (unit * s.weight * s.price[_FLATLINE] * SHARES[_FLATLINE])
         if share < least:
             chosen, rarity, least = _FLATLINE, count, share

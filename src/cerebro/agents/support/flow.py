@@ -8,8 +8,6 @@ import msgspec
 import numpy as np
 
 from cerebro.agents.support import metrics, store
-from cerebro.agents.support.admit import status_of
-from cerebro.agents.support.lines import BUDGET_SHARE
 from cerebro.agents.support.model import SeriesName
 from cerebro.agents.support.observe import (
     Rules,
@@ -26,7 +24,9 @@ from cerebro.agents.support.outlook import Foreseen, Horizon, as_samples, check_
 from cerebro.agents.support.plans import changes_of
 from cerebro.agents.support.ratios import derived
 from cerebro.agents.support.select import Selector, parse_selector
+from cerebro.agents.support.shares import METRICS
 from cerebro.agents.support.snapshot import freeze
+from cerebro.agents.support.standing import standing_of
 from cerebro.kernel.bus.port import Message
 from cerebro.kernel.bus.position import Place
 from cerebro.kernel.bus.retry import publish_until
@@ -203,7 +203,7 @@ class Detector:
         """Keep the budgets for whoever asks, and bring the counters up to date."""
         watching = learning = 0
         for tenant, watch in self._watches.items():
-            await store.save_budget(self._kernel.bus, tenant, status_of(watch.budget))
+            await store.save_standing(self._kernel.bus, tenant, "metrics", standing_of(watch.budget))
             watching, learning = watching + watch.budget.watching_count, learning + watch.budget.learning_count
             self._count(tenant, watch.tally)
         metrics.SERIES.labels("watching").set(watching)
@@ -298,7 +298,7 @@ class Foreseer:
 def rules_of(settings: SupportSettings) -> Rules:
     """The rules that the settings state."""
     return Rules(
-        settings.noise_budget, settings.warmup_samples, settings.series_max, together=True, aside=BUDGET_SHARE,
+        settings.noise_budget, settings.warmup_samples, settings.series_max, together=True, parts=METRICS,
         time_zone=settings.time_zone,
     )  # fmt: skip
 

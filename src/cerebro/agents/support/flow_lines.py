@@ -11,8 +11,10 @@ import msgspec
 from cerebro.agents.support import metrics
 from cerebro.agents.support.flow import rules_of
 from cerebro.agents.support.lines import Kept, Lines, again, keep, new_lines, take, tick_lines
+from cerebro.agents.support.observe import take_opinions
 from cerebro.agents.support.snapshot import decode, encode, freeze
-from cerebro.agents.support.store import BUCKET
+from cerebro.agents.support.standing import standing_of
+from cerebro.agents.support.store import BUCKET, load_opinions, save_standing
 from cerebro.agents.support.template_views import template_views
 from cerebro.kernel.bus.port import Message
 from cerebro.kernel.bus.position import Place
@@ -105,12 +107,14 @@ class LineDetector:
         self._sequence = message.sequence
 
     async def tick(self) -> None:
-        """Judge the minutes that are over by our own clock, and note the templates for whoever asks."""
+        """Judge the minutes that are over by our own clock, hear people, note templates and budget for whoever asks."""
         for tenant, lines in self._lines.items():
+            take_opinions(lines.watch, await load_opinions(self._kernel.bus, tenant))
             await self._publish(tick_lines(lines, self._kernel.clock.now_ms(), self._rules))
             body = msgspec.json.encode(template_views(lines))
             await self._kernel.bus.put_object(BUCKET, f"{tenant}.templates", body)
             metrics.TEMPLATES.set(len(lines.pairs))
+            await save_standing(self._kernel.bus, tenant, "lines", standing_of(lines.watch.budget))
 
     async def _publish(self, findings: Sequence[Finding]) -> None:
         for finding in findings:

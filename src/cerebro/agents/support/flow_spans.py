@@ -11,6 +11,7 @@ import msgspec
 from cerebro.agents.support import metrics
 from cerebro.agents.support.flow import rules_of
 from cerebro.agents.support.flow_lines import Manifest
+from cerebro.agents.support.observe import take_opinions
 from cerebro.agents.support.snapshot import decode, encode, freeze
 from cerebro.agents.support.span_watch import (
     KeptSpans,
@@ -21,7 +22,8 @@ from cerebro.agents.support.span_watch import (
     take_spans,
     tick_spans,
 )
-from cerebro.agents.support.store import BUCKET
+from cerebro.agents.support.standing import standing_of
+from cerebro.agents.support.store import BUCKET, load_opinions, save_standing
 from cerebro.kernel.bus.port import Message
 from cerebro.kernel.bus.position import Place
 from cerebro.kernel.bus.retry import publish_until
@@ -114,9 +116,11 @@ class SpanDetector:
         self._sequence = message.sequence
 
     async def tick(self) -> None:
-        """Judge the minutes that are over by our own clock."""
-        for spans in self._spans.values():
+        """Judge the minutes that are over by our own clock, hear people, note the budget for whoever asks."""
+        for tenant, spans in self._spans.items():
+            take_opinions(spans.watch, await load_opinions(self._kernel.bus, tenant))
             await self._publish(tick_spans(spans, self._kernel.clock.now_ms(), self._rules))
+            await save_standing(self._kernel.bus, tenant, "spans", standing_of(spans.watch.budget))
 
     async def _publish(self, findings: Sequence[Finding]) -> None:
         for finding in findings:

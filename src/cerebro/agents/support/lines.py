@@ -19,14 +19,14 @@ from cerebro.agents.support.gravity import learn as learn_words
 from cerebro.agents.support.line_words import Told, novel_finding, shown, translated
 from cerebro.agents.support.minutes import Minutes, add, closed, series_of
 from cerebro.agents.support.model import SeriesName
-from cerebro.agents.support.novelty import LINES_MIN, WINDOW_MS, Novelty, admits, budget, came, is_rare, told, weekly_of
-from cerebro.agents.support.observe import Rules, Watch, learn_names, new_watch, observe
+from cerebro.agents.support.novelty import LINES_MIN, WINDOW_MS, Novelty, admits, came, is_rare, told, weekly_of
+from cerebro.agents.support.observe import Rules, Watch, admit, learn_names, new_watch, observe
+from cerebro.agents.support.shares import LINES as PARTS
 from cerebro.algorithms.templates.mine import Contents, Miner, bytes_of, freeze, mine, resolve, thaw
 from cerebro.algorithms.templates.tokens import CLASSES, TOKENS_MAX, numbers_of
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
 
-BUDGET_SHARE = 0.2  # of the noise budget: what log lines may use
 PAIRS_MAX = 20_000  # entities times templates; beyond it new ones are counted and left alone
 SAMPLES_MAX = 3
 SAMPLE_CHARS_MAX = 300
@@ -91,8 +91,8 @@ def new_lines(tenant: TenantId, rules: Rules) -> Lines:
 
 
 def share_of(rules: Rules) -> Rules:
-    """The rules with the part of the budget that log lines have."""
-    return replace(rules, noise_budget=rules.noise_budget * BUDGET_SHARE, together=False, aside=0.0)
+    """The rules with the parts of the budget that log lines have; a minute without lines is no silence."""
+    return replace(rules, parts=PARTS, together=False, silence=False)
 
 
 def take(lines: Lines, table: pa.Table, rules: Rules, clock_ms: int) -> list[Finding]:
@@ -223,12 +223,14 @@ def _new(lines: Lines, at_pair: int, before_ms: int, number: int, at_ms: int) ->
         return None
     watched_ms = pair.born_ms - (pair.first_ms if pair.is_back else lines.born_ms[pair.entity])
     weekly = weekly_of(lines.novelty, pair.born_count, watched_ms, at_ms)
-    if weekly > budget(lines.watch.budget.spending.per_week):
+    if weekly > lines.watch.budget.novel_unit:
         return None
     lines.novelty = told(lines.novelty, pair.entity, at_ms)
     kind = "rare_template" if pair.is_back else "new_template"
-    lines.novel[at_pair] = novel_finding(lines.tenant, kind, _of(lines, pair), pair.born_ms, at_ms, weekly)
-    return lines.novel[at_pair]
+    finding = novel_finding(lines.tenant, kind, _of(lines, pair), pair.born_ms, at_ms, weekly)
+    lines.novel[at_pair] = finding
+    admit(lines.watch, finding, -1, urgent=False)
+    return finding
 
 
 def _over(lines: Lines, now_ms: int) -> Iterator[Finding]:

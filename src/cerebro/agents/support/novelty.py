@@ -24,7 +24,6 @@ RARE_MS = 86_400_000
 WINDOW_MS = 120_000  # a novelty shows in so long what it is
 LINES_MIN = 5
 BURST = 3.0  # lines that come at once, as one request that fails makes several
-SHARE = 0.5  # of the budget of log lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +67,6 @@ def admits(novelty: Novelty, entity: tuple[str, str], born_ms: int, at_ms: int) 
 def told(novelty: Novelty, entity: tuple[str, str], at_ms: int) -> Novelty:
     """The entity was told of."""
     return replace(novelty, told_ms=novelty.told_ms | {entity: at_ms})
-
-
-def budget(per_week: float) -> float:
-    """Expected false findings a week that novelties may cause, of what log lines may."""
-    return SHARE * per_week
 
 
 def _beyond(count: float, mean: float) -> float:

@@ -19,10 +19,12 @@ from cerebro.agents.support.admit import (
     Leaning,
     Opinion,
     admitted,
+    budget_of,
     leaning_at,
     opined,
     review,
     set_prices,
+    share_repeats,
     test_of,
 )
 from cerebro.agents.support.band import Band, band_of
@@ -33,13 +35,14 @@ from cerebro.agents.support.nature import WEIGHT_FAULT
 from cerebro.agents.support.outlook import offset_ms
 from cerebro.agents.support.ratios import Ratios
 from cerebro.agents.support.recent import POINT, Recent, no_points
+from cerebro.agents.support.shares import ALONE, Parts
 from cerebro.agents.support.silence import Silence, find_silence, reached_ms
-from cerebro.agents.support.together import Together, away_from, away_of, enrol, judge_entities, judge_peers
+from cerebro.agents.support.together import Together, away_from, away_of, enrol, judge_entities, judge_peers, peer_count
 from cerebro.agents.support.unlike import Mover, joint_finding, peer_finding
 from cerebro.agents.support.watch import Series, admit_series, no_priors, no_series, priors_of
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.scale import backward
-from cerebro.algorithms.spending import REPEAT_COST, Spending, fade
+from cerebro.algorithms.spending import REPEAT_COST, fade
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
 from cerebro.spine.telemetry import SampleBatch
@@ -58,12 +61,13 @@ class Rules:
     """What the settings say.
 
     Args:
-        noise_budget: False findings a week that people will bear.
+        noise_budget: False findings a week that people will bear, of everything that could fire.
         warmup_count: Samples a series must show before it is judged.
         series_max: Series watched; more are counted and left alone.
         time_zone: Whose days and weeks the seasons follow, daylight saving included.
         together: Whether entities and peers are judged beside single series.
-        aside: Share of the budget that others spend: log lines.
+        silence: Whether it is told that nothing comes.
+        parts: Of the budget that are spent here.
     """
 
     noise_budget: float
@@ -71,7 +75,8 @@ class Rules:
     series_max: int
     time_zone: str = "UTC"
     together: bool = False
-    aside: float = 0.0
+    silence: bool = True
+    parts: Parts = ALONE
 
 
 @dataclass(slots=True)
@@ -114,7 +119,7 @@ class Watch:
 
 def new_watch(tenant: TenantId, rules: Rules) -> Watch:
     """A tenant nothing is known of."""
-    return Watch(tenant, Budget(Spending(rules.noise_budget)))
+    return Watch(tenant, budget_of(rules.noise_budget, rules.parts))
 
 
 def names_of(table: pa.Table) -> Iterator[SeriesName]:
@@ -175,9 +180,13 @@ def tick(watch: Watch, now_ms: int, rules: Rules) -> list[Finding]:
     if now_ms - watch.ticked_ms > PAUSE_MS and watch.ticked_ms:  # nobody sent anything: the silence was ours
         watch.resumed_ms = now_ms
     _tick(watch, now_ms, rules)
-    found = find_silence(watch.series, now_ms, watch.resumed_ms, watch.budget.unit, rules.warmup_count)
-    told = [finding for silence in found if (finding := _tell_silence(watch, silence, now_ms))]
+    told = _silences(watch, now_ms, rules) if rules.silence else []
     return told + _peers(watch, now_ms) if rules.together else told
+
+
+def _silences(watch: Watch, now_ms: int, rules: Rules) -> list[Finding]:
+    found = find_silence(watch.series, now_ms, watch.resumed_ms, watch.budget.unit, rules.warmup_count)
+    return [finding for silence in found if (finding := _tell_silence(watch, silence, now_ms))]
 
 
 def _entities(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], judged: Judged) -> list[Finding]:
@@ -185,7 +194,7 @@ def _entities(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], ju
     enrol(watch.together, watch.series.names)
     rows = watch.series.rows
     away = away_from(judged.value, judged.predicted, judged.band, rows["scale"][row], rows["offset"][row])
-    unit = watch.budget.together_unit
+    unit = watch.budget.joint_unit
     findings = []
     for strange in judge_entities(watch.together, row, at_ms, away, unit):
         entity = watch.together.entities[strange.at]
@@ -204,7 +213,7 @@ def _entities(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], ju
         if opened:
             watch.open_joint[strange.at] = _episode(finding, 0.0, tuple(int(member) for member in members[:1]))
             watch.together.joined["repeat"][strange.at] += REPEAT_COST
-            _admit(watch, finding, -1, urgent=False)
+            admit(watch, finding, -1, urgent=False)
     return findings
 
 
@@ -216,7 +225,7 @@ def _movers(watch: Watch, members: NDArray[np.int32]) -> list[Mover]:
 
 def _peers(watch: Watch, now_ms: int) -> list[Finding]:
     """Series that do what their peers do not; not where the series has said so itself."""
-    together, unit = watch.together, watch.budget.together_unit
+    together, unit = watch.together, watch.budget.peer_unit
     enrol(together, watch.series.names)
     findings = []
     for strange in judge_peers(together, watch.series.rows, now_ms, unit):
@@ -226,27 +235,27 @@ def _peers(watch: Watch, now_ms: int) -> list[Finding]:
             continue
         size = together.sizes[int(together.peers["group"][strange.at])]
         away = float(away_of(watch.series.rows, np.array([row], np.int32))[0])
-        allowed = unit / max(len(together.peers), 1)
+        allowed = unit / max(peer_count(together, watch.series.rows, now_ms), 1)
         name, points = watch.series.names[row], _shown(watch, row)
         finding = peer_finding(watch.tenant, row, name, size - 1, strange, away, points, allowed, episode)
         findings.append(finding)
         if opened:
             watch.open_peers[strange.at] = _episode(finding, 0.0, (row,))
             together.peers["repeat"][strange.at] += REPEAT_COST
-            _admit(watch, finding, -1, urgent=False)
+            admit(watch, finding, -1, urgent=False)
     return findings
 
 
 def _tick(watch: Watch, now_ms: int, rules: Rules) -> None:
     rows = watch.series.rows[: watch.series.count]
     watch.ticked_ms = now_ms
-    if watch.budget.spending.per_week != rules.noise_budget:
-        spending = replace(watch.budget.spending, per_week=rules.noise_budget)
-        watch.budget = replace(watch.budget, spending=spending)
+    if watch.budget.spending.per_week != (per_week := rules.noise_budget * rules.parts.whole):
+        watch.budget = replace(watch.budget, spending=replace(watch.budget.spending, per_week=per_week))
+    watch.budget = replace(watch.budget, parts=rules.parts)
     watch.changes = [change for change in watch.changes if change.end_ms > now_ms]
     current = [(_rows_of_entity(watch, c.entity), c.factor) for c in watch.changes if c.start_ms <= now_ms]
     changed = sum(float(rows["weight"][which].sum()) * (factor - 1.0) for which, factor in current)
-    watch.budget = review(watch.budget, rows, now_ms, rules.warmup_count, changed, rules.aside)
+    watch.budget = review(watch.budget, rows, now_ms, rules.warmup_count, changed)
     elapsed_ms = max(0, now_ms - watch.priced_ms) if watch.priced_ms else 0
     set_prices(watch.budget, rows, elapsed_ms, _leans(watch, now_ms), current)
     watch.priced_ms = now_ms
@@ -346,8 +355,11 @@ def _shown(watch: Watch, row: int) -> Band:
 
 def _close(watch: Watch, moment: Moment) -> Iterator[Finding]:
     if episode := watch.open_rows.pop(moment.row, None):
-        points = _shown(watch, moment.row)
-        yield cleared(watch.tenant, watch.series.names[moment.row], moment, points, episode)
+        name, points = watch.series.names[moment.row], _shown(watch, moment.row)
+        members = watch.series.by_entity[name.entity_kind, name.entity_name]
+        if not any(member in watch.open_rows for member in members):  # its trouble is over
+            share_repeats(watch.series.rows, np.array(members, np.int64))
+        yield cleared(watch.tenant, name, moment, points, episode)
 
 
 def _open(watch: Watch, entity: tuple[str, str], begun: list[Moment]) -> list[Finding]:
@@ -363,7 +375,7 @@ def _open(watch: Watch, entity: tuple[str, str], begun: list[Moment]) -> list[Fi
         points, allowed = _shown(watch, moment.row), _allowed(watch, moment)
         finding = opened(watch.tenant, watch.series.names[moment.row], moment, points, others, allowed)
         watch.open_rows[moment.row] = _episode(finding, moment.expected, (moment.row,))
-        _admit(watch, finding, moment.row, urgent=bool(watch.series.rows["weight"][moment.row] >= WEIGHT_FAULT))
+        admit(watch, finding, moment.row, urgent=bool(watch.series.rows["weight"][moment.row] >= WEIGHT_FAULT))
         findings.append(finding)
     return findings
 
@@ -374,7 +386,7 @@ def _allowed(watch: Watch, moment: Moment) -> Allowed:
     price = float(state["price"][moment.test])
     eased = budget.eases[0 if state["weight"] >= WEIGHT_FAULT else 1].factor
     weekly = budget.unit * float(state["weight"]) * price * float(SHARES[moment.test])
-    return Allowed(weekly, budget.spending.per_week, float(state["weight"]), price, eased)
+    return Allowed(weekly, budget.tenant_per_week, float(state["weight"]), price, eased)
 
 
 def _tell_silence(watch: Watch, silence: Silence, now_ms: int) -> Finding | None:
@@ -387,11 +399,12 @@ def _tell_silence(watch: Watch, silence: Silence, now_ms: int) -> Finding | None
     finding = silenced(watch.tenant, names, silence, None)
     watch.open_silences[silence.entity] = _episode(finding, 0.0, silence.rows)
     weight = watch.series.rows["weight"][list(silence.rows)]
-    _admit(watch, finding, -1, urgent=bool((weight >= WEIGHT_FAULT).any()))
+    admit(watch, finding, -1, urgent=bool((weight >= WEIGHT_FAULT).any()))
     return finding
 
 
-def _admit(watch: Watch, finding: Finding, row: int, *, urgent: bool) -> None:
+def admit(watch: Watch, finding: Finding, row: int, *, urgent: bool) -> None:
+    """Let the budget of `watch` pay for a finding; `row` is -1 where it is no single series'. Changes `watch`."""
     rows = watch.series.rows
     admission = Admission(
         finding.seen_ms, finding.dedup_key, finding.kind, int(finding.severity),

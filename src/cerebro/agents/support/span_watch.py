@@ -16,20 +16,19 @@ from numpy.typing import NDArray
 
 from cerebro.agents.support.minutes import GRACE_MS, MINUTE_MS, Minutes, add, closed, put, series_of
 from cerebro.agents.support.model import SeriesName
-from cerebro.agents.support.observe import Rules, Watch, learn_names, new_watch, observe
+from cerebro.agents.support.observe import Rules, Watch, admit, learn_names, new_watch, observe
+from cerebro.agents.support.shares import SPANS as PARTS
 from cerebro.agents.support.span_words import edge_finding, translated
 from cerebro.algorithms.sketch import Sketch, buckets_of, fill, quantile
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
 
-BUDGET_SHARE = 0.2
 SEEN_MAX = 100_000  # spans whose entity is remembered, so that children that come later find their parent
 EDGES_MAX = 5000
 COUNT_MIN = 5  # spans in a minute from which on a percentile says something
 TAIL = 0.95
 ERROR = 2
 READY_MS = 3_600_000  # a system shows first whom it usually calls
-NEW_EDGES_WEEKLY_MAX = 0.5  # of the budget of spans: a system that finds new edges more often is not believed
 
 REQUESTS, FAILED, DURATION, EXCLUSIVE = "span.requests", "span.errors", "span.duration", "span.exclusive_time"
 EDGE_REQUESTS, EDGE_FAILED = "edge.requests", "edge.errors"
@@ -58,8 +57,8 @@ def new_spans(tenant: TenantId, rules: Rules) -> Spans:
 
 
 def share_of(rules: Rules) -> Rules:
-    """The rules with the part of the budget that spans have."""
-    return replace(rules, noise_budget=rules.noise_budget * BUDGET_SHARE)
+    """The rules with the parts of the budget that spans have; a minute without spans is no silence."""
+    return replace(rules, parts=PARTS, together=False, silence=False)
 
 
 def take_spans(spans: Spans, table: pa.Table, rules: Rules, clock_ms: int) -> list[Finding]:
@@ -178,8 +177,9 @@ def _edges(
         weeks = (moment - spans.since_ms) / (7 * 86_400_000)
         weekly = (0.5 + spans.new_edges) / (1.0 + weeks)
         spans.new_edges += 1.0
-        if weekly <= NEW_EDGES_WEEKLY_MAX * spans.watch.budget.spending.per_week:
+        if weekly <= spans.watch.budget.novel_unit:  # a system that finds new edges more often is not believed
             findings.append(edge_finding(spans.tenant, source, target, moment, weekly))
+            admit(spans.watch, findings[-1], -1, urgent=False)
     return findings
 
 

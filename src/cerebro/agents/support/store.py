@@ -13,7 +13,9 @@ from cerebro.agents.support.admit import Opinion
 from cerebro.agents.support.model import SeriesName
 from cerebro.agents.support.observe import Watch, names_of
 from cerebro.agents.support.select import Selector
+from cerebro.agents.support.shares import DETECTORS
 from cerebro.agents.support.snapshot import Frozen, decode, encode
+from cerebro.agents.support.standing import Standing
 from cerebro.kernel.bus.port import Bus
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.telemetry.port import Telemetry, Window
@@ -125,15 +127,15 @@ def encode_all(frozen: Iterable[Frozen]) -> list[bytes]:
     return [encode(one) for one in frozen]
 
 
-async def save_budget(bus: Bus, tenant: TenantId, status: dict[str, object]) -> None:
-    """Keep how a tenant's budget stands for whoever asks."""
-    await bus.put(BUCKET, f"{tenant}.budget", msgspec.json.encode(status))
+async def save_standing(bus: Bus, tenant: TenantId, detector: str, standing: Standing) -> None:
+    """Keep how the budget of one detector of a tenant stands for whoever asks."""
+    await bus.put(BUCKET, f"{tenant}.budget.{detector}", msgspec.json.encode(standing))
 
 
-async def load_budget(bus: Bus, tenant: TenantId) -> dict[str, object] | None:
-    """How a tenant's budget stood a few seconds ago."""
-    stored = await bus.get(BUCKET, f"{tenant}.budget")
-    return msgspec.json.decode(stored.value, type=dict[str, object]) if stored else None
+async def load_standings(bus: Bus, tenant: TenantId) -> dict[str, Standing]:
+    """How the budgets of a tenant's detectors stood a few seconds ago, by detector; those that noted nothing lack."""
+    stored = {name: await bus.get(BUCKET, f"{tenant}.budget.{name}") for name in DETECTORS}
+    return {name: msgspec.json.decode(one.value, type=Standing) for name, one in stored.items() if one}
 
 
 async def load_opinions(bus: Bus, tenant: TenantId) -> list[Opinion]:

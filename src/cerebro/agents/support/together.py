@@ -48,6 +48,7 @@ AWAY_BOUND = 100.0  # half-widths
 PEER_SPREAD_MIN = 0.1  # half-widths of the band: closer than this, peers are alike
 PEER_SMOOTHING = 4.0  # rounds
 PEER_THRESHOLD_MIN = 1.0
+PEER_STALE_S, PEER_STALE_INTERVALS = 3600.0, 3.0  # who has been quiet this long is nobody's peer
 NEWEST = ("value", "predicted", "offset", "band")
 INSTANCE_LABELS = frozenset(
     {
@@ -266,23 +267,35 @@ def judge_peers(together: Together, rows: NDArray[np.void], now_ms: int, unit: f
         unit: Expected false findings a week that all peers together may cause.
     """
     peers = together.peers
-    if not len(peers) or not len(together.sizes):
-        return []
-    which = peers["row"]
-    sized = np.array(together.sizes)[peers["group"]] >= COUNT_MIN
-    fresh = sized & (rows["last_ms"][which] > peers["last_ms"]) & (rows["band"][which] > 0)
+    comparable = _comparable(together, rows, now_ms)
+    fresh = comparable & (rows["last_ms"][peers["row"]] > peers["last_ms"]) & (rows["band"][peers["row"]] > 0)
     if not fresh.any():
         return []
-    at = np.flatnonzero(fresh)
+    which, at = peers["row"], np.flatnonzero(fresh)
     away = np.clip(away_of(rows, which[at]), -AWAY_BOUND, AWAY_BOUND)
     odd = np.abs(odd_ones(peers["group"][at], away, PEER_SPREAD_MIN))
     turned, weekly, effect = np.zeros(len(at), np.uint8), np.zeros(len(at)), np.zeros(len(at))
-    _judge_peers(peers, at, rows["last_ms"][which[at]], odd, unit / len(at), turned, weekly, effect)
+    _judge_peers(peers, at, rows["last_ms"][which[at]], odd, unit / int(comparable.sum()), turned, weekly, effect)
     return [
         Strange(int(at[k]), int(peers["last_ms"][at[k]]), int(peers["onset_ms"][at[k]]), Turn(int(turned[k])),
                 float(weekly[k]), float(effect[k]))
         for k in np.flatnonzero(turned)
     ]  # fmt: skip
+
+
+def peer_count(together: Together, rows: NDArray[np.void], now_ms: int) -> int:
+    """Series that have peers and are alive: those that share the budget of peers, new samples or not."""
+    return int(_comparable(together, rows, now_ms).sum())
+
+
+def _comparable(together: Together, rows: NDArray[np.void], now_ms: int) -> NDArray[np.bool_]:
+    if not len(together.peers):
+        return np.zeros(0, np.bool_)
+    which = together.peers["row"]
+    sized = np.array(together.sizes)[together.peers["group"]] >= COUNT_MIN
+    waited_s = (now_ms - rows["last_ms"][which]) / 1000.0
+    alive = waited_s < np.maximum(PEER_STALE_S, PEER_STALE_INTERVALS * rows["interval_s"][which])
+    return np.asarray(sized & alive)
 
 
 def away_of(rows: NDArray[np.void], which: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -112,7 +112,7 @@ def _tenants(part: str, sets: Sequence[str]) -> Iterator[Tenant]:
         if kind == "drift":
             yield from drifting()
         elif root is not None:
-            yield from tenants_of(root, kind, parts_of(root, kind, part))
+            yield from tenants_of(root / "aiops", kind, parts_of(root / "aiops", kind, part))
 
 
 def count(tenant: Tenant, per_week: float) -> Count:

@@ -18,10 +18,10 @@ from cerebro.agents.support.admit import (
     opined,
     review,
     set_prices,
-    status_of,
 )
 from cerebro.agents.support.observe import learn_names, take_changes, take_opinions, tick
 from cerebro.agents.support.plans import changes_of
+from cerebro.agents.support.standing import standing_of
 from cerebro.algorithms.spending import WEEK_MS, Spending
 from cerebro.spine.telemetry import EVENT_SCHEMA
 
@@ -81,8 +81,8 @@ def test_a_series_that_has_just_spoken_pays_for_it_and_useful_gives_it_back(rows
     said = opined(told, Opinion("k1", "useful", START_MS), rows, leanings)
 
     assert rows["price"][0, 0] == pytest.approx(before)
-    assert status_of(said)["remaining_week"] == 5.0
-    assert status_of(said)["useful_week"] == 1
+    assert standing_of(said).remaining_week == 5.0
+    assert standing_of(said).useful_week == 1
     assert leaning_at(leanings["level_shift", 12, "host", "h0"], START_MS) > 0
 
 
@@ -101,7 +101,7 @@ def test_noise_moves_thresholds_of_its_kind_only_and_no_further_than_a_bound(wat
     shift, spike = float(rows["price"][0, 1]), float(rows["price"][0, 0])
     assert shift == pytest.approx(spike * np.exp(LEAN_MIN), rel=0.01)
     assert rows["price"][1, 1] == pytest.approx(rows["price"][1, 0])  # of another entity
-    assert status_of(watch.budget)["noise_week"] == 20
+    assert standing_of(watch.budget).noise_week == 20
 
 
 def test_a_deploy_makes_shifts_of_its_entity_cheaper_for_a_while(watch, rules, rows):

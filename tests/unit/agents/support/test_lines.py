@@ -6,6 +6,7 @@ import pytest
 
 from cerebro.agents.support.lines import Kept, again, keep, new_lines, share_of, take
 from cerebro.agents.support.observe import Rules
+from cerebro.agents.support.shares import LINES
 from cerebro.agents.support.snapshot import decode, encode, freeze
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import DEFAULT_TENANT
@@ -119,4 +120,8 @@ def test_bad_lines_are_bounded_and_harmless():
 
 
 def test_log_lines_have_a_part_of_the_budget():
-    assert share_of(RULES).noise_budget == pytest.approx(1.0)
+    lines = new_lines(DEFAULT_TENANT, RULES)
+
+    assert lines.watch.budget.spending.per_week == pytest.approx(5.0 * LINES.whole)
+    assert lines.watch.budget.tenant_per_week == pytest.approx(5.0)
+    assert share_of(RULES).parts == LINES
