@@ -51,6 +51,7 @@ def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
         start,
         store,
         templates,
+        traces,
     )
     from cerebro.cli.bench.detection import bench
 
@@ -68,6 +69,7 @@ def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
         estate,
         promise,
         templates,
+        traces,
         shop,
     )
     return {module.__name__.rpartition(".")[2]: module.run for module in modules} | {"detection": bench.run}

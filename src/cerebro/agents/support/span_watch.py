@@ -3,7 +3,7 @@
 Of every operation of an entity, and of every edge between two entities, stand by the minute: how many, how many failed,
 how long (the 95th percentile of a sketch), and how long without what they waited for. These series are judged by
 the detector that judges metrics, within a part of the noise budget. An edge or an operation that stops is a count that
-falls to nothing; one that is new has no past, and is told by `novelty`.
+falls to nothing; one that is new has no past, and is told by `novelty`, as are new paths of errors (`newcomers`).
 
 A child is found by its parent among the spans of one batch, and for a while among those that came before.
 """
@@ -16,22 +16,40 @@ from numpy.typing import NDArray
 
 from cerebro.agents.support.minutes import GRACE_MS, MINUTE_MS, Minutes, add, closed, put, series_of
 from cerebro.agents.support.model import SeriesName
-from cerebro.agents.support.observe import Rules, Watch, admit, learn_names, new_watch, observe
-from cerebro.agents.support.shares import SPANS as PARTS
-from cerebro.agents.support.span_words import edge_finding, translated
+from cerebro.agents.support.newcomers import (
+    GONE_MS,
+    KeptNewcomers,
+    Newcomer,
+    Newcomers,
+    Way,
+    again_newcomers,
+    keep_newcomers,
+    last_ms_of,
+    note,
+    note_ways,
+    origins,
+    path_to,
+    sample_of,
+)
+from cerebro.agents.support.observe import Rules, Watch, learn_names, new_watch, observe
+from cerebro.agents.support.span_words import edge_finding, newcomer_finding, newcomer_over, translated, with_trace
 from cerebro.algorithms.sketch import Sketch, buckets_of, fill, quantile
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
 
+BUDGET_SHARE = 0.2
 SEEN_MAX = 100_000  # spans whose entity is remembered, so that children that come later find their parent
 EDGES_MAX = 5000
 COUNT_MIN = 5  # spans in a minute from which on a percentile says something
 TAIL = 0.95
 ERROR = 2
 READY_MS = 3_600_000  # a system shows first whom it usually calls
+NEWCOMER_SHARE = 0.025  # of the budget of spans, that one new operation or path may be expected to cost
+NEW_EDGES_WEEKLY_MAX = 0.5  # of the budget of spans: a system that finds new edges more often is not believed
 
 REQUESTS, FAILED, DURATION, EXCLUSIVE = "span.requests", "span.errors", "span.duration", "span.exclusive_time"
 EDGE_REQUESTS, EDGE_FAILED = "edge.requests", "edge.errors"
+PATH_FAILED = "path.errors"
 Entity = tuple[str, str]
 
 
@@ -49,6 +67,8 @@ class Spans:
     since_ms: int = 0
     named: int = 0
     newest_ms: int = 0
+    newcomers: Newcomers = field(default_factory=Newcomers)
+    open: dict[str, Finding] = field(default_factory=dict)  # new paths of errors that are told, by path
 
 
 def new_spans(tenant: TenantId, rules: Rules) -> Spans:
@@ -57,8 +77,8 @@ def new_spans(tenant: TenantId, rules: Rules) -> Spans:
 
 
 def share_of(rules: Rules) -> Rules:
-    """The rules with the parts of the budget that spans have; a minute without spans is no silence."""
-    return replace(rules, parts=PARTS, together=False, silence=False)
+    """The rules with the part of the budget that spans have."""
+    return replace(rules, noise_budget=rules.noise_budget * BUDGET_SHARE)
 
 
 def take_spans(spans: Spans, table: pa.Table, rules: Rules, clock_ms: int) -> list[Finding]:
@@ -77,6 +97,7 @@ def take_spans(spans: Spans, table: pa.Table, rules: Rules, clock_ms: int) -> li
     spans.since_ms = spans.since_ms or int(at_ms.min())
     spans.newest_ms = max(spans.newest_ms, int(at_ms.max()))
     findings = _edges(spans, [entities[k] for k in entity.tolist()], parent, at_ms, failed)
+    findings += _news(spans, table, operation, at_ms, failed)
     return findings + tick_spans(spans, min(spans.newest_ms, clock_ms), rules)
 
 
@@ -91,8 +112,8 @@ def tick_spans(spans: Spans, now_ms: int, rules: Rules) -> list[Finding]:
     findings: list[Finding] = []
     for batch in closed(spans.minutes, now_ms):
         noticed = observe(spans.watch, batch, share_of(rules), int(batch.at_ms[0]) if len(batch) else now_ms)
-        findings += [said for finding in noticed if (said := translated(finding)) is not None]
-    return findings
+        findings += [_traced(spans, said) for finding in noticed if (said := translated(finding)) is not None]
+    return findings + _over(spans, now_ms)
 
 
 def _operations(table: pa.Table) -> tuple[NDArray[np.int64], list[Entity], list[tuple[Entity, str]]]:
@@ -177,10 +198,60 @@ def _edges(
         weeks = (moment - spans.since_ms) / (7 * 86_400_000)
         weekly = (0.5 + spans.new_edges) / (1.0 + weeks)
         spans.new_edges += 1.0
-        if weekly <= spans.watch.budget.novel_unit:  # a system that finds new edges more often is not believed
+        if weekly <= NEW_EDGES_WEEKLY_MAX * spans.watch.budget.spending.per_week:
             findings.append(edge_finding(spans.tenant, source, target, moment, weekly))
-            admit(spans.watch, findings[-1], -1, urgent=False)
     return findings
+
+
+def _news(
+    spans: Spans, table: pa.Table, operation: list[tuple[Entity, str]], at_ms: NDArray[np.int64],
+    failed: NDArray[np.bool_],
+) -> list[Finding]:  # fmt: skip
+    """Note operations, and the paths along which errors run; what is new, and may be told."""
+    ids, parents = table.column("span_id").to_pylist(), table.column("parent_span_id").to_pylist()
+    ways = [Way(entity, name, parent) for (entity, name), parent in zip(operation, parents, strict=True)]
+    note_ways(spans.newcomers, ids, ways, int(at_ms.min()))
+    traces = table.column("trace_id")
+    seen: dict[tuple[str, Entity, str], list[int]] = {}
+    for k, (entity, name) in enumerate(operation):
+        seen.setdefault(("new_operation", entity, name[:200]), []).append(k)
+    begun = origins(ids, ways, np.flatnonzero(failed).tolist())
+    paths = [(ways[k].entity, path_to(spans.newcomers, ways[k])) for k in begun]
+    _count_paths(spans, paths, at_ms[begun])
+    for k, (entity, path) in zip(begun, paths, strict=True):
+        seen.setdefault(("error_path", entity, path), []).append(k)
+    findings = []
+    unit = NEWCOMER_SHARE * spans.watch.budget.spending.per_week
+    for (kind, entity, text), rows in seen.items():
+        newcomer = Newcomer(entity, int(at_ms[rows[0]]), sample=traces[rows[-1]].as_py())
+        if (news := note(spans.newcomers, (kind, text), newcomer, len(rows), unit)) is None or text in spans.open:
+            continue
+        spans.new_edges += news.weekly
+        findings.append(newcomer_finding(spans.tenant, news, newcomer.first_ms))
+        if kind == "error_path":
+            spans.open[text] = findings[-1]
+    return findings
+
+
+def _count_paths(spans: Spans, paths: list[tuple[Entity, str]], at_ms: NDArray[np.int64]) -> None:
+    rows = _rows(spans, paths, PATH_FAILED, "{error}")
+    for row, moment in zip(rows.tolist(), at_ms.tolist(), strict=True):
+        add(spans.minutes, moment, row, 1.0)
+
+
+def _traced(spans: Spans, finding: Finding) -> Finding:
+    """The finding of an error path with the trace that showed it last."""
+    if finding.kind != "error_path":
+        return finding
+    path = finding.signal.removeprefix("span:")
+    return with_trace(finding, sample_of(spans.newcomers, (finding.entity.kind, finding.entity.name), path))
+
+
+def _over(spans: Spans, now_ms: int) -> list[Finding]:
+    """New paths of errors along which none has come for a while."""
+    entities = {path: (told.entity.kind, told.entity.name) for path, told in spans.open.items()}
+    gone = [path for path, each in entities.items() if now_ms - last_ms_of(spans.newcomers, each, path) >= GONE_MS]
+    return [newcomer_over(spans.open.pop(path), now_ms) for path in gone]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +269,8 @@ class KeptSpans:
     since_ms: int
     named: int
     newest_ms: int
+    newcomers: KeptNewcomers = field(default_factory=KeptNewcomers)
+    open_paths: dict[str, Finding] = field(default_factory=dict)
 
 
 def keep_spans(spans: Spans) -> KeptSpans:
@@ -214,6 +287,8 @@ def keep_spans(spans: Spans) -> KeptSpans:
         since_ms=spans.since_ms,
         named=spans.named,
         newest_ms=spans.newest_ms,
+        newcomers=keep_newcomers(spans.newcomers),
+        open_paths=dict(spans.open),
     )
 
 
@@ -229,5 +304,5 @@ def again_spans(kept: KeptSpans, watch: Watch) -> Spans:
     sketches = {minute: {row: Sketch(dict(counts)) for row, counts in rows} for minute, rows in kept.sketches}
     return Spans(
         watch.tenant, watch, minutes, sketches, dict(kept.seen), dict(kept.edges), kept.new_edges, kept.since_ms,
-        kept.named, kept.newest_ms,
+        kept.named, kept.newest_ms, again_newcomers(kept.newcomers), dict(kept.open_paths),
     )  # fmt: skip

@@ -4,6 +4,7 @@ from dataclasses import replace
 from random import Random
 
 from cerebro.agents.support.describe import AGENT, chance_a_day, dedup_key, digest
+from cerebro.agents.support.newcomers import ARROW, CUT, News
 from cerebro.agents.support.words import rarity
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Evidence, Finding, Severity
@@ -17,6 +18,7 @@ KINDS = {
     "span.exclusive_time": "exclusive_time",
     "edge.requests": "rate",
     "edge.errors": "errors",
+    "path.errors": "error_path",
 }
 
 
@@ -28,11 +30,12 @@ def translated(finding: Finding) -> Finding | None:
     if metric not in KINDS or finding.kind == "silence":
         return None
     now, usual = _last(evidence.sample.get("value")), _last(evidence.sample.get("expected"))
-    is_edge = metric.startswith("edge.")
+    is_edge, is_path = metric.startswith("edge."), metric.startswith("path.")
     gone = metric == "edge.requests" and now <= 0.1 * usual
     kind = "lost_edge" if gone else KINDS[metric]
     whose = f"{finding.entity.text.replace('/', ' ', 1)}"
     what = f"calls of {whose} to {of.replace('/', ' ', 1)}" if is_edge else f"“{of}” of {whose}"
+    what = f"the path “{of}”" if is_path else what
     title = (
         f"{_said(kind, now, usual)} of {what}"
         if kind != "lost_edge"
@@ -41,7 +44,8 @@ def translated(finding: Finding) -> Finding | None:
     if finding.cleared:
         title = f"As usual again: {title[0].lower()}{title[1:]}"
     start_ms = finding.seen_ms - WINDOW_MS
-    query = spans_sql(finding.tenant, finding.entity, of, start_ms, finding.seen_ms + 1, is_edge=is_edge)
+    asked = last_operation(finding.entity, of) if is_path else of
+    query = spans_sql(finding.tenant, finding.entity, asked, start_ms, finding.seen_ms + 1, is_edge=is_edge)
     proof = Evidence(
         evidence.sentence, "clickhouse", query, start_ms, finding.seen_ms + 1, evidence.digest, evidence.sample
     )
@@ -75,6 +79,67 @@ def edge_finding(
         evidence=(Evidence(sentence, "clickhouse", query, start_ms, at_ms + 1, digest(sample), sample),),
         dedup_key=key,
     )
+
+
+def newcomer_finding(tenant: TenantId, news: News, seen_ms: int) -> Finding:
+    """An operation, or a path along which errors run, that nobody had seen."""
+    entity = EntityKey(*news.entity)
+    whose = " ".join(news.entity)
+    if news.kind == "error_path":
+        title = f"{whose.capitalize()} fails along a path never seen: “{news.text}”"
+        sentence, of = "No error had run along this path", last_operation(entity, news.text)
+    else:
+        title = f"{whose.capitalize()} does something never seen before: “{news.text}”"
+        sentence, of = "The operation is new to a service that is well known", news.text
+    sentence += f"; as many at once, as new, are expected {rarity(news.weekly)}, had nothing changed."
+    sample: dict[str, object] = {"of": news.text, "count": news.count, "trace_id": news.sample}
+    start_ms = seen_ms - WINDOW_MS
+    query = spans_sql(tenant, entity, of, start_ms, seen_ms + 1, is_edge=False)
+    number = Random("/".join(news.entity)).getrandbits(63)  # noqa: S311  a name, no secret
+    key = dedup_key(tenant, number, Random(news.text).getrandbits(63), news.kind, news.at_ms)  # noqa: S311
+    return Finding(
+        id=FindingId(new_id(seen_ms, Random(key))),  # noqa: S311  an id, no secret
+        tenant=tenant,
+        agent=AGENT,
+        kind=news.kind,
+        entity=entity,
+        at_ms=news.at_ms,
+        seen_ms=seen_ms,
+        severity=Severity.MINOR if news.kind == "error_path" else Severity.NOTICE,
+        p_value=chance_a_day(news.weekly),
+        effect=1.0,
+        signal=f"span:{news.text}",
+        title=title,
+        evidence=(Evidence(sentence, "clickhouse", query, start_ms, seen_ms + 1, digest(sample), sample),),
+        dedup_key=key,
+    )
+
+
+def newcomer_over(began: Finding, now_ms: int) -> Finding:
+    """Nothing came along a new path of errors for a while."""
+    return replace(
+        began,
+        id=FindingId(new_id(now_ms, Random(f"{began.dedup_key}|over"))),  # noqa: S311  an id, no secret
+        seen_ms=now_ms,
+        title=f"No more errors: {began.title[0].lower()}{began.title[1:]}",
+        cleared=True,
+    )
+
+
+def with_trace(finding: Finding, trace_id: str) -> Finding:
+    """The finding with a trace that shows what it says."""
+    proof = finding.evidence[0]
+    sample = dict(proof.sample) | {"trace_id": trace_id}
+    return replace(finding, evidence=(replace(proof, sample=sample, digest=digest(sample)),))
+
+
+def last_operation(entity: EntityKey, path: str) -> str:
+    """The operation of the entity at the end of a path.
+
+    >>> last_operation(EntityKey("service", "stock"), "service/shop GET /cart → service/stock reserve")
+    'reserve'
+    """
+    return path.rpartition(ARROW)[2].removeprefix(f"{CUT.strip()} ").removeprefix(f"{entity.text} ")
 
 
 def spans_sql(tenant: str, entity: EntityKey, of: str, start_ms: int, end_ms: int, *, is_edge: bool) -> str:
