@@ -31,21 +31,19 @@ from cerebro.agents.support.newcomers import (
     path_to,
     sample_of,
 )
-from cerebro.agents.support.observe import Rules, Watch, learn_names, new_watch, observe
+from cerebro.agents.support.observe import Rules, Watch, admit, learn_names, new_watch, observe
+from cerebro.agents.support.shares import SPANS as PARTS
 from cerebro.agents.support.span_words import edge_finding, newcomer_finding, newcomer_over, translated, with_trace
 from cerebro.algorithms.sketch import Sketch, buckets_of, fill, quantile
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
 
-BUDGET_SHARE = 0.2
 SEEN_MAX = 100_000  # spans whose entity is remembered, so that children that come later find their parent
 EDGES_MAX = 5000
 COUNT_MIN = 5  # spans in a minute from which on a percentile says something
 TAIL = 0.95
 ERROR = 2
 READY_MS = 3_600_000  # a system shows first whom it usually calls
-NEWCOMER_SHARE = 0.025  # of the budget of spans, that one new operation or path may be expected to cost
-NEW_EDGES_WEEKLY_MAX = 0.5  # of the budget of spans: a system that finds new edges more often is not believed
 
 REQUESTS, FAILED, DURATION, EXCLUSIVE = "span.requests", "span.errors", "span.duration", "span.exclusive_time"
 EDGE_REQUESTS, EDGE_FAILED = "edge.requests", "edge.errors"
@@ -77,8 +75,8 @@ def new_spans(tenant: TenantId, rules: Rules) -> Spans:
 
 
 def share_of(rules: Rules) -> Rules:
-    """The rules with the part of the budget that spans have."""
-    return replace(rules, noise_budget=rules.noise_budget * BUDGET_SHARE)
+    """The rules with the parts of the budget that spans have; a minute without spans is no silence."""
+    return replace(rules, parts=PARTS, together=False, silence=False)
 
 
 def take_spans(spans: Spans, table: pa.Table, rules: Rules, clock_ms: int) -> list[Finding]:
@@ -198,8 +196,9 @@ def _edges(
         weeks = (moment - spans.since_ms) / (7 * 86_400_000)
         weekly = (0.5 + spans.new_edges) / (1.0 + weeks)
         spans.new_edges += 1.0
-        if weekly <= NEW_EDGES_WEEKLY_MAX * spans.watch.budget.spending.per_week:
+        if weekly <= spans.watch.budget.novel_unit:  # a system that finds new edges more often is not believed
             findings.append(edge_finding(spans.tenant, source, target, moment, weekly))
+            admit(spans.watch, findings[-1], -1, urgent=False)
     return findings
 
 
@@ -221,13 +220,14 @@ def _news(
     for k, (entity, path) in zip(begun, paths, strict=True):
         seen.setdefault(("error_path", entity, path), []).append(k)
     findings = []
-    unit = NEWCOMER_SHARE * spans.watch.budget.spending.per_week
+    unit = spans.watch.budget.newcomer_unit
     for (kind, entity, text), rows in seen.items():
         newcomer = Newcomer(entity, int(at_ms[rows[0]]), sample=traces[rows[-1]].as_py())
         if (news := note(spans.newcomers, (kind, text), newcomer, len(rows), unit)) is None or text in spans.open:
             continue
         spans.new_edges += news.weekly
         findings.append(newcomer_finding(spans.tenant, news, newcomer.first_ms))
+        admit(spans.watch, findings[-1], -1, urgent=False)
         if kind == "error_path":
             spans.open[text] = findings[-1]
     return findings
