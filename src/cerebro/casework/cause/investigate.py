@@ -18,6 +18,7 @@ from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.observe.traces import span
 from cerebro.kernel.records.port import Search
+from cerebro.kernel.telemetry.sampled import note_watched
 from cerebro.spine.cases import LIVE, Case, Cause, Entry
 from cerebro.spine.errors import CerebroError, NotFound
 from cerebro.spine.findings import Finding
@@ -49,6 +50,8 @@ class Investigator:
         self._kernel, self._source, self._apart = kernel, source, apart
         self._desk, self._atlas = Desk(kernel), Atlas(kernel)
         self._looks = Looks(kernel.bus, kernel.clock.new_id())
+        self._samples_traces = kernel.settings.retention.traces_spans_per_s_max > 0
+        self._watched: dict[TenantId, list[str]] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Round after round until `stop`."""
@@ -64,8 +67,18 @@ class Investigator:
         """Look at every live case that is due and ours."""
         async with self._kernel.records.transaction() as transaction:
             page = await transaction.find(CASES, tenant, Search({"live": True}, order="-opened_ms", limit=CASES_MAX))
-        for case in await self._looks.take(tenant, [record.value for record in page.records], self._now_ms()):
+        cases = [record.value for record in page.records]
+        if self._samples_traces:
+            await self._watch(tenant, cases)
+        for case in await self._looks.take(tenant, cases, self._now_ms()):
             await self.look(tenant, case)
+
+    async def _watch(self, tenant: TenantId, cases: Sequence[Case]) -> None:
+        """Have the traces kept that touch an entity of a live case."""
+        entities = sorted({entity.text for case in cases for entity in case.entities})[:ENTITIES_MAX]
+        if entities != self._watched.get(tenant):
+            await note_watched(self._kernel.bus, tenant, entities)
+            self._watched[tenant] = entities
 
     async def look(self, tenant: TenantId, case: Case) -> None:
         """Diagnose one case and write down what was found, if it says more than before."""

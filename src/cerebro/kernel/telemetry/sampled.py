@@ -31,6 +31,7 @@ from cerebro.kernel.telemetry.recorder import Range, Recorder
 log = get_log(__name__)
 
 WINDOW_S = 5.0
+AHEAD_WINDOWS = 1.5  # for which the next range is waited for, that takes one to fill once it has begun
 BYTES_MAX = 96 << 20  # of one range on the bus
 REMEMBERED_S = 20.0  # a trace that goes on for longer is decided anew
 TRACES_MAX = 200_000
@@ -87,7 +88,7 @@ class SampledRecorder(Recorder):
 
     async def _chosen(self, place: Place, found: Range, coming: "asyncio.Task[Range | None]") -> Range:
         """The range with what is kept of it, once the next one is there or nothing has come for a while."""
-        pause = asyncio.create_task(self._clock.sleep(self.window_s))
+        pause = asyncio.create_task(self._clock.sleep(AHEAD_WINDOWS * self.window_s))
         await asyncio.wait({coming, pause}, return_when=asyncio.FIRST_COMPLETED)
         pause.cancel()
         ahead = coming.result() if coming.done() else None
@@ -131,7 +132,7 @@ class SampledRecorder(Recorder):
             return None
 
     async def _watched(self, tenant: str) -> list[str]:
-        """Entities of open cases, as whoever keeps cases has noted them under `watched.<tenant>`."""
+        """Entities of open cases, as `note_watched` was last told."""
         stored = await self._insist(lambda: self._bus.get(BUCKET, f"{WATCHED}.{tenant}"))
         return msgspec.json.decode(stored.value, type=list[str]) if stored else []
 
@@ -150,6 +151,11 @@ class SampledRecorder(Recorder):
             for reason, count in chosen.dropped.items():
                 metrics.SPANS_DROPPED.labels(reason).inc(count)
         return replace(found, pieces=pieces), msgspec.structs.replace(memo, after=after)
+
+
+async def note_watched(bus: Bus, tenant: str, entities: Sequence[str]) -> None:
+    """Have traces kept that touch one of these entities (`kind/name`) from now on, and no others for that reason."""
+    await bus.put(BUCKET, f"{WATCHED}.{tenant}", msgspec.json.encode(entities))
 
 
 def choose(

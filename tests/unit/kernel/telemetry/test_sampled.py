@@ -11,7 +11,7 @@ from cerebro.kernel.bus.position import places
 from cerebro.kernel.bus.streams import ALL
 from cerebro.kernel.clock import SystemClock
 from cerebro.kernel.telemetry.memory import MemoryTelemetry
-from cerebro.kernel.telemetry.sampled import Known, SampledRecorder, choose
+from cerebro.kernel.telemetry.sampled import Known, SampledRecorder, choose, note_watched
 from cerebro.spine.telemetry import SPAN_SCHEMA
 from cerebro.spine.wire import Kind, encode_table
 
@@ -145,6 +145,17 @@ class Dying(MemoryTelemetry):
         await super().insert(table, rows, dedup_token=dedup_token)
         if death == "after":
             raise RuntimeError(death)
+
+
+async def test_entities_of_open_cases_reach_the_recorder():
+    """What whoever keeps cases notes decides from the next range on."""
+    bus = MemoryBus(SystemClock())
+    for spec in ALL:
+        await bus.declare(spec)
+    recorder = SampledRecorder(bus, MemoryTelemetry(), SystemClock(), "test", 200)
+    assert await recorder._watched("main") == []
+    await note_watched(bus, "main", ["service/shop"])
+    assert await recorder._watched("main") == ["service/shop"]
 
 
 async def recorded(deaths):
