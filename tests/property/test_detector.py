@@ -1,6 +1,7 @@
 """Laws of the detector: restarts, the cut of batches and foreign series change nothing; no input breaks it."""
 
 import math
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -78,6 +79,79 @@ def test_a_restart_is_as_if_there_had_been_none(seed, restarts):
     assert before.budget == after.budget
     assert (before.together.joined == after.together.joined).all()
     assert (before.together.peers == after.together.peers).all()
+
+
+MOVED_RULES = replace(RULES, noise_budget=2000.0)
+MOVED_NAMES = [
+    SeriesName(
+        1 + at // 4, 10 + at, metric, (("service.instance.id", f"i{at % 4}"),), "gauge", "", "service", f"s{at % 4}"
+    )
+    for at, metric in enumerate(["queue.depth"] * 4 + ["pool.used"] * 4 + ["inflight"] * 4)
+]
+MOVED_HI, MOVED_LO = (np.array([getattr(name, part) for name in MOVED_NAMES], np.uint64) for part in ("hi", "lo"))
+MOVED_TICKS = 1200
+
+
+def shard(seed):
+    """Four services of three series each; one no longer moves as one, one leaves its peers, one fails."""
+    rng = np.random.default_rng(seed)
+    wave = np.cumsum(rng.standard_normal((MOVED_TICKS, 1)), axis=0) * 0.1
+    own = rng.standard_normal((MOVED_TICKS, 4))
+    values = 100.0 + wave + 3.0 * np.tile(own, 3) + 0.3 * rng.standard_normal((MOVED_TICKS, 12))
+    broken, odd, failed = rng.choice(4, 3, replace=False)
+    values[900:960, broken] = 200.0 - values[900:960, broken]
+    values[1020:1100, odd + 4 * np.arange(3)] += 9.0
+    values[1120:1150, failed] += 60.0
+    return values
+
+
+def judged(process, values, first, last):
+    """What a process tells of some ticks, and publishes under keys of its own content."""
+    told = {}
+    for tick in range(first, last):
+        at_ms = np.full(12, START_MS + tick * 60_000)
+        batch = SampleBatch(MOVED_HI, MOVED_LO, at_ms, values[tick], no_series())
+        for finding in observe(process, batch, MOVED_RULES, int(at_ms[0]) + 1000):
+            told[finding.id] = msgspec.json.encode(finding)
+    return told
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 10_000), frozen=st.integers(850, 1150), ran_on=st.integers(0, 60))
+def test_a_shard_that_moves_to_another_process_tells_the_same(seed, frozen, ran_on):
+    """Frozen at a sequence, run on a little here, thawed there and replayed from the sequence: the same findings, once.
+
+    What both processes tell has one id, so that the bus keeps it once. Joint behaviour and peers take part.
+    """
+    values = shard(seed)
+    here = new_watch("t1", MOVED_RULES)
+    learn_names(here, MOVED_NAMES, MOVED_RULES)
+    judged(here, values, 0, frozen)
+    body = encode(freeze(here, frozen))
+    ahead = judged(here, values, frozen, frozen + ran_on)
+    whole = ahead | judged(here, values, frozen + ran_on, MOVED_TICKS)
+
+    there, sequence = decode(body)
+    moved = judged(there, values, sequence, MOVED_TICKS)
+    kept = judged(decode(body)[0], values, sequence, MOVED_TICKS)  # and a third time, as after a crash of the second
+
+    assert sequence == frozen
+    assert moved == whole
+    assert kept == moved
+    assert (there.series.rows[:12] == here.series.rows[:12]).all()
+    assert (there.together.joined == here.together.joined).all()
+    assert (there.together.peers == here.together.peers).all()
+    assert (there.budget, there.open_joint, there.open_peers) == (here.budget, here.open_joint, here.open_peers)
+
+
+def test_the_shards_that_move_tell_of_entities_and_of_peers():
+    told = []
+    for seed in (1, 2):
+        watch = new_watch("t1", MOVED_RULES)
+        learn_names(watch, MOVED_NAMES, MOVED_RULES)
+        told += [msgspec.json.decode(said) for said in judged(watch, shard(seed), 0, MOVED_TICKS).values()]
+
+    assert {"joint", "peer"} <= {each["kind"] for each in told}
 
 
 def test_the_stories_hold_something_to_tell():

@@ -79,7 +79,7 @@ def backtest(
         rows, np.zeros(len(at_ms), np.int32), at_ms, value, unit=unit, priors=no_priors(), warmup_count=warmup_count
     )
     learning = np.arange(len(at_ms)) < warmup_count
-    bounds = band_of(rows[0], np.where(learning, np.float32(np.nan), judged.predicted), judged.band)
+    bounds = band_of(rows[0], np.where(learning, np.float32(np.nan), judged.predicted), judged.band, judged.value)
     band = Band(at_ms, judged.value, *bounds)
     turns = [int(k) for k in np.flatnonzero(judged.turn)]
     fired = []

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import SeriesName, blank_rows
-from cerebro.agents.support.nature import PERCENT, SHARE
+from cerebro.agents.support.nature import reach_of
 from cerebro.agents.support.watch import no_priors, start_row
 from cerebro.algorithms.scale import backward_all
 
@@ -36,7 +36,7 @@ def replay(
     judged = detect(rows, row, at_ms, value, unit=unit, priors=no_priors(), warmup_count=warmup_count)
     learning = np.arange(len(at_ms)) < warmup_count
     middle = np.where(learning, np.float32(np.nan), judged.predicted)
-    expected, low, high = band_of(rows[0], middle, judged.band)
+    expected, low, high = band_of(rows[0], middle, judged.band, judged.value)
     return Band(at_ms, judged.value, expected, low, high)
 
 
@@ -55,20 +55,36 @@ def cut(band: Band, start_ms: int, end_ms: int) -> Band:
 
 
 def band_of(
-    row: np.void, predicted: NDArray[np.float32], band: NDArray[np.float32]
+    row: np.void, predicted: NDArray[np.float32], band: NDArray[np.float32], seen: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Expected value, lower and upper bound in the unit of the series, from columns on its scale."""
+    """Expected value, lower and upper bound in the unit of the series, from columns on its scale.
+
+    Args:
+        row: Of the series.
+        predicted: What was expected.
+        band: Half-width.
+        seen: Values of the series, which show what it can take beside what its nature says.
+    """
     scale, offset = int(row["scale"]), float(row["offset"])
-    expected, low, high = (
-        backward_all(part, scale, offset) for part in (predicted, predicted - band, predicted + band)
-    )
-    if int(row["family"]) // 2 in (SHARE, PERCENT):  # no share is less than nothing
-        low = np.maximum(low, np.minimum(expected, np.float32(0.0)))
+    parts = (backward_all(part, scale, offset) for part in (predicted, predicted - band, predicted + band))
+    expected, low, high = (within(row, part, seen) for part in parts)
     return expected, low, high
+
+
+def within(row: np.void, told: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What is told of a series, held to what it can take: no rate is negative, no share more than the whole.
+
+    A series that was seen further out can take that as well, such as a process that uses two cores.
+    """
+    low, high = reach_of(int(row["family"]))
+    known = seen[np.isfinite(seen)]
+    if len(known):
+        low, high = min(low, float(known.min())), max(high, float(known.max()))
+    return np.asarray(np.clip(told, low, high), np.float32)
 
 
 def newest(row: np.void) -> tuple[float, float, float]:
     """Expected value and bounds of the newest sample."""
-    predicted, band = (np.array([row[name]], np.float32) for name in ("predicted", "band"))
-    expected, low, high = (float(part[0]) for part in band_of(row, predicted, band))
+    predicted, band, seen = (np.array([row[name]], np.float32) for name in ("predicted", "band", "value"))
+    expected, low, high = (float(part[0]) for part in band_of(row, predicted, band, seen))
     return expected, low, high

@@ -227,7 +227,7 @@ def severity_of(name: SeriesName, value: float, expected: float) -> Severity:
         return Severity.NOTICE if not rose else Severity.MAJOR if full else Severity.MINOR
     if kind == SECONDS:
         return Severity.NOTICE if not rose else Severity.MAJOR if value >= 3.0 * expected else Severity.MINOR
-    gone = reading is Reading.RATE and value <= 0.1 * expected
+    gone = reading is Reading.RATE and value < expected and value <= 0.1 * expected
     return Severity.MAJOR if gone else Severity.MINOR
 
 
@@ -316,7 +316,7 @@ def _id(key: str, seen_ms: int, is_cleared: bool) -> FindingId:
 
 
 def _verb(moment: Moment) -> str:
-    up = moment.value > moment.expected
+    up = moment.value >= moment.expected  # equal where less than nothing was expected
     if KINDS[moment.test] == "flatline":
         return "stands still, having moved"
     if KINDS[moment.test] == "variance":

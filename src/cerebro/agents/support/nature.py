@@ -19,6 +19,7 @@ process or one core a third of it. It moves thresholds; it silences nothing.
 
 import re
 from collections.abc import Mapping
+from math import inf
 
 from cerebro.agents.support.model import Nature, Reading, SeriesName
 from cerebro.algorithms.scale import LINEAR, LOG
@@ -65,6 +66,13 @@ def nature_of(name: SeriesName) -> Nature:
     offset, change = offset / size, change / size
     family = kind * 2 + (reading is Reading.RATE)
     return Nature(family, reading, scale, offset, floor, share, prior, change, change_share, weight_of(name, kind))
+
+
+def reach_of(family: int) -> tuple[float, float]:
+    """The least and the greatest value that series of a family can take, as far as their nature says."""
+    kind, is_rate = divmod(family, 2)
+    low = -inf if kind == UNKNOWN and not is_rate else 0.0
+    return low, {SHARE: 1.0, PERCENT: 100.0}.get(kind, inf)
 
 
 def reading_of(name: SeriesName) -> Reading:

@@ -27,11 +27,11 @@ from cerebro.agents.support.admit import (
     share_repeats,
     test_of,
 )
-from cerebro.agents.support.band import Band, band_of
+from cerebro.agents.support.band import Band, band_of, within
 from cerebro.agents.support.describe import Allowed, Episode, Moment, cleared, opened, silenced
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import SHARES, Judged, SeriesName, Turn
-from cerebro.agents.support.nature import WEIGHT_FAULT
+from cerebro.agents.support.nature import WEIGHT_FAULT, reach_of
 from cerebro.agents.support.outlook import offset_ms
 from cerebro.agents.support.ratios import Ratios
 from cerebro.agents.support.recent import POINT, Recent, no_points
@@ -340,6 +340,10 @@ def _moment(watch: Watch, k: int, row: NDArray[np.int32], at_ms: NDArray[np.int6
     state = watch.series.rows[at]
     onset_ms = int(state["onset_ms"]) or seen_ms
     expected = backward(float(judged.predicted[k]), int(state["scale"]), float(state["offset"]))
+    low, high = reach_of(int(state["family"]))
+    if not low <= expected <= high:
+        seen = watch.recent.of(at, POINTS_SHOWN)["value"]
+        expected = float(within(state, np.array([expected], np.float32), seen)[0])
     return Moment(
         at, seen_ms, min(onset_ms, seen_ms), float(judged.value[k]), expected,
         int(judged.test[k]), Turn(int(judged.turn[k])), float(judged.weekly[k]), float(judged.effect[k]),
@@ -349,7 +353,7 @@ def _moment(watch: Watch, k: int, row: NDArray[np.int32], at_ms: NDArray[np.int6
 def _shown(watch: Watch, row: int) -> Band:
     """The newest points of a series, in its unit."""
     points = watch.recent.of(row, POINTS_SHOWN)
-    bounds = band_of(watch.series.rows[row], points["predicted"], points["band"])
+    bounds = band_of(watch.series.rows[row], points["predicted"], points["band"], points["value"])
     return Band(points["at_ms"], points["value"], *bounds)
 
 

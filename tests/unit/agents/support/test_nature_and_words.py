@@ -1,8 +1,10 @@
 """How series are read and spoken of."""
 
+import numpy as np
 import pytest
 
-from cerebro.agents.support.model import Reading
+from cerebro.agents.support.band import within
+from cerebro.agents.support.model import Reading, blank_rows
 from cerebro.agents.support.nature import (
     BYTES,
     COUNTS,
@@ -15,6 +17,7 @@ from cerebro.agents.support.nature import (
     nature_of,
     reading_of,
 )  # fmt: skip
+from cerebro.agents.support.watch import start_row
 from cerebro.agents.support.words import amount, subject_of
 
 
@@ -40,6 +43,29 @@ def test_the_nature_of_a_series_is_in_its_name_type_and_unit(name_of, metric, ty
 
     assert reading_of(name) is reading
     assert kind_of(name, reading) == kind
+
+
+@pytest.mark.parametrize(
+    ("metric", "type", "unit", "seen", "told", "shown"),
+    [
+        ("wait_seconds_total", "counter", "s", [0.0, 0.2], -0.0051, 0.0),
+        ("queue.depth", "gauge", "{item}", [4.0], -2.0, 0.0),
+        ("system.memory.usage", "gauge", "By", [4.0], -2.0, 0.0),
+        ("system.cpu.busy", "gauge", "1", [0.9], 1.02, 1.0),
+        ("process.cpu.utilization", "gauge", "1", [1.7], 1.68, 1.68),  # two cores: it was seen there
+        ("disk_used_percent", "gauge", "", [97.0], 101.0, 100.0),
+        ("clock.offset", "gauge", "s", [-0.3, 0.1], -0.2, -0.2),
+        ("temperature", "gauge", "", [1.0], -3.0, -3.0),
+    ],
+)
+def test_what_is_told_as_expected_is_what_the_series_can_take(name_of, metric, type, unit, seen, told, shown):
+    rows = blank_rows(1)
+    start_row(rows, 0, name_of(metric=metric, type=type, unit=unit))
+
+    clipped = within(rows[0], np.array([told, np.nan], np.float32), np.array([*seen, np.nan], np.float32))
+
+    assert clipped[0] == pytest.approx(shown)
+    assert np.isnan(clipped[1])
 
 
 def test_a_unit_moves_the_bounds_with_it(name_of):
