@@ -19,7 +19,9 @@ from cerebro.spine.identity import TenantId
 LEASE_MS = 30_000
 FIRST_MS = 3_000  # after a case opens: the first minute's telemetry is on its way
 AGAIN_MS = (20_000, 40_000, 120_000, 300_000)  # at least so long after each look, when there is something new
-LOOKS_MAX = 12  # of one case
+SOON_MS = (4_000, 5_000, 8_000, 12_000, 20_000, 30_000, 60_000)  # the same while no cause is likelier than not
+LIKELY = 0.5
+LOOKS_MAX = 16  # of one case
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,14 @@ def is_due(case: Case, look: Look, now_ms: int) -> bool:
         return now_ms - case.opened_ms >= FIRST_MS
     if look.count >= LOOKS_MAX:
         return False
-    waited = now_ms - look.at_ms >= AGAIN_MS[min(look.count, len(AGAIN_MS)) - 1]
-    return waited and (case.finding_count > look.findings or look.count < len(AGAIN_MS))
+    pauses_ms = AGAIN_MS if is_told(case) else SOON_MS
+    waited = now_ms - look.at_ms >= pauses_ms[min(look.count, len(pauses_ms)) - 1]
+    return waited and (case.finding_count > look.findings or look.count < len(pauses_ms))
+
+
+def is_told(case: Case) -> bool:
+    """Whether a cause is named that is likelier than all others together."""
+    return any(cause.rank == 1 and cause.kind != "unknown" and cause.share >= LIKELY for cause in case.causes)
 
 
 def _key(tenant: TenantId) -> str:
