@@ -16,7 +16,9 @@ from cerebro.spine.telemetry import EVENT_SCHEMA, LOG_SCHEMA, SPAN_SCHEMA
 
 ENTITIES = "(⟦entities⟧)"  # in the query of a proof: the things that it is about stand here
 HISTORY_MS = 30 * 60_000  # before the onset, of which is learned what is usual
-LEAD_MS = 60_000  # before the onset, that may already be trouble
+LEAD_MS, LEAD_MS_MIN = 60_000, 10_000  # before the onset, that may already be trouble
+INTERVAL_MS = 15_000  # at which most things are sent
+ACQUAINTED_MS = 600_000  # watched for less, and every sample counts
 STEPS_DURING = 40
 STEPS_MS = (5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000)
 
@@ -46,9 +48,17 @@ class Grid:
         return Window(self.start_ms, self.end_ms)
 
 
-def grid_around(onset_ms: int, now_ms: int, interval_ms: int = 15_000) -> Grid:
-    """Steps fine enough for the trouble's length, and no finer than series are sent."""
-    length_ms = max(now_ms - onset_ms + LEAD_MS, 2 * LEAD_MS)
+def grid_around(onset_ms: int, now_ms: int, known_ms: int = HISTORY_MS) -> Grid:
+    """Steps fine enough for the trouble's length, and no finer than series are sent.
+
+    Args:
+        onset_ms: When it began, as far as is known.
+        now_ms: The end.
+        known_ms: For how long things were watched before: of a short acquaintance little may be given away as lead.
+    """
+    lead_ms = min(LEAD_MS, max(LEAD_MS_MIN, known_ms // 5))
+    interval_ms = INTERVAL_MS if known_ms >= ACQUAINTED_MS else STEPS_MS[0]
+    length_ms = max(now_ms - onset_ms + lead_ms, 2 * lead_ms)
     wanted = max(length_ms / STEPS_DURING, interval_ms)
     step_ms = next((step for step in STEPS_MS if step >= wanted), STEPS_MS[-1])
     during = max(2, min(-(-length_ms // step_ms), 4 * STEPS_DURING))

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from statistics import median
 
 from cerebro.casework.cause.assemble import around, picture_of
 from cerebro.casework.cause.diagnose import Diagnosis, diagnose
-from cerebro.casework.cause.held import Held, Source, grid_around
+from cerebro.casework.cause.held import HISTORY_MS, Held, Source, grid_around
 from cerebro.casework.cause.looks import Looks
 from cerebro.casework.desk import Desk
 from cerebro.casework.life import TIMELINE_MAX
@@ -20,6 +21,7 @@ from cerebro.kernel.observe.traces import span
 from cerebro.kernel.records.port import Search
 from cerebro.kernel.telemetry.sampled import note_watched
 from cerebro.spine.cases import LIVE, Case, Cause, Entry
+from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import CerebroError, NotFound
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
@@ -99,7 +101,8 @@ class Investigator:
         entities = around(case, topology, HOPS, ENTITIES_MAX)
         async with self._kernel.records.transaction() as transaction:
             findings = await findings_of(transaction, tenant, case.id, FINDINGS_READ_MAX)
-        grid = grid_around(_onset_ms(case, findings), self._now_ms())
+        onset_ms = _onset_ms(case, findings)
+        grid = grid_around(onset_ms, self._now_ms(), _known_ms(onset_ms, entities, topology))
         held = await self._source.held(tenant, entities, grid)
         if not self._apart:
             return _thought(case, findings, held, topology)
@@ -111,6 +114,12 @@ class Investigator:
 
 def _thought(case: Case, findings: Sequence[Finding], held: Held, topology: Topology) -> Diagnosis:
     return diagnose(picture_of(case, findings, held, topology))
+
+
+def _known_ms(onset_ms: int, entities: Sequence[EntityKey], topology: Topology) -> int:
+    """For how long most of these entities were watched before the trouble."""
+    seen = [topology.entities[each].first_seen_ms for each in entities if each in topology.entities]
+    return max(0, onset_ms - int(median(seen))) if seen else HISTORY_MS
 
 
 def _onset_ms(case: Case, findings: Sequence[Finding]) -> int:
