@@ -18,6 +18,7 @@ from cerebro.agents.support.admit import (
     opined,
     review,
     set_prices,
+    share_repeats,
 )
 from cerebro.agents.support.observe import learn_names, take_changes, take_opinions, tick
 from cerebro.agents.support.plans import changes_of
@@ -84,6 +85,25 @@ def test_a_series_that_has_just_spoken_pays_for_it_and_useful_gives_it_back(rows
     assert standing_of(said).remaining_week == 5.0
     assert standing_of(said).useful_week == 1
     assert leaning_at(leanings["level_shift", 12, "host", "h0"], START_MS) > 0
+
+
+def test_an_entity_pays_for_what_its_series_repeat_but_not_for_a_first_time(rows):
+    rows["weight"] = [1.0, 1.0, 20.0, 0.3]
+    members = np.arange(4)
+    admitted(Budget(Spending(5.0)), admission(), rows, urgent=False)
+    share_repeats(rows, members)
+
+    assert rows["repeat"].tolist() == pytest.approx([np.log(4.0), 0.0, 0.0, 0.0])
+
+    before = rows["price"][:, 0].copy()
+    for key in ("k2", "k3"):
+        admitted(Budget(Spending(5.0)), admission(key=key), rows, urgent=False)
+    share_repeats(rows, members)
+
+    assert rows["repeat"].tolist() == pytest.approx(np.log([64.0, 16.0, 1.0, 16.0]))  # the heavy one pays nothing
+    assert (rows["price"][:, 0] / before).tolist() == pytest.approx([1 / 16, 1 / 16, 1.0, 1 / 16])
+    share_repeats(rows, members)
+    assert rows["repeat"].tolist() == pytest.approx(np.log([64.0, 16.0, 1.0, 16.0]))
 
 
 def test_noise_moves_thresholds_of_its_kind_only_and_no_further_than_a_bound(watch, rules, rows):

@@ -8,6 +8,8 @@ import pytest
 
 from cerebro.agents.support.flow_lines import LineDetector
 from cerebro.agents.support.flow_spans import SpanDetector
+from cerebro.agents.support.shares import DETECTORS
+from cerebro.agents.support.store import load_standings
 from cerebro.app.drivers import simulated_kernel
 from cerebro.kernel.bus.streams import ALL
 from cerebro.kernel.clock import VirtualClock
@@ -61,6 +63,11 @@ async def test_a_restart_takes_up_the_snapshot(kernel, detector, stream, kind):
     await kernel.bus.publish(f"telemetry.default.{stream}", encode_table(kind, rows), dedup_key="one")
     await kernel.bus.publish(f"telemetry.default.{stream}", b"no message", dedup_key="two")
     await passed(detector(kernel), kernel)
+
+    noted = await load_standings(kernel.bus, "default")
+    (name,) = noted
+    assert name == ("lines" if kind is Kind.LOGS else "spans")
+    assert noted[name].per_week == pytest.approx(5.0 * DETECTORS[name].whole)
 
     again = detector(kernel)
     await again.restore(0)
