@@ -75,8 +75,10 @@ def novel_finding(  # noqa: PLR0917
     if began is None:
         what = "never seen before" if kind == "new_template" else "not seen for more than a day"
         title = f"{_whose(told).capitalize()} says something {what}: “{text}”"
+        if kind == "parameter":
+            title = f"{_whose(told).capitalize()} names a value never seen in its place: “{told.samples[0]}”"
         sentence = (
-            f"Grave lines that are new to their entity and come as thick are expected {rarity(weekly)}, "
+            f"Lines that are new in such a way to their entity and come as thick are expected {rarity(weekly)}, "
             "had nothing changed."
         )
         key = dedup_key(tenant, hash_of(told), int(told.template, 16), kind, at_ms)

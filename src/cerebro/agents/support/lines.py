@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cerebro.agents.support.choices import STRANGE_MS, Choice, strange
 from cerebro.agents.support.gravity import Lexicon, is_grave
 from cerebro.agents.support.gravity import learn as learn_words
 from cerebro.agents.support.line_words import Told, novel_finding, shown, translated
@@ -36,6 +37,7 @@ NUMBER_SEEN_MIN = 200  # lines before a number is outside its range
 NUMBER_MEMORY = 2000.0
 ODD = 8.0  # spreads
 SPREAD_MIN = 0.2  # of the logarithm
+VALUE_SHARE = 0.1  # of what novelties may cost, that one new value of a small set may
 GONE_MS = 300_000  # a novelty that was not seen for so long is over
 
 LINES, GRAVE, STRANGE, ODD_VALUES = "log.lines", "log.error.lines", "log.unseen_transitions", "log.odd_values"
@@ -83,6 +85,8 @@ class Lines:
     named: int = 0  # series of `minutes` that `watch` knows
     newest_ms: int = 0
     turned_away_count: int = 0
+    choices: dict[str, Choice] = field(default_factory=dict)  # by pair and place
+    odd_since: dict[int, tuple[int, int]] = field(default_factory=dict)  # values never seen: since when, lines; by pair
 
 
 def new_lines(tenant: TenantId, rules: Rules) -> Lines:
@@ -107,7 +111,7 @@ def take(lines: Lines, table: pa.Table, rules: Rules, clock_ms: int) -> list[Fin
     template = mine(lines.miner, column, int(at_ms.max()))
     pair, findings = _count(lines, table, column, at_ms, template)
     _note_transitions(lines, table, at_ms, template, pair)
-    _note_numbers(lines, column, at_ms, pair)
+    findings += _note_numbers(lines, column, at_ms, pair)
     lines.newest_ms = max(lines.newest_ms, int(at_ms.max()))
     return findings + tick_lines(lines, min(lines.newest_ms, clock_ms), rules)
 
@@ -282,11 +286,15 @@ def _note_transitions(
             add(lines.minutes, int(at_ms[at[place]]), row, 1.0)
 
 
-def _note_numbers(lines: Lines, body: pa.StringArray, at_ms: NDArray[np.int64], pair: NDArray[np.int64]) -> None:
+def _note_numbers(
+    lines: Lines, body: pa.StringArray, at_ms: NDArray[np.int64], pair: NDArray[np.int64]
+) -> list[Finding]:
     """Count numbers far outside the range that they usually have in their place, then learn them."""
     content, offsets = bytes_of(body)
     values = np.full((len(body), NUMBERS_MAX), np.nan)
-    numbers_of(content, offsets, CLASSES, np.empty((TOKENS_MAX, 4), np.int64), values)
+    chosen = np.zeros((len(body), NUMBERS_MAX), np.uint64)
+    numbers_of(content, offsets, CLASSES, np.empty((TOKENS_MAX, 4), np.int64), values, chosen)
+    findings = _note_choices(lines, body, at_ms, pair, chosen)
     size = np.sign(values) * np.log1p(np.abs(values))
     for place in range(NUMBERS_MAX):
         has = np.isfinite(size[:, place]) & (pair >= 0)
@@ -300,6 +308,33 @@ def _note_numbers(lines: Lines, body: pa.StringArray, at_ms: NDArray[np.int64], 
             series = series_of(lines.minutes, lines.pairs[int(pair[at])].entity, ODD_VALUES, "numbers", "{line}")
             add(lines.minutes, int(at_ms[at]), series, 1.0)
         _learn_numbers(state, rows[~odd], value[~odd])
+    return findings
+
+
+def _note_choices(
+    lines: Lines, body: pa.StringArray, at_ms: NDArray[np.int64], pair: NDArray[np.int64], chosen: NDArray[np.uint64]
+) -> list[Finding]:
+    """Tell of values that a small set did not hold, by the rule for new templates."""
+    rows, findings = strange(lines.choices, pair, chosen, at_ms), []
+    for at in np.unique(pair[rows]).tolist():
+        mine, whose = rows[pair[rows] == at], lines.pairs[at]
+        moment, watched_ms = int(at_ms[mine[0]]), int(at_ms[mine[0]]) - lines.born_ms[whose.entity]
+        born_ms, count = lines.odd_since.get(at, (0, 0))
+        if moment - born_ms > STRANGE_MS:
+            born_ms, count, lines.novelty = moment, 0, came(lines.novelty)
+        count += len(mine)
+        lines.odd_since[at] = (born_ms, count)
+        if moment - born_ms > WINDOW_MS or count < LINES_MIN:
+            continue
+        weekly = weekly_of(lines.novelty, count, watched_ms, moment)
+        if weekly > VALUE_SHARE * lines.watch.budget.novel_unit or not admits(lines.novelty, whose.entity, 0, moment):
+            continue
+        lines.novelty = told(lines.novelty, whose.entity, moment)
+        samples = tuple(shown(body[k].as_py(), SAMPLE_CHARS_MAX) for k in mine[:SAMPLES_MAX].tolist())
+        what = replace(_of(lines, whose), samples=samples)
+        findings.append(novel_finding(lines.tenant, "parameter", what, born_ms, moment, weekly))
+        admit(lines.watch, findings[-1], -1, urgent=False)
+    return findings
 
 
 def _learn_numbers(state: NDArray[np.float64], rows: NDArray[np.int64], value: NDArray[np.float64]) -> None:
@@ -340,6 +375,8 @@ class Kept:
     novel: list[tuple[int, Finding]]
     named: int
     newest_ms: int
+    choices: dict[str, Choice] = field(default_factory=dict)
+    odd_since: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
 
 
 def keep(lines: Lines) -> Kept:
@@ -364,6 +401,8 @@ def keep(lines: Lines) -> Kept:
         novel=list(lines.novel.items()),
         named=lines.named,
         newest_ms=lines.newest_ms,
+        choices={key: replace(each, values=dict(each.values)) for key, each in lines.choices.items()},
+        odd_since=list(lines.odd_since.items()),
     )
 
 
@@ -391,4 +430,6 @@ def again(kept: Kept, watch: Watch) -> Lines:
     lines.lexicon = Lexicon(dict(kept.words), *kept.levels)
     lines.novelty = Novelty(kept.since_ms, kept.novelty_count, dict(kept.novelty_ms))
     lines.novel, lines.newest_ms = dict(kept.novel), kept.newest_ms
+    lines.choices = {key: replace(each, values=dict(each.values)) for key, each in kept.choices.items()}
+    lines.odd_since = dict(kept.odd_since)
     return lines

@@ -27,6 +27,7 @@ LINE_BYTES_MAX = 4096  # what lies behind is not looked at: a template is told b
 TOKENS_MAX = 256
 FOLDED_LINES_MAX = 4  # lines of a stack trace that say what failed
 QUOTED_BYTES_MAX = 1024
+CHOICE_BYTES_MAX = 32  # of a value that may be one of a few
 
 
 class Form(IntEnum):
@@ -721,20 +722,24 @@ def name_of(b: Any, tokens: Any, count: int, firsts: Any) -> Any:
 
 
 @native
-def numbers_of(b: Any, offsets: Any, classes: Any, tokens: Any, values: Any) -> None:
-    """The first plain numbers of each line, `float64, (n, k)`; NaN where it has fewer. The units are the line's own."""
+def numbers_of(b: Any, offsets: Any, classes: Any, tokens: Any, values: Any, chosen: Any) -> None:
+    """The first plain numbers of each line, `float64, (n, k)`; NaN where it has fewer. The units are the line's own.
+
+    Into `chosen`, `uint64, (n, k)`, go hashes of the first values of keys that are words; 0 where it has fewer.
+    """
     for k in range(len(offsets) - 1):
         count = cut(b, classes, offsets[k], offsets[k + 1], tokens)
-        found = 0
+        found, words = 0, 0
         for t in range(count):
-            form = tokens[t, 2]
-            if form == _NUMBER or form == _QUANTITY:
-                values[k, found] = _number(b, classes, tokens[t, 0], tokens[t, 1])
+            form, s, e = tokens[t, 2], tokens[t, 0], tokens[t, 1]
+            if (form == _NUMBER or form == _QUANTITY) and found < values.shape[1]:
+                values[k, found] = _number(b, classes, s, e)
                 found += 1
-            elif form == _VALUE or form == _NAME:
-                continue
-            if found == values.shape[1]:
-                break
+            elif form == _VALUE and words < chosen.shape[1] and e - s <= CHOICE_BYTES_MAX:
+                kind = classes[b[s]]
+                if kind == _LETTER or kind == _HEXLETTER:
+                    chosen[k, words] = _hash(b, s, e, np.uint64(words + 1)) | np.uint64(1)
+                words += 1
 
 
 @native

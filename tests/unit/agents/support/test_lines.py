@@ -125,3 +125,22 @@ def test_log_lines_have_a_part_of_the_budget():
     assert lines.watch.budget.spending.per_week == pytest.approx(5.0 * LINES.whole)
     assert lines.watch.budget.tenant_per_week == pytest.approx(5.0)
     assert share_of(RULES).parts == LINES
+
+
+def test_a_value_that_a_small_set_did_not_hold_is_told():
+    """A key with two values gets a third; one with many values says nothing."""
+
+    def said(minute, state):
+        states = ["READY", "BUSY", state or "READY"] * 6
+        return [f"worker pool state={each} owner=team{minute}{chr(97 + k)}" for k, each in enumerate(states)]
+
+    lines = new_lines(DEFAULT_TENANT, RULES)
+    assert run(range(90), lines, lambda minute: said(minute, "")) == []
+    again_lines = thawed(frozen(lines))
+    found = run(range(90, 96), again_lines, lambda minute: said(minute, "DEGRADED"))
+    told = [each for each in found if each.kind == "parameter"]
+    assert len(told) == 1 and told[0].title.startswith("Service shop names a value never seen in its place: “worker")
+    assert any("state=DEGRADED" in line for line in told[0].evidence[0].sample["lines"])
+    assert [each.id for each in run(range(90, 96), lines, lambda minute: said(minute, "DEGRADED"))] == [
+        each.id for each in found
+    ]
