@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import exp, isfinite
 from random import Random
 
@@ -34,6 +35,7 @@ AGENT = "support"
 SATURATED = 0.95
 STALLED = 0.5
 SERIES_NAMED_MAX = 20
+OUTLOOK_S_MAX = 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +126,19 @@ def opened(  # noqa: PLR0917
         f"band it was expected in; on ordinary days something as strange is expected {rarity(moment.weekly)}, and the "
         f"noise budget of {allowed.per_week:g} a week allows this series {rarity(allowed.weekly)}.{more}"
     )
+    outlook = _outlook(name, moment) if kind == "leak" else ""
+    if kind == "leak":
+        sentence = (
+            f"{_first_up(subject)} {verb} from about {usual} to {now} in {lasting(_lasted_s(moment))}; without a trend "
+            f"something as steady is expected {rarity(moment.weekly)}{outlook or '.'}{more}"
+        )
     admission = {
         "weekly": moment.weekly, "allowed_weekly": allowed.weekly, "per_week": allowed.per_week,
         "weight": round(allowed.weight, 3), "price": round(allowed.price, 6), "ease": round(allowed.ease, 4),
     }  # fmt: skip
     more_fields = {"onset_ms": moment.onset_ms, "others": others, "admission": admission}
     evidence = _evidence(tenant, name, points, sentence, more_fields)
-    title = f"{_first_up(subject)} of {whose} {verb} from {usual} to {now}"
+    title = f"{_first_up(subject)} of {whose} {verb} from {usual} to {now}{outlook.replace('. At', '; at').rstrip('.')}"
     key = dedup_key(tenant, name.hi, name.lo, kind, moment.onset_ms)
     severity = severity_of(name, moment.value, moment.expected)
     return _finding(tenant, name, kind, moment, severity, chance_a_day(moment.weekly), title, evidence, key, False)
@@ -317,6 +325,8 @@ def _id(key: str, seen_ms: int, is_cleared: bool) -> FindingId:
 
 def _verb(moment: Moment) -> str:
     up = moment.value >= moment.expected  # equal where less than nothing was expected
+    if KINDS[moment.test] == "leak":
+        return "grows steadily" if up else "shrinks steadily"
     if KINDS[moment.test] == "flatline":
         return "stands still, having moved"
     if KINDS[moment.test] == "variance":
@@ -326,6 +336,22 @@ def _verb(moment: Moment) -> str:
     if KINDS[moment.test] == "spike":
         return "jumped" if up else "dropped"
     return "rose" if up else "fell"
+
+
+def _lasted_s(moment: Moment) -> float:
+    return max(moment.at_ms - moment.onset_ms, 1) / 1000.0
+
+
+def _outlook(name: SeriesName, moment: Moment) -> str:
+    """When the end is met at this rate: the bound of its nature, or twice of what it was where it has none."""
+    kind, grown = kind_of(name, reading_of(name)), moment.value - moment.expected
+    bound = 0.0 if grown < 0.0 else {SHARE: 1.0, PERCENT: 100.0}.get(kind, 2.0 * moment.expected)
+    ahead_s = (bound - moment.value) / grown * _lasted_s(moment) if grown else -1.0
+    if not 0.0 <= ahead_s <= OUTLOOK_S_MAX:
+        return ""
+    at = datetime.fromtimestamp((moment.at_ms / 1000.0 + ahead_s) // 60 * 60, UTC)
+    end = "nothing" if bound == 0.0 else amount(bound, name)
+    return f". At this rate {end} is met at {at:%Y-%m-%d %H:%M} UTC, in {lasting(ahead_s)}."
 
 
 def _entity_number(silence: Silence) -> tuple[int, int]:

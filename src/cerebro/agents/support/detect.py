@@ -9,7 +9,10 @@ has stayed away so long that this is its new usual self.
 
 Sources: the tests are a Shewhart chart with a runs rule and an EWMA chart (Western Electric, Statistical Quality
 Control Handbook, 1956; S. W. Roberts, Control Chart Tests Based on Geometric Moving Averages, Technometrics 1 (1959),
-239-250), but with limits from `algorithms.tails` instead of those of the normal distribution.
+239-250), but with limits from `algorithms.tails` instead of those of the normal distribution. A leak, which level and
+local follow, is told by a bet that each hour ends on the side of the one before where those before it did: without a
+trend this is a fair coin, so the stake multiplies by e-values, and starting anew when all is lost, M is reached at most
+once in M hours (J. Shin, A. Ramdas and A. Rinaldo, E-detectors, New England J. Stat. Data Sci. 2 (2024), 229-260).
 """
 
 from math import exp, isfinite, log, log10
@@ -32,6 +35,7 @@ from cerebro.agents.support.model import (
     Test,
     Turn,
 )
+from cerebro.agents.support.nature import BYTES, FAULTS, PERCENT, SECONDS, SHARE
 from cerebro.algorithms.counters import rate
 from cerebro.algorithms.native import native, prefetch
 from cerebro.algorithms.robust import MAD_TO_SIGMA, clipped, spread, step
@@ -86,19 +90,25 @@ FLAT_MIN = 10  # samples of one value before they are remarkable at all
 FLAT_YOUNG = 200  # samples before it is known how often a series repeats itself
 FLAT_SHARE_MAX = 0.1  # a series that repeats itself more often may stand still
 FLAT_CHANCE = 0.5  # that a value is repeated by a sender that caches
-UNEASE_KEEP = 0.985  # a sample
+UNEASE_MEMORY = 66.0  # usual intervals; a longer wait fades more
 NEWS_MAX = 3.0  # strangeness from which more of it is no more news
-NEWS_KEEP = 0.5 ** (1 / 30_000)  # a sample: half in three months of 5-minute samples
+NEWS_MEMORY_S = 150 * 86_400.0  # half is forgotten in three and a half months
 RARITY_MIN = 1e-30
+LEAK_SAMPLES = 6.0  # an hour must hold, so that its end is a point of it
+LEAK_STAKE = 0.5  # of what is owned, on the next hour going the same way
+LEAK_WON, LEAK_LOST = log(1.0 + LEAK_STAKE), log(1.0 - LEAK_STAKE)
+LEAK_ODDS_MIN, LEAK_ODDS_MAX = 1e-6, 30.0  # the cap, so that a trend that stops is soon known to have
+LEAK_KEPT = 0.7  # of the evidence at which it was told: with less it stands still, or goes back
+LEAK_HORIZON_H = 14 * 24.0
 UNDER = 1.2  # strangeness just under the threshold of a tail, over which clusters are rarer than that
 AHEAD = 8  # samples; 4 … 16 differ little
 HOT_LINES = 6
 LATE, REFUSED, RESET, JUDGED = range(4)
 
 _SPIKE, _SHIFT, _DRIFT = int(Test.SPIKE), int(Test.SHIFT), int(Test.DRIFT)
-_JUMP, _VARIANCE, _FLATLINE = int(Test.JUMP), int(Test.VARIANCE), int(Test.FLATLINE)
+_JUMP, _VARIANCE, _FLATLINE, _LEAK = int(Test.JUMP), int(Test.VARIANCE), int(Test.FLATLINE), int(Test.LEAK)
 _OPENED, _RETURNED, _SETTLED = int(Turn.OPENED), int(Turn.RETURNED), int(Turn.SETTLED)
-_RATE, _ANSWER = int(Reading.RATE), int(Reading.ANSWER)
+_VALUE, _RATE, _ANSWER = int(Reading.VALUE), int(Reading.RATE), int(Reading.ANSWER)
 
 
 def detect(
@@ -110,7 +120,7 @@ def detect(
     unit: float,
     priors: NDArray[np.float64],
     warmup_count: int,
-    zone_ms: int = 0,
+    wall_ms: NDArray[np.int64] | None = None,
 ) -> Judged:
     """Take samples in, in the order given, and say what they turned. Changes `rows` in place.
 
@@ -122,14 +132,15 @@ def detect(
         unit: Expected false findings a week that a series of weight 1 may cause now.
         priors: Mean log-excess of each family's peaks, float64, (family, test).
         warmup_count: Samples a series must have shown before it is judged.
-        zone_ms: What to add to Unix time for the hour on the wall.
+        wall_ms: What the calendar and the clock on the wall say, int64, (n,), as of `outlook.wall_ms`; UTC if none.
     """
     n = len(row)
     judged, predicted, band, effect, strangeness, unease, news = (np.full(n, np.nan, np.float32) for _ in range(7))
     turn, test, weekly = np.zeros(n, np.uint8), np.zeros(n, np.uint8), np.zeros(n)
     counts = np.zeros(4, np.int64)
     _detect(
-        rows, rows.ctypes.data, rows.itemsize, row, at_ms, value, unit, priors, warmup_count, zone_ms,
+        rows, rows.ctypes.data, rows.itemsize, row, at_ms, value, at_ms if wall_ms is None else wall_ms,
+        unit, priors, warmup_count,
         judged, predicted, band, effect, turn, test, weekly, strangeness, unease,
         news, counts,
     )  # fmt: skip
@@ -141,8 +152,8 @@ def detect(
 
 @native
 def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its parts are the functions below
-    rows: Any, first_row: int, row_bytes: int, row: Any, at_ms: Any, value: Any,
-    unit: float, priors: Any, warmup_count: int, zone_ms: int,
+    rows: Any, first_row: int, row_bytes: int, row: Any, at_ms: Any, value: Any, wall_ms: Any,
+    unit: float, priors: Any, warmup_count: int,
     judged: Any, predicted: Any, band: Any, effect: Any, turn: Any, test: Any, weekly: Any, strangeness: Any,
     unease: Any, news: Any, counts: Any,
 ) -> None:  # fmt: skip
@@ -178,7 +189,7 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
         if s.interval_s > 0.0 and elapsed_s > GAP * s.interval_s:
             s.local *= exp(-elapsed_s / s.interval_s / LOCAL_MEMORY)
             s.z_1 = s.z_2 = s.drift = 0.0
-        season = _season(s, t + zone_ms)
+        season = _season(s, wall_ms[k])
         middle = s.level + season + s.local
         residual = y - middle
         floor = s.floor + s.floor_share * abs(middle)
@@ -194,8 +205,8 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
         if s.count >= warmup_count:
             strange = _strangeness(s, scores, priors, 0, SAMPLE_TESTS)
             stretch = _strangeness(s, scores, priors, SAMPLE_TESTS, TAIL_COUNT)
-            s.unease = max(s.unease * UNEASE_KEEP, strange)
-            strangeness[k], unease[k], news[k] = strange, s.unease, _news(s, max(strange, stretch))
+            s.unease = max(s.unease / (1.0 + elapsed_s / (UNEASE_MEMORY * max(s.interval_s, 0.01))), strange)
+            strangeness[k], unease[k], news[k] = strange, s.unease, _news(s, max(strange, stretch), elapsed_s)
         if abs(z) < CALM:
             s.onset_ms = 0
         elif s.onset_ms == 0:
@@ -219,7 +230,11 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
             _learn_tails(s, scores)
             if _undecided(s, t, z):
                 continue
-        _learn(s, t + zone_ms, y, season, residual, width, floor)
+        if _learn(s, wall_ms[k], y, season, residual, width, floor) and s.count >= warmup_count:
+            leak, rarity = _follow_leak(s, t, number, unit)
+            if leak > 0:
+                turn[k], test[k], weekly[k] = leak, _LEAK, rarity
+                effect[k] = abs(s.leak_before - s.leak_start) / reach
 
 
 @native
@@ -409,11 +424,11 @@ def _strangeness(s: Any, scores: Any, priors: Any, first: int, last: int) -> flo
 
 
 @native
-def _news(s: Any, strangeness: float) -> float:
+def _news(s: Any, strangeness: float, elapsed_s: float) -> float:
     """What of it goes beyond what was told before, which fades."""
     strange = min(strangeness, NEWS_MAX)
     news: float = max(strange - s.told, 0.0)
-    s.told = max(s.told * NEWS_KEEP, strange)
+    s.told = max(s.told / (1.0 + elapsed_s / NEWS_MEMORY_S), strange)
     return news
 
 
@@ -430,10 +445,12 @@ def _learn_tails(s: Any, scores: Any) -> None:
 @native
 def _learn(  # noqa: PLR0917
     s: Any, local_ms: int, y: float, season: float, residual: float, width: float, floor: float
-) -> None:
-    """Let an ordinary sample move level, season, local and spread."""
+) -> bool:
+    """Let an ordinary sample move level, season, local and spread; answers whether a full hour has ended."""
     hour = hour_number(local_ms)
+    bet = False
     if hour != s.hour:
+        bet = s.hour_count >= LEAK_SAMPLES
         _turn_hour(s, local_ms, hour)
     bound = RESIDUAL_BOUND * width if s.count > SETTLING else 1e38
     memory = max(LEVEL_MEMORY_S / max(s.interval_s, 1.0), LEVEL_MEMORY_MIN)
@@ -449,12 +466,75 @@ def _learn(  # noqa: PLR0917
         s.spread = spread(s.spread, residual, step(seen - 1.0, SPREAD_MEMORY), SPREAD_BOUND)
         if abs(residual) > floor:
             s.active_count += 1.0
+    return bet
+
+
+@native
+def _bet(s: Any, middle: float, season_step: float) -> None:
+    """Stake on the next hour going the way of those before; `middle` is where the hour ended.
+
+    It is won only if the hour went there both as it was and without the step of the season: a season that a walk
+    only seems to have leans to one side.
+    """
+    taken = middle - s.leak_before
+    if taken == 0.0:
+        return
+    up = 1.0 if taken > 0.0 else -1.0
+    side = 1.0 if s.leak_odds > 0.0 else -1.0
+    odds = abs(s.leak_odds) + (LEAK_WON if up == side and (taken - season_step) * side > 0.0 else LEAK_LOST)
+    if s.leak_odds == 0.0 or odds <= 0.0 or (middle - s.leak_start) * side <= 0.0:  # all lost, or back: begin anew
+        s.leak_odds = up * LEAK_ODDS_MIN
+        s.leak_start = s.leak_before
+        s.leak_hour = s.last_ms // HOUR_MS - 1
+    else:
+        s.leak_odds = side * min(odds, LEAK_ODDS_MAX)
+
+
+@native
+def _follow_leak(s: Any, t: int, number: float, unit: float) -> Any:
+    """Whether a leak is to be told now, or the one told has ended; and its expected count a week."""
+    odds = abs(s.leak_odds)
+    if s.leaking > 0:
+        if odds > LEAK_KEPT * s.leaking:
+            return 0, 0.0
+        s.leaking = 0
+        return (_RETURNED if odds <= LEAK_ODDS_MIN else _SETTLED), 0.0
+    rarity = exp(-odds) * WEEK_S * 1000.0 / HOUR_MS
+    if rarity >= unit * s.weight * s.price[_LEAK] * SHARES[_LEAK]:
+        return 0, 0.0
+    start, hours = backward(s.leak_start, s.scale, s.offset), float(t // HOUR_MS - s.leak_hour)
+    if not _ends_soon(s, start, number, hours) or abs(number - start) < max(
+        s.change_min, s.change_share_min * abs(start)
+    ):
+        return 0, 0.0
+    s.leaking = max(1, int(odds))
+    return _OPENED, rarity
+
+
+@native
+def _ends_soon(s: Any, start: float, now: float, hours: float) -> bool:
+    """Whether at this rate the bound of its nature is met within two weeks; or it doubles, where it has none above."""
+    kind, grown = s.family // 2, now - start
+    if s.reading != _VALUE or kind in (SECONDS, FAULTS) or hours <= 0.0 or grown * s.leak_odds <= 0.0:
+        return False
+    ahead = abs(grown) / hours * LEAK_HORIZON_H
+    if grown < 0.0:  # used up, where nothing is left to be had under 0
+        return bool(kind in (SHARE, PERCENT, BYTES) and now > 0.0 and now <= ahead)
+    if kind in (SHARE, PERCENT):
+        whole = s.offset * (100.0 if kind == PERCENT else 1.0)
+        return bool(now < whole <= now + ahead)
+    return bool(start > 0.0 and ahead >= start)
 
 
 @native
 def _turn_hour(s: Any, local_ms: int, hour: int) -> None:
     """Fold the hour that has ended into the season, and begin the new one."""
     before = _season(s, local_ms)
+    ended = s.level + before + s.local + s.quick
+    if s.hour_count >= LEAK_SAMPLES and s.hours_seen > 0:
+        after = factor(s.daily, s.daily_count, s.weekly, s.weekly_counts, hour)
+        _bet(s, ended, 0.5 * (after - factor(s.daily, s.daily_count, s.weekly, s.weekly_counts, hour - 2)))
+    s.leak_before = ended
     if s.hour_count * s.interval_s > 0.25 * HOUR_MS / 1000.0:
         _learn_loudness(s)
         learn_hour(s.daily, s.daily_count, s.weekly, s.weekly_counts, s.hour, s.hour_sum / s.hour_count)

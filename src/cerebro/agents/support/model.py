@@ -21,15 +21,16 @@ class Test(IntEnum):
     DRIFT = 3  # a mean of the last dozen
     VARIANCE = 4  # how large the steps have been of late
     FLATLINE = 5  # the same value again and again
+    LEAK = 6  # hour after hour towards an end, slower than all the others see
 
 
 TEST_COUNT = len(Test)
-SAMPLE_TESTS = 3  # the first tests, which ask of a sample; the others ask of a stretch
-TAIL_COUNT = 5  # the first tests, whose tails are learned; that of a flat line is known
-SHARES = np.array([0.12, 0.4, 0.1, 0.13, 0.03, 0.02])  # of a series' part of the budget; a fifth is for silence
+SAMPLE_TESTS = 3  # the first tests, which ask of a sample; those after ask of a stretch
+TAIL_COUNT = 5  # the first tests, whose tails are learned; those of a flat line and of a leak are known
+SHARES = np.array([0.12, 0.4, 0.1, 0.11, 0.03, 0.02, 0.02])  # of a series' part of the budget; a fifth is for silence
 SILENCE_SHARE = 0.2
 THRESHOLDS_MIN = np.array([2.0, 1.0, 2.0, 0.5, 1.0])  # scores under these are never kept as peaks
-KINDS = ("spike", "level_shift", "spike", "drift", "variance", "flatline")
+KINDS = ("spike", "level_shift", "spike", "drift", "variance", "flatline", "leak")
 
 
 class Reading(IntEnum):
@@ -94,6 +95,7 @@ SERIES = np.dtype(
         ("ended", "u1"),  # its sender said that it is gone
         ("silent", "u1"),  # reported as silent
         ("hours_seen", "u1"),  # 1 once the season holds anything
+        ("leaking", "u1"),  # evidence at which a leak was told that lasts; 0 without one
         ("tail", "f4", (TAIL_COUNT, TAIL_FIELDS)),
         ("weight", "f4"),  # nature: of its part of the budget
         ("repeat", "f4"),  # what its findings of late cost it, as a logarithm
@@ -102,6 +104,10 @@ SERIES = np.dtype(
         ("change_share_min", "f4"),  # nature: the same as a share of the expected value
         ("first_ms", "i8"),
         ("opened_ms", "i8"),  # when the episode was admitted
+        ("leak_odds", "f4"),  # logarithm of the evidence for a trend since it began; its sign says where to
+        ("leak_start", "f4"),  # where the trend began
+        ("leak_before", "f4"),  # where the hour before ended
+        ("leak_hour", "i4"),  # hour of Unix time in which the trend began
         ("late_count", "u4"),  # samples refused as late or repeated
         ("reset_count", "u4"),
         ("gap_count", "f4"),  # longer waits than usual, and the sum of their log-excesses

@@ -30,9 +30,9 @@ from cerebro.agents.support.admit import (
 from cerebro.agents.support.band import Band, band_of, within
 from cerebro.agents.support.describe import Allowed, Episode, Moment, cleared, opened, silenced
 from cerebro.agents.support.detect import detect
-from cerebro.agents.support.model import SHARES, Judged, SeriesName, Turn
+from cerebro.agents.support.model import SHARES, Judged, SeriesName, Test, Turn
 from cerebro.agents.support.nature import WEIGHT_FAULT, reach_of
-from cerebro.agents.support.outlook import offset_ms
+from cerebro.agents.support.outlook import HOUR_MS, wall_ms
 from cerebro.agents.support.ratios import Ratios
 from cerebro.agents.support.recent import POINT, Recent, no_points
 from cerebro.agents.support.shares import ALONE, Parts
@@ -65,6 +65,7 @@ class Rules:
         warmup_count: Samples a series must show before it is judged.
         series_max: Series watched; more are counted and left alone.
         time_zone: Whose days and weeks the seasons follow, daylight saving included.
+        holidays: ISO 3166 code of the country whose public holidays are Sundays; empty for none.
         together: Whether entities and peers are judged beside single series.
         silence: Whether it is told that nothing comes.
         parts: Of the budget that are spent here.
@@ -74,6 +75,7 @@ class Rules:
     warmup_count: int
     series_max: int
     time_zone: str = "UTC"
+    holidays: str = ""
     together: bool = False
     silence: bool = True
     parts: Parts = ALONE
@@ -93,7 +95,10 @@ class Tally:
 
 @dataclass(slots=True)
 class Watch:
-    """All the agent knows of one tenant. `open_rows` holds the episodes told, by row; `open_silences` by entity."""
+    """All the agent knows of one tenant. `open_rows` holds the episodes told, by row; `open_silences` by entity.
+
+    A leak lasts while other things happen to its series, so it has a place of its own, `open_leaks`.
+    """
 
     tenant: TenantId
     budget: Budget
@@ -101,6 +106,7 @@ class Watch:
     recent: Recent = field(default_factory=no_points)
     priors: NDArray[np.float64] = field(default_factory=no_priors)
     open_rows: dict[int, Episode] = field(default_factory=dict)
+    open_leaks: dict[int, Episode] = field(default_factory=dict)
     open_silences: dict[tuple[str, str], Episode] = field(default_factory=dict)
     ticked_ms: int = 0
     lent_ms: int = 0
@@ -161,7 +167,7 @@ def observe(watch: Watch, batch: SampleBatch, rules: Rules, clock_ms: int) -> li
     judged = detect(
         series.rows, row, at_ms, value,
         unit=watch.budget.unit, priors=watch.priors, warmup_count=rules.warmup_count,
-        zone_ms=offset_ms(rules.time_zone, int(at_ms[0])),
+        wall_ms=wall_ms(at_ms, rules.time_zone, rules.holidays),
     )  # fmt: skip
     _count(watch, judged)
     watch.recent.write(_points(row, at_ms, judged), series.count)
@@ -321,7 +327,7 @@ def _points(row: NDArray[np.int32], at_ms: NDArray[np.int64], judged: Judged) ->
 def _turns(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], judged: Judged) -> list[Finding]:
     """Findings of the samples that turned something, moment by moment; ends come first so that beginnings find room."""
     findings: list[Finding] = []
-    moments = (_moment(watch, int(k), row, at_ms, judged) for k in np.flatnonzero(judged.turn))
+    moments = (_dated(watch, _moment(watch, int(k), row, at_ms, judged)) for k in np.flatnonzero(judged.turn))
     for _, together in groupby(moments, key=lambda moment: moment.at_ms):
         by_entity: dict[tuple[str, str], list[Moment]] = {}
         for moment in together:
@@ -350,6 +356,21 @@ def _moment(watch: Watch, k: int, row: NDArray[np.int32], at_ms: NDArray[np.int6
     )  # fmt: skip
 
 
+def _dated(watch: Watch, moment: Moment) -> Moment:
+    """The moment of a leak, from where and when its trend began; any other as it is."""
+    if moment.test != Test.LEAK:
+        return moment
+    state = watch.series.rows[moment.row]
+    start = backward(float(state["leak_start"]), int(state["scale"]), float(state["offset"]))
+    onset_ms = min(int(state["leak_hour"]) * HOUR_MS, moment.at_ms)
+    return replace(moment, expected=start, onset_ms=onset_ms)
+
+
+def _told(watch: Watch, moment: Moment) -> dict[int, Episode]:
+    """Where the episodes of its kind are kept."""
+    return watch.open_leaks if moment.test == Test.LEAK else watch.open_rows
+
+
 def _shown(watch: Watch, row: int) -> Band:
     """The newest points of a series, in its unit."""
     points = watch.recent.of(row, POINTS_SHOWN)
@@ -358,7 +379,7 @@ def _shown(watch: Watch, row: int) -> Band:
 
 
 def _close(watch: Watch, moment: Moment) -> Iterator[Finding]:
-    if episode := watch.open_rows.pop(moment.row, None):
+    if episode := _told(watch, moment).pop(moment.row, None):
         name, points = watch.series.names[moment.row], _shown(watch, moment.row)
         members = watch.series.by_entity[name.entity_kind, name.entity_name]
         if not any(member in watch.open_rows for member in members):  # its trouble is over
@@ -378,7 +399,7 @@ def _open(watch: Watch, entity: tuple[str, str], begun: list[Moment]) -> list[Fi
     for moment in told:
         points, allowed = _shown(watch, moment.row), _allowed(watch, moment)
         finding = opened(watch.tenant, watch.series.names[moment.row], moment, points, others, allowed)
-        watch.open_rows[moment.row] = _episode(finding, moment.expected, (moment.row,))
+        _told(watch, moment)[moment.row] = _episode(finding, moment.expected, (moment.row,))
         admit(watch, finding, moment.row, urgent=bool(watch.series.rows["weight"][moment.row] >= WEIGHT_FAULT))
         findings.append(finding)
     return findings

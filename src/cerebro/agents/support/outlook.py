@@ -141,6 +141,22 @@ def check_calendar(zone: str, country: str) -> None:
         _calendar(country)
 
 
+def wall_ms(at_ms: NDArray[np.int64], zone: str, country: str = "") -> NDArray[np.int64]:
+    """What the clock on the wall says at each moment, milliseconds; on a public holiday it is Sunday of that week.
+
+    Args:
+        at_ms: Unix time, int64, (n,).
+        zone: Whose days and weeks count, daylight saving included.
+        country: ISO 3166 code whose public holidays are Sundays; empty for none.
+    """
+    local = at_ms + _offsets(np.clip(at_ms, 0, MOMENT_MS_MAX), zone)
+    if not country or not len(at_ms):
+        return local
+    known = _are_holidays(np.clip(local, 0, MOMENT_MS_MAX), country)
+    weekday = (local // DAY_MS + 3) % 7  # 1970-01-01 was a Thursday; 0 is Monday
+    return np.where(known, local + (6 - weekday) * DAY_MS, local)
+
+
 def offset_ms(zone: str, at_ms: int) -> int:
     """What the zone adds to Unix time at that moment, milliseconds, daylight saving included."""
     return _offset(ZoneInfo(zone), min(max(at_ms, 0), MOMENT_MS_MAX) // HOUR_MS)
@@ -148,6 +164,8 @@ def offset_ms(zone: str, at_ms: int) -> int:
 
 def _offsets(times: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
     """What the zone adds to each moment, milliseconds, daylight saving included; looked up once an hour."""
+    if len(times) and times.min() // HOUR_MS == times.max() // HOUR_MS:
+        return np.full(len(times), offset_ms(zone, int(times[0])), np.int64)
     hours, place = np.unique(times // HOUR_MS, return_inverse=True)
     name = ZoneInfo(zone)
     return np.array([_offset(name, int(hour)) for hour in hours], np.int64)[place]
@@ -160,8 +178,10 @@ def _offset(zone: ZoneInfo, hour: int) -> int:
 
 
 def _are_holidays(local: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
-    days, place = np.unique(local // DAY_MS, return_inverse=True)
     known = _calendar(country)
+    if len(local) and local.min() // DAY_MS == local.max() // DAY_MS:
+        return np.full(len(local), _date(int(local[0] // DAY_MS)) in known)
+    days, place = np.unique(local // DAY_MS, return_inverse=True)
     return np.array([_date(int(day)) in known for day in days])[place]
 
 

@@ -59,6 +59,7 @@ class Contents:
     peers_shape: tuple[int, int] = (0, 0)
     open_joint: dict[int, Episode] = field(default_factory=dict)
     open_peers: dict[int, Episode] = field(default_factory=dict)
+    open_leaks: dict[int, Episode] = field(default_factory=dict)
     leanings: list[tuple[tuple[str, int, str, str], Leaning]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     opinions_seen: dict[str, str] = field(default_factory=dict)
@@ -102,6 +103,7 @@ def freeze(watch: Watch, sequence: int) -> Frozen:
         peers_shape=(len(watch.together.peers), PEER.itemsize),
         open_joint=dict(watch.open_joint),
         open_peers=dict(watch.open_peers),
+        open_leaks=dict(watch.open_leaks),
         leanings=list(watch.leanings.items()),
         changes=list(watch.changes),
         opinions_seen=dict(watch.opinions_seen),
@@ -149,7 +151,7 @@ def _thaw(contents: Contents, arrays: bytes) -> Watch:
     priors = np.array(contents.priors)
     if priors.shape == watch.priors.shape:
         watch.priors = priors
-    watch.open_rows = dict(contents.open_rows)
+    watch.open_rows, watch.open_leaks = dict(contents.open_rows), dict(contents.open_leaks)
     watch.open_silences = dict(contents.open_silences)
     watch.ticked_ms, watch.lent_ms, watch.resumed_ms = contents.ticked_ms, contents.lent_ms, contents.resumed_ms
     watch.priced_ms = contents.priced_ms

@@ -5,7 +5,7 @@ import pytest
 
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import KINDS, SERIES, SeriesName, blank_rows
-from cerebro.agents.support.outlook import offset_ms
+from cerebro.agents.support.outlook import offset_ms, wall_ms
 from cerebro.agents.support.watch import no_priors, start_row
 
 START_MS = 1_704_067_200_000
@@ -86,6 +86,43 @@ def test_unease_outlasts_strangeness_and_news_comes_once():
     assert judged.news[at + 40] < 0.1
 
 
+def grow(slope_a_day, noise=0.001, days=9, seed=3):
+    """A share that is level for five days and then grows, by the minute, with a day of its own."""
+    chance = np.random.default_rng(seed)
+    t = np.arange(days * 1440) / 1440
+    value = 0.3 + 0.01 * np.sin(2 * np.pi * t) + chance.normal(0.0, noise, len(t)) + slope_a_day * np.maximum(t - 5, 0)
+    rows = blank_rows(1)
+    start_row(rows, 0, SeriesName(1, 1, "system.memory.utilization", (), "gauge", "1", "host", "h"))
+    at_ms = START_MS + np.arange(len(value), dtype=np.int64) * 60_000
+    row = np.zeros(len(value), np.int32)
+    return detect(rows, row, at_ms, value, unit=0.01, priors=no_priors(), warmup_count=36)
+
+
+def test_a_slow_way_to_the_bound_is_a_leak():
+    judged = grow(0.1)
+    first = [int(k) for k in np.flatnonzero(judged.turn == 1) if KINDS[judged.test[k]] == "leak"]
+
+    assert len(first) == 1
+    assert 5 * 1440 < first[0] < 8 * 1440
+
+
+def test_what_stays_is_no_leak():
+    assert "leak" not in kinds_of(grow(0.0))
+
+
+@pytest.mark.parametrize("metric", ["walk_bytes", "walk", "walk_percent"])
+def test_a_walk_without_a_level_is_no_leak(metric):
+    rows, count = blank_rows(12), 14 * 1440
+    for at in range(12):
+        start_row(rows, at, SeriesName(1, at, metric, (), "gauge", "", "service", "s"))
+    value = 50.0 + np.abs(np.cumsum(np.random.default_rng(7).normal(0.0, 0.3, (12, count)), axis=1))
+    at_ms = np.tile(START_MS + np.arange(count, dtype=np.int64) * 60_000, 12)
+    row = np.repeat(np.arange(12, dtype=np.int32), count)
+    judged = detect(rows, row, at_ms, value.ravel(), unit=0.01, priors=no_priors(), warmup_count=36)
+
+    assert "leak" not in kinds_of(judged)
+
+
 def test_a_series_costs_at_most_a_kilobyte():
     assert SERIES.itemsize <= 1024
 
@@ -98,3 +135,13 @@ def test_the_hour_on_the_wall_follows_daylight_saving():
     assert offset_ms("UTC", summer) == 0
     assert offset_ms("Europe/Berlin", 1 << 62) == 3_600_000  # a sender's clock may say anything
     assert offset_ms("Europe/Berlin", -(1 << 62)) == 3_600_000
+
+
+def test_each_sample_of_a_batch_has_its_own_hour_and_a_holiday_is_a_sunday():
+    change = 1_711_846_800_000  # 31 March 2024 01:00 UTC, when Berlin's clocks go on
+    at_ms = np.array([change - 1, change])
+    assert (wall_ms(at_ms, "Europe/Berlin") - at_ms).tolist() == [3_600_000, 7_200_000]
+
+    labour_day, sunday = 1_714_557_600_000, 1_714_903_200_000  # Wednesday 1 May and 5 May 2024, 10:00 UTC
+    assert wall_ms(np.array([labour_day]), "UTC", "DE").tolist() == [sunday]
+    assert wall_ms(np.array([labour_day, sunday]), "UTC", "DE").tolist() == [sunday, sunday]
