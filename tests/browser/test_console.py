@@ -103,8 +103,9 @@ def test_every_sentence_of_a_case_has_its_proof(room, visit, console):
     page.wait_for_selector(".story .said")
     assert page.locator(".story .said").count() == page.locator(".story .said:has(.proof-mark)").count() > 2
     page.keyboard.press("1")
-    page.wait_for_selector("dialog[open].proof details[open] pre")
-    assert "SELECT" in page.inner_text("dialog[open] pre") or "findings/" in page.inner_text("dialog[open] pre")
+    page.wait_for_selector("dialog[open].proof details pre", state="attached")
+    query = page.text_content("dialog[open].proof details pre")
+    assert "SELECT" in query or "findings/" in query
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="detached")
     page.keyboard.press("v")
