@@ -130,6 +130,8 @@ class Inside:
 class SimulatedStage:
     """An estate, a Cerebro and the alert rules on one virtual clock."""
 
+    brisk = False
+
     def __init__(self, services: int, seed: int, settings: Settings) -> None:
         self._clock = VirtualClock(seed=seed)
         self._rules = AlertRules()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,8 @@ from cerebro.spine.errors import Invalid
 
 if TYPE_CHECKING:
     from cerebro.cli.drill_live import RealStage
+
+AGAIN_S = 16.0  # between two drills on a shop that is known by then
 
 drill = typer.Typer(help="Break something on purpose, and watch; or score Cerebro over a suite of faults.")
 
@@ -125,7 +128,7 @@ async def _play_real(settings: Settings, plans: Sequence[Plan], path: Path, quie
         return
     try:
         with orderly():
-            async with real_stage(settings, complain) as stage:
+            async with real_stage(settings, complain, eager=True) as stage:
                 await _play_on(stage, plans, path, quiet)
     except asyncio.CancelledError:
         complain("Stopped; nothing is left behind. Go on with the same words and --resume.")
@@ -140,10 +143,10 @@ async def _play_on(stage: "RealStage", plans: Sequence[Plan], path: Path, quiet:
         complain(f"Left out, for this ground cannot have them: {', '.join(unknown)}.")
     possible = [plan for plan in plans if plan.kind in known]
     teller = Teller(len(possible), path, quiet)
-    for plan in possible:
-        runs = await run_plan(stage, plan, "real")
-        await stage.shop.tidy()  # whatever was done about it, the next drill begins as the first one did
-        teller.done(runs)
+    for number, plan in enumerate(possible):
+        acquainted = replace(plan, quiet_s=min(plan.quiet_s, AGAIN_S)) if number else plan
+        teller.done(await run_plan(stage, acquainted, "real"))
+        await stage.clear()  # whatever was done about it, the next drill begins as the first one did
 
 
 class Teller:

@@ -1,11 +1,12 @@
 """A drill in life: the real shop beside the real Cerebro, and a story told while it happens."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import SystemRandom
 from typing import Any
 
@@ -17,17 +18,20 @@ from rich.text import Text
 
 from cerebro.cli.client import Client
 from cerebro.cli.out import clean
+from cerebro.cli.serve import greeting
 from cerebro.cli.shop import way_in
 from cerebro.cli.stopping import orderly
 from cerebro.kernel import supervise
+from cerebro.kernel.children import die_with_parent
 from cerebro.kernel.clock import SystemClock
+from cerebro.kernel.engines.ground import make_directory
 from cerebro.kernel.settings import Settings, as_environment
-from cerebro.proving.drill import CALM_LOOKS, Look, is_felt, usual_of
+from cerebro.proving.drill import CALM_LOOKS, ERROR_SHARE_MIN, Look, is_felt, usual_of
 from cerebro.proving.model import CONTROL, Fault, Ground, Health, Injection, Operation
 from cerebro.proving.shop.control import Wanted
 from cerebro.proving.shop.ground import Shop
 from cerebro.proving.watch import Act, Seen, Watcher
-from cerebro.spine.cases import Case, Cause, Entry
+from cerebro.spine.cases import Case, CaseState, Cause, Entry
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, NotFound, Unavailable
 from cerebro.spine.findings import Finding
@@ -36,14 +40,18 @@ RATE = 50.0  # users a second: enough to tell a change from chance within second
 EXPORT_S = 1.0  # so that a minute is enough to learn what is usual
 DAY_S = 86_400.0
 QUIET_S, FAULT_S, AFTER_S = 65.0, 48.0, 30.0  # with both starts, under three minutes
-STEP_S = 5.0
+STEP_S = 4.0
+START_LOOK_S = 0.1
+CLEAR_S = 40.0  # at most, after a drill, until users are well
 HEALTH_LAG_MS = 1500  # a request that has just begun is not in the record yet
 PAGE = 200
 WIDTH = 120  # of what is told where there is no terminal
 OFFERED = ("bad_deploy_errors", "outside_api_slow", "slow_cpu", "crash", "hang", "bad_flag", "queue_backlog")
 
+NOT_CLOSED = ",".join(state.value for state in CaseState if state is not CaseState.CLOSED)
 UNKNOWN = "unknown"
 FINDINGS_TOLD = 8  # one by one
+HOURLY_MAX = 10_000  # actions: a suite has a year's troubles in an hour
 EAGER_BUDGET = 2000.0  # false findings a week; with the usual few, a minute's acquaintance proves nothing
 # Lines of a case's timeline that are told, by the beginning of their kind: the word before them, and its colour.
 DEEDS = (
@@ -81,6 +89,12 @@ class Beside:
             sorted(acts, key=lambda act: act.at_ms),
         )
 
+    def close_cases(self) -> None:
+        """Every case that a finding could still join: the next trouble is another story."""
+        for line in self._pages("/api/v1/cases", state=NOT_CLOSED):
+            with suppress(Invalid, NotFound):  # it was merged into another one this moment
+                self.client.post(f"/api/v1/cases/{line['id']}/close", {"text": "The drill is over."})
+
     def _pages(self, path: str, **parameters: object) -> list[Any]:
         """The newest page: a drill is short."""
         found: list[Any] = self.client.get(path, limit=PAGE, **parameters)["items"]
@@ -110,6 +124,7 @@ class RealStage:
     """The shop and the Cerebro beside it, in real time."""
 
     step_s = STEP_S
+    brisk = True
 
     def __init__(self, shop: Shop, cerebro: Beside) -> None:
         self._clock = SystemClock()
@@ -129,6 +144,17 @@ class RealStage:
         """What users felt over the last seconds of which the record is whole."""
         end_ms = self.now_ms() - HEALTH_LAG_MS
         return await self.shop.health(end_ms - round(over_s * 1000), end_ms)
+
+    async def clear(self) -> None:
+        """Put the shop in order and close every case, as people do when it is over; then wait until users are well."""
+        await self.shop.tidy()
+        until_ms = self.now_ms() + round(CLEAR_S * 1000)
+        calm = 0
+        while calm < CALM_LOOKS and self.now_ms() < until_ms:
+            await self.pass_time(STEP_S)
+            felt = await self.felt(STEP_S)
+            calm = calm + 1 if felt.request_count and felt.error_share < ERROR_SHARE_MIN else 0
+        await asyncio.to_thread(self.cerebro.close_cases)
 
 
 @asynccontextmanager
@@ -170,28 +196,37 @@ async def real_stage(settings: Settings, progress: Progress, *, eager: bool = Fa
 
 
 def eager_settings(settings: Settings) -> Settings:
-    """The same with a noise budget as wide as a short acquaintance needs."""
+    """The same with a noise budget as wide as a short acquaintance needs, and bounds for months in an hour."""
     budget = max(settings.support.noise_budget, EAGER_BUDGET)
-    return settings.model_copy(update={"support": settings.support.model_copy(update={"noise_budget": budget})})
+    support = settings.support.model_copy(update={"noise_budget": budget})
+    hands = settings.hands.model_copy(
+        update={"entity_per_hour_max": HOURLY_MAX, "tenant_per_hour_max": HOURLY_MAX, "cool_down_share": 0.0}
+    )
+    return settings.model_copy(update={"support": support, "hands": hands})
 
 
 async def _start_cerebro(settings: Settings, progress: Progress) -> None:
-    """`cerebro up --detach`; what it says of the address and the first login goes to the reader."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cerebro.cli.main", "up", "--detach",
-        env=as_environment(settings), stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+    """`cerebro up`, which ends when we do, by whatever hand; the address and the first login go to the reader."""
+    said = make_directory(settings.data_dir, 0o711) / "drill.log"
+    with said.open("wb") as out:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cerebro.cli.main", "up",
+            env=as_environment(settings), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            start_new_session=True, preexec_fn=die_with_parent(signal.SIGTERM),
+        )  # fmt: skip
     try:
-        said, wrong = await child.communicate()
+        while supervise.READY not in said.read_text():
+            if child.returncode is not None:
+                why = said.read_text().strip()[-500:]
+                raise Unavailable(f"Cerebro did not start: {why}", "See: cerebro doctor.")
+            await asyncio.sleep(START_LOOK_S)
     except asyncio.CancelledError:
-        await child.communicate()  # it is nearly up: only then can it be stopped in order
+        if child.returncode is None:
+            child.terminate()
+            await child.wait()
         raise
-    if child.returncode:
-        raise Unavailable(f"Cerebro did not start: {wrong.decode().strip()[-500:]}", "See: cerebro doctor.")
-    for line in said.decode().splitlines():
-        if "First login" in line or "is up:" in line:
-            progress(line)
+    for line in greeting(settings):
+        progress(line)
 
 
 async def play(settings: Settings, kind: str, seed: int) -> int:

@@ -70,12 +70,20 @@ def _progress(line: str) -> None:
 
 
 def _welcome(settings: Settings) -> None:
+    say("")
+    for line in greeting(settings):
+        say(line)
+    say("Stop it: make down.   How it is: cerebro status, cerebro doctor.")
+
+
+def greeting(settings: Settings) -> list[str]:
+    """Where the console is and, once, the first login."""
     from cerebro.cli.client import door
 
-    say(f"\nCerebro is up: {door(settings)}")
+    lines = [f"Cerebro is up: {door(settings)}"]
     first = settings.data_dir / "first-login"
     if first.exists():
         login, password = first.read_text().splitlines()[:2]
-        say(f"First login: {login}   password: {password}   (shown once: change it in the console, user menu)")
+        lines.append(f"First login: {login}   password: {password}   (shown once: change it in the console, user menu)")
         first.unlink()
-    say("Stop it: make down.   How it is: cerebro status, cerebro doctor.")
+    return lines

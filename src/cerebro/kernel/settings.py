@@ -141,6 +141,9 @@ class HandsSettings(Branch):
     entity_per_hour_max: int = Field(4, ge=1, description="Actions an hour on one entity.")
     tenant_per_hour_max: int = Field(30, ge=1, description="Actions an hour of one tenant.")
     under_way_max: int = Field(3, ge=1, description="Actions of one tenant under way at one time.")
+    cool_down_share: float = Field(
+        1.0, ge=0, le=1, description="Of a playbook's cool-down that is kept; drills put months into an hour and use 0."
+    )
     share_max: float = Field(0.5, gt=0, le=1, description="Of a target's capacity, away at one time without asking.")
     share_min_safe: float = Field(0.3, ge=0, le=1, description="Share of the blame before a safe action by itself.")
     share_min_guarded: float = Field(0.4, ge=0, le=1, description="The same for a guarded one.")

@@ -33,6 +33,7 @@ BACK = "recorder,detector,brain,worker,observer"
 ENGINE_STAGE, MIGRATE_STAGE, ROLE_STAGE = 0, 1, 2
 IDLE_S = 1.0  # between two looks when nothing happens; a child's end wakes us at once
 DOWN_S_MAX = 90.0
+READY = "Cerebro is ready. Stop it with Ctrl-C."
 Progress = Callable[[str], None]
 
 log = get_log(__name__)
@@ -55,7 +56,7 @@ def up(settings: Settings, *, detach: bool = False, progress: Progress = lambda 
     if detach:
         _up_detached(settings, progress)
     else:
-        _run(settings, progress, lambda: progress("Cerebro is ready. Stop it with Ctrl-C."))
+        _run(settings, progress, lambda: progress(READY))
 
 
 def down(settings: Settings, progress: Progress = lambda _line: None) -> bool:

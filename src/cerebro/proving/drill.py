@@ -1,6 +1,6 @@
 """One drill: a quiet stretch, a fault, its end, and what came of it, told by whoever watched."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cerebro.proving.model import CONTROL, Fault, Health, Injection, Observation
@@ -12,6 +12,7 @@ ERROR_SHARE_MIN = 0.02  # users feel it from here on
 SLOWER_MIN = 1.5  # times the p95 of the quiet stretch
 SLOWER_MS_MIN = 20.0
 CALM_LOOKS = 2  # healthy looks in a row that count as recovered
+MENDED_LOOKS = 4  # healthy looks in a row, after something was done, that end a brisk drill's fault
 QUIET = "quiet"  # the kind of a run without any fault or control
 NO_FAULT = Fault(QUIET, "Nothing at all", CONTROL, "nothing")
 NOBODY = EntityKey("", "")
@@ -69,10 +70,16 @@ class Look:
 
 
 Listener = Callable[[str, Sequence[Look]], None]  # phase, looks so far
+Ends = Callable[[Sequence[Look]], Awaitable[bool]]  # whether nothing more is to be waited for
 
 
 def _nobody(_phase: str, _looks: Sequence[Look]) -> None:
     """Nobody listens."""
+
+
+async def _never(_looks: Sequence[Look]) -> bool:
+    """The whole stretch is watched."""
+    return False
 
 
 async def run_plan(stage: Stage, plan: Plan, ground: str, tell: Listener = _nobody) -> list[Run]:
@@ -86,22 +93,42 @@ async def run_plan(stage: Stage, plan: Plan, ground: str, tell: Listener = _nobo
     if plan.kind == QUIET:
         quiet += await _watch(stage, plan.fault_s + plan.after_s, "quiet", tell)
         return [await _quiet_run(stage, watcher, plan, ground, began_ms) for watcher in stage.watchers]
+    usual = usual_of(quiet)
     injection = await stage.ground.inject(plan.kind, seed=plan.seed)
+    brisk = stage.brisk and injection.fault.cause_kind != CONTROL
+
+    async def mended(looks: Sequence[Look]) -> bool:
+        return is_mended(usual, looks) and await _has_acted(stage, injection.start_ms)
+
+    async def recovered(looks: Sequence[Look]) -> bool:
+        return len(looks) >= CALM_LOOKS and not any(is_felt(usual, look.health) for look in looks[-CALM_LOOKS:])
+
     try:
-        during = await _watch(stage, plan.fault_s, "fault", tell)
+        during = await _watch(stage, plan.fault_s, "fault", tell, mended if brisk else _never)
     finally:
         until_ms = stage.now_ms()
         injection = await stage.ground.end(injection)
-    after = await _watch(stage, plan.after_s, "after", tell)
-    felt = felt_by_users(usual_of(quiet), [*during, *after], injection.start_ms)
+    after = await _watch(stage, plan.after_s, "after", tell, recovered if brisk else _never)
+    felt = felt_by_users(usual, [*during, *after], injection.start_ms)
     runs = [
         (Run(ground, each.name, plan, Observation(injection)), await each.seen(began_ms)) for each in stage.watchers
     ]
     return [_scored(run, seen, injection, felt, began_ms, until_ms=until_ms) for run, seen in runs]
 
 
-async def _watch(stage: Stage, duration_s: float, phase: str, tell: Listener) -> list[Look]:
-    """Let time pass, look by look."""
+def is_mended(usual: Health, looks: Sequence[Look]) -> bool:
+    """Whether users felt it, and for a while do so no more."""
+    felt = [is_felt(usual, look.health) for look in looks]
+    return any(felt) and not any(felt[-MENDED_LOOKS:])
+
+
+async def _has_acted(stage: Stage, since_ms: int) -> bool:
+    """Whether anyone who watches has done something since."""
+    return any([(await watcher.seen(since_ms)).acts for watcher in stage.watchers])
+
+
+async def _watch(stage: Stage, duration_s: float, phase: str, tell: Listener, over: Ends = _never) -> list[Look]:
+    """Let time pass, look by look, until its end or until nothing more is to be waited for."""
     looks: list[Look] = []
     end_ms = stage.now_ms() + round(duration_s * 1000)
     while (left_ms := end_ms - stage.now_ms()) > 0:
@@ -109,6 +136,8 @@ async def _watch(stage: Stage, duration_s: float, phase: str, tell: Listener) ->
         await stage.pass_time(min(stage.step_s, left_ms / 1000))
         looks.append(Look(stage.now_ms(), await stage.ground.health(from_ms, stage.now_ms())))
         tell(phase, looks)
+        if await over(looks):
+            break
     return looks
 
 

@@ -43,11 +43,13 @@ class Stage(Protocol):
         ground: What is broken.
         watchers: Each is scored apart, on the same runs.
         step_s: A good time between two looks.
+        brisk: Whether nobody waits for what is over: time here is a person's.
     """
 
     ground: Ground
     watchers: Sequence[Watcher]
     step_s: float
+    brisk: bool
 
     def now_ms(self) -> int:
         """The ground's own hour, Unix milliseconds."""

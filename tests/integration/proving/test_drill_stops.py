@@ -52,6 +52,26 @@ def test_told_to_stop_at_any_moment(make_settings, tmp_path, sign):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("sign", ["Starting Cerebro", "nothing is wrong"])
+def test_killed_at_once_it_leaves_nothing(make_settings, tmp_path, sign):
+    """The Cerebro and the shop that it started end with it, in order, though nobody could tell them."""
+    settings, out = make_settings(), tmp_path / "told.txt"
+    drill = begun(settings, out)
+    until_s = time.monotonic() + WAIT_S
+    while sign not in out.read_text() and time.monotonic() < until_s:
+        time.sleep(0.2)
+    time.sleep(1)
+    os.kill(drill.pid, signal.SIGKILL)
+    drill.wait(WAIT_S)
+
+    until_s = time.monotonic() + WAIT_S
+    while left_of(settings) and time.monotonic() < until_s:
+        time.sleep(0.5)
+    assert not left_of(settings)
+
+
+@pytest.mark.long
 @pytest.mark.timeout(200)
 def test_a_taken_port_is_said(make_settings, tmp_path):
     """In a line that names it, and nothing stays."""

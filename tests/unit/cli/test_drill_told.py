@@ -35,12 +35,13 @@ def test_the_verdict_is_honest():
 
 
 def test_a_short_acquaintance_gets_a_wide_budget_and_a_wider_one_stays():
-    """Nothing else of the settings is touched."""
+    """And bounds for months in an hour; nothing else of the settings is touched."""
     usual, wide = Settings(), Settings(support={"noise_budget": 5000.0})
 
     assert eager_settings(usual).support.noise_budget == EAGER_BUDGET
     assert eager_settings(wide).support.noise_budget == 5000.0
-    assert eager_settings(usual).model_copy(update={"support": usual.support}) == usual
+    assert eager_settings(usual).hands.cool_down_share == 0.0
+    assert eager_settings(usual).model_copy(update={"support": usual.support, "hands": usual.hands}) == usual
 
 
 def test_only_what_was_begun_counts_as_done():

@@ -112,7 +112,8 @@ class Engine:
         playbook = await self.library.one(action.tenant, action.playbook)
         recent = recent_of(await self.ledger.recent(action.tenant))
         found = bars(
-            playbook=action.playbook, cool_down_s=playbook.cool_down_s, target=action.target, policy=policy,
+            playbook=action.playbook, cool_down_s=playbook.cool_down_s * self._settings.cool_down_share,
+            target=action.target, policy=policy,
             recent=recent, bounds=self._bounds, now_ms=now_ms, by_person=by_person,
         )  # fmt: skip
         if found:

@@ -67,6 +67,7 @@ class Proposer:
         self._kernel, self._engine, self._users, self._reach = kernel, engine, users, reach
         self._clock, self._bounds = kernel.clock, Bounds.of(kernel.settings.hands)
         self._tries_max = kernel.settings.hands.tries_max
+        self._cool_down_share = kernel.settings.hands.cool_down_share
         self._thought: dict[str, tuple[int, int]] = {}
         self._steady_ms = round(kernel.settings.hands.steady_s * 1000)
 
@@ -180,7 +181,8 @@ class Proposer:
         if any(each.state in UNDER_WAY and each.target in around for each in scene.recent):
             return None  # what it comes to is waited for: two at once could not be told apart
         held = bars(
-            playbook=playbook.name, cool_down_s=playbook.cool_down_s, target=choice.target, policy=scene.policy,
+            playbook=playbook.name, cool_down_s=playbook.cool_down_s * self._cool_down_share, target=choice.target,
+            policy=scene.policy,
             recent=recent_of(scene.recent), bounds=self._bounds, now_ms=now_ms, by_person=level in ASKED,
         )  # fmt: skip
         return None if held else Offer(choice, plan, level, why)
