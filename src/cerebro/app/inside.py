@@ -45,6 +45,10 @@ class Judge(Protocol):
         """Judge one message and publish what it gave."""
         ...
 
+    async def hear(self) -> None:
+        """Take up what people said of findings, and what was changed or is planned."""
+        ...
+
 
 class Inside:
     """A Cerebro on a kernel in memory, as a watcher of drills.
@@ -79,6 +83,8 @@ class Inside:
     async def catch_up(self) -> None:
         """Judge and sort what has come since the last call, then do what is due by time alone."""
         bus, clock = self.kernel.bus, self.kernel.clock
+        for judge in (self._detector, self._lines, self._spans):
+            await judge.hear()
         measured: list[Message] = []
         while more := await self._read("metrics"):  # what is derived of them comes back on the bus
             for message in more:

@@ -1,6 +1,5 @@
 """What the agent answers over HTTP: the budget, the watched series, the band of one of them."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -14,10 +13,11 @@ from cerebro.agents.support import store
 from cerebro.agents.support.admit import Opinion
 from cerebro.agents.support.band import LEAD_MS, Band, cut, newest, replay
 from cerebro.agents.support.describe import rounded
+from cerebro.agents.support.flow import foresee_total
 from cerebro.agents.support.model import Reading, SeriesName
 from cerebro.agents.support.nature import reading_of
 from cerebro.agents.support.observe import Watch
-from cerebro.agents.support.outlook import Foreseen, Horizon, horizon_of, look_ahead
+from cerebro.agents.support.outlook import Foreseen, horizon_of
 from cerebro.agents.support.select import Selector, parse_selector
 from cerebro.agents.support.standing import all_together
 from cerebro.agents.support.words import subject_of
@@ -231,18 +231,6 @@ def keda_asks(kernel: Kernel, guard: Guard) -> Ask:
         return Need(await needed(kernel, principal.tenant, parse_selector(metadata.get("selector", "")), metadata))
 
     return ask
-
-
-async def foresee_total(
-    kernel: Kernel, tenant: TenantId, selector: Selector, horizon: Horizon, aggregate: str
-) -> Foreseen:
-    """The forecast of the selected series taken together, from whole steps of the rollups only."""
-    end_ms = kernel.clock.now_ms() // horizon.step_ms * horizon.step_ms
-    window, rules = Window(end_ms - horizon.history_ms, end_ms), kernel.settings.support
-    at_ms, value = await store.find_total(
-        kernel.telemetry, tenant, selector, window, step_ms=horizon.step_ms, aggregate=aggregate
-    )
-    return await asyncio.to_thread(look_ahead, at_ms, value, horizon, zone=rules.time_zone, country=rules.holidays)
 
 
 def forecast_view(found: Foreseen, bound: float | None) -> dict[str, Any]:

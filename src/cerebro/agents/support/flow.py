@@ -140,16 +140,9 @@ class Detector:
         return await asyncio.to_thread(observe, watch, batch, self._rules, now_ms)
 
     async def _publish(self, findings: Sequence[Finding]) -> None:
-        for finding in findings:
-            body = msgspec.json.encode(finding)
-            subject, clock = f"findings.{finding.tenant}", self._kernel.clock
-            await publish_until(self._kernel.bus, clock, subject, body, dedup_key=finding.id)
+        if findings:
             self._noted_s = -1.0  # a budget that has admitted something is noted at once
-            metrics.FINDINGS.labels("cleared" if finding.cleared else finding.kind).inc()
-            log.info(
-                "finding_published", tenant=finding.tenant, finding_id=finding.id, kind=finding.kind,
-                entity=finding.entity.text, title=finding.title, cleared=finding.cleared,
-            )  # fmt: skip
+        await publish_findings(self._kernel, findings)
 
     async def _keep_house(self, place: Place, was_read: bool) -> None:
         """What is due by our own clock: ticks while nothing comes, names, budget, snapshot."""
@@ -162,7 +155,7 @@ class Detector:
         if now_s - self._named_s >= NAMES_S:
             self._named_s = now_s
             await self._look_up_names()
-            await self._hear()
+            await self.hear()
         if now_s - self._noted_s >= BUDGET_S or self._noted_s < 0:
             self._noted_s = now_s
             await self._note()
@@ -183,7 +176,7 @@ class Detector:
             learn_names(watch, found, self._rules)
             watch.unnamed.difference_update(wanted[: store.NAMES_MAX])
 
-    async def _hear(self) -> None:
+    async def hear(self) -> None:
         """Take up what people said of findings, and what was changed or is planned."""
         bus, now_ms = self._kernel.bus, self._kernel.clock.now_ms()
         for tenant, watch in self._watches.items():
@@ -273,7 +266,7 @@ class Foreseer:
         horizons_s = self._kernel.settings.support.forecast_horizons_s
         for text, selector in self._selectors.items():
             try:
-                found = await self._foresee(tenant, selector, horizon_of(max(horizons_s)))
+                found = await foresee_total(self._kernel, tenant, selector, horizon_of(max(horizons_s)), "sum")
             except (Unavailable, Invalid) as error:
                 log.warning("forecast_failed", selector=text, reason=error.detail)
                 continue
@@ -285,14 +278,29 @@ class Foreseer:
                 self._kernel.bus, self._kernel.clock, f"telemetry.{tenant}.metrics", body, dedup_key=key
             )
 
-    async def _foresee(self, tenant: TenantId, selector: Selector, horizon: Horizon) -> Foreseen:
-        rules = self._kernel.settings.support
-        end_ms = self._kernel.clock.now_ms() // horizon.step_ms * horizon.step_ms
-        window = Window(end_ms - horizon.history_ms, end_ms)
-        at_ms, value = await store.find_total(
-            self._kernel.telemetry, tenant, selector, window, step_ms=horizon.step_ms, aggregate="sum"
-        )
-        return await asyncio.to_thread(look_ahead, at_ms, value, horizon, zone=rules.time_zone, country=rules.holidays)
+
+async def foresee_total(
+    kernel: Kernel, tenant: TenantId, selector: Selector, horizon: Horizon, aggregate: str
+) -> Foreseen:
+    """The forecast of the selected series taken together, from whole steps of the rollups only."""
+    end_ms = kernel.clock.now_ms() // horizon.step_ms * horizon.step_ms
+    window, rules = Window(end_ms - horizon.history_ms, end_ms), kernel.settings.support
+    at_ms, value = await store.find_total(
+        kernel.telemetry, tenant, selector, window, step_ms=horizon.step_ms, aggregate=aggregate
+    )
+    return await asyncio.to_thread(look_ahead, at_ms, value, horizon, zone=rules.time_zone, country=rules.holidays)
+
+
+async def publish_findings(kernel: Kernel, findings: Sequence[Finding]) -> None:
+    """Put findings onto the bus, each once however often it is published."""
+    for finding in findings:
+        subject, body = f"findings.{finding.tenant}", msgspec.json.encode(finding)
+        await publish_until(kernel.bus, kernel.clock, subject, body, dedup_key=finding.id)
+        metrics.FINDINGS.labels("cleared" if finding.cleared else finding.kind).inc()
+        log.info(
+            "finding_published", tenant=finding.tenant, finding_id=finding.id, kind=finding.kind,
+            entity=finding.entity.text, title=finding.title, cleared=finding.cleared,
+        )  # fmt: skip
 
 
 def rules_of(settings: SupportSettings) -> Rules:

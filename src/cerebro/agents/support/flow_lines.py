@@ -1,175 +1,58 @@
-"""Log lines from the bus through `lines`, findings back to the bus, state in snapshots: a task of the role `detector`.
-
-What is said in `flow` of snapshots and places holds here, too.
-"""
+"""Log lines from the bus through `lines`, findings back to the bus: a task of the role `detector`."""
 
 import asyncio
-from collections.abc import Sequence
 
 import msgspec
+import pyarrow as pa
 
 from cerebro.agents.support import metrics
-from cerebro.agents.support.flow import rules_of
+from cerebro.agents.support.flow_tables import ASIDE_COUNT, TableDetector
 from cerebro.agents.support.lines import Kept, Lines, again, keep, new_lines, take, tick_lines
-from cerebro.agents.support.observe import take_opinions
-from cerebro.agents.support.snapshot import decode, encode, freeze
-from cerebro.agents.support.standing import standing_of
-from cerebro.agents.support.store import BUCKET, load_opinions, save_standing
+from cerebro.agents.support.observe import Watch
+from cerebro.agents.support.store import BUCKET
 from cerebro.agents.support.template_views import template_views
-from cerebro.kernel.bus.port import Message
-from cerebro.kernel.bus.position import Place
-from cerebro.kernel.bus.retry import publish_until
-from cerebro.kernel.kit import Kernel
-from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.observe.traces import span
-from cerebro.spine.errors import Invalid
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
-from cerebro.spine.wire import Kind, decode_table
-
-log = get_log(__name__)
-
-STREAM, READER = "logs", "detector"
-MESSAGES_MAX, MESSAGE_BYTES_MAX = 64, 16 << 20
-WAIT_S, TICK_S = 1.0, 10.0
-MANIFEST = "lines"
-ASIDE_COUNT = 2000  # lines; a larger batch is judged on another thread
-SNAPSHOT_SHARE = 0.05
+from cerebro.spine.wire import Kind
 
 
-class LineDetector:
+class LineDetector(TableDetector[Lines]):
     """Reads every log line once, and goes on after a restart as if there had been none."""
 
-    name = "detector_lines"
+    name, stream, kind, noun, counts = "detector_lines", "logs", Kind.LOGS, "lines", "line_counts"
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._rules = rules_of(kernel.settings.support)
-        self._lines: dict[TenantId, Lines] = {}
-        self._sequence = self._revision = self._slot = 0
-        self._saved_s = self._ticked_s = 0.0
-        self._pause_s = kernel.settings.support.snapshot_s
+    def begin(self, tenant: TenantId) -> Lines:
+        """A tenant of whose log lines nothing is known."""
+        return new_lines(tenant, self._rules)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Read until `stop` is set, then keep a last snapshot.
-
-        Raises:
-            Conflict: Another detector has taken over; this one must stop.
-        """
-        bus, clock = self._kernel.bus, self._kernel.clock
-        place = await Place.claim(bus, STREAM, READER, owner=clock.new_id())
-        await self.restore(place.after)
-        self._saved_s = self._ticked_s = clock.monotonic_s()
-        while not stop.is_set():
-            messages = await bus.read(
-                STREAM, after=self._sequence, count_max=MESSAGES_MAX, bytes_max=MESSAGE_BYTES_MAX, wait_s=WAIT_S
-            )
-            for message in messages:
-                await self.take(message)
-            await self._keep_house(place)
-        await self._save(place)
-
-    async def restore(self, after: int) -> None:
-        """Take up the last snapshot; without one begin after the place."""
-        self._lines, self._sequence, self._revision = {}, after, 0
-        if (stored := await self._kernel.bus.get(BUCKET, MANIFEST)) is None:
-            return
-        self._revision = stored.revision
-        manifest = msgspec.json.decode(stored.value, type=Manifest)
-        self._sequence, self._slot = manifest.sequence, manifest.slot
-        for tenant in manifest.tenants:
-            try:
-                self._lines[tenant] = await self._load(tenant)
-            except (Invalid, msgspec.DecodeError) as error:
-                log.warning("lines_snapshot_unreadable", tenant=tenant, reason=str(error))
-
-    async def take(self, message: Message) -> None:
-        """Judge one message and publish what it gave."""
-        tenant = TenantId(message.subject.split(".")[1])
-        try:
-            table = decode_table(Kind.LOGS, message.body)
-        except Invalid as error:
-            metrics.LINES.labels("unreadable").inc()
-            log.warning("message_unreadable", tenant=tenant, sequence=message.sequence, reason=error.detail)
-            self._sequence = message.sequence
-            return
-        lines = self._lines.get(tenant) or self._lines.setdefault(tenant, new_lines(tenant, self._rules))
-        before = lines.turned_away_count
+    async def judge(self, tenant: TenantId, state: Lines, table: pa.Table) -> list[Finding]:
+        """Take in log lines and answer what was found. Changes `state`."""
+        before, now_ms = state.turned_away_count, self._kernel.clock.now_ms()
         with span("detect_lines", tenant, lines=table.num_rows), metrics.LINE_BATCH_SECONDS.time():
-            now_ms = self._kernel.clock.now_ms()
             if table.num_rows < ASIDE_COUNT:
-                findings = take(lines, table, self._rules, now_ms)
+                findings = take(state, table, self._rules, now_ms)
             else:
-                findings = await asyncio.to_thread(take, lines, table, self._rules, now_ms)
+                findings = await asyncio.to_thread(take, state, table, self._rules, now_ms)
         metrics.LINES.labels("judged").inc(table.num_rows)
-        metrics.LINES.labels("turned_away").inc(lines.turned_away_count - before)
-        await self._publish(findings)
-        self._sequence = message.sequence
+        metrics.LINES.labels("turned_away").inc(state.turned_away_count - before)
+        return findings
 
-    async def tick(self) -> None:
-        """Judge the minutes that are over by our own clock, hear people, note templates and budget for whoever asks."""
-        for tenant, lines in self._lines.items():
-            take_opinions(lines.watch, await load_opinions(self._kernel.bus, tenant))
-            await self._publish(tick_lines(lines, self._kernel.clock.now_ms(), self._rules))
-            body = msgspec.json.encode(template_views(lines))
-            await self._kernel.bus.put_object(BUCKET, f"{tenant}.templates", body)
-            metrics.TEMPLATES.set(len(lines.pairs))
-            await save_standing(self._kernel.bus, tenant, "lines", standing_of(lines.watch.budget))
+    async def look(self, tenant: TenantId, state: Lines) -> list[Finding]:
+        """What is due by time alone; templates are noted for whoever asks."""
+        body = msgspec.json.encode(template_views(state))
+        await self._kernel.bus.put_object(BUCKET, f"{tenant}.templates", body)
+        metrics.TEMPLATES.set(len(state.pairs))
+        return tick_lines(state, self._kernel.clock.now_ms(), self._rules)
 
-    async def _publish(self, findings: Sequence[Finding]) -> None:
-        for finding in findings:
-            subject, body = f"findings.{finding.tenant}", msgspec.json.encode(finding)
-            await publish_until(self._kernel.bus, self._kernel.clock, subject, body, dedup_key=finding.id)
-            metrics.FINDINGS.labels("cleared" if finding.cleared else finding.kind).inc()
-            log.info(
-                "finding_published", tenant=finding.tenant, finding_id=finding.id, kind=finding.kind,
-                entity=finding.entity.text, title=finding.title, cleared=finding.cleared,
-            )  # fmt: skip
+    def keep(self, state: Lines) -> Kept:
+        """What a snapshot holds beside the counts."""
+        return keep(state)
 
-    async def _keep_house(self, place: Place) -> None:
-        now_s = self._kernel.clock.monotonic_s()
-        if now_s - self._ticked_s >= TICK_S:
-            self._ticked_s = now_s
-            await self.tick()
-        if now_s - self._saved_s >= self._pause_s:
-            await self._save(place)
+    def again(self, kept: bytes, watch: Watch) -> Lines:
+        """The state of a snapshot."""
+        return again(msgspec.json.decode(kept, type=Kept), watch)
 
-    async def _load(self, tenant: TenantId) -> Lines:
-        bus = self._kernel.bus
-        counts = await bus.get_object(BUCKET, f"{tenant}.line_counts.{self._slot}")
-        kept = await bus.get_object(BUCKET, f"{tenant}.lines.{self._slot}")
-        if counts is None or kept is None:
-            raise Invalid("The snapshot of log lines is missing.", "It is left aside: templates are learned anew.")
-        return again(msgspec.json.decode(kept, type=Kept), decode(counts)[0])
-
-    async def _save(self, place: Place) -> None:
-        """Store a snapshot, then move the place.
-
-        Raises:
-            Conflict: Another detector has taken over.
-        """
-        bus, begun_s = self._kernel.bus, self._kernel.clock.monotonic_s()
-        await place.commit(place.after)  # raises when another one owns the place: before anything of its is replaced
-        slot = 1 - self._slot
-        kept = [(tenant, freeze(lines.watch, self._sequence), keep(lines)) for tenant, lines in self._lines.items()]
-        for tenant, counts, rest in kept:
-            bodies = await asyncio.to_thread(lambda a, b: (encode(a), msgspec.json.encode(b)), counts, rest)
-            await bus.put_object(BUCKET, f"{tenant}.line_counts.{slot}", bodies[0])
-            await bus.put_object(BUCKET, f"{tenant}.lines.{slot}", bodies[1])
-        manifest = Manifest(self._sequence, slot, tuple(self._lines))
-        stored = await bus.get(BUCKET, MANIFEST)
-        revision = stored.revision if stored else 0
-        self._revision = await bus.put(BUCKET, MANIFEST, msgspec.json.encode(manifest), revision=revision)
-        self._slot = slot
-        await place.commit(self._sequence)
-        self._saved_s = self._kernel.clock.monotonic_s()
-        self._pause_s = max(self._kernel.settings.support.snapshot_s, (self._saved_s - begun_s) / SNAPSHOT_SHARE)
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """Which snapshot is good."""
-
-    sequence: int
-    slot: int
-    tenants: tuple[TenantId, ...]
-    version: int = 1
+    def note_unreadable(self) -> None:
+        """Count a message that is no table."""
+        metrics.LINES.labels("unreadable").inc()

@@ -71,7 +71,7 @@ async def test_a_restart_takes_up_the_snapshot(kernel, detector, stream, kind):
 
     again = detector(kernel)
     await again.restore(0)
-    state = again._lines if kind is Kind.LOGS else again._spans
+    state = again._states
     assert again._sequence == 2 and list(state) == ["default"]
     if kind is Kind.LOGS:
         assert {pair.count for pair in state["default"].pairs} == {1, 2}
