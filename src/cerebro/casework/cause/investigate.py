@@ -10,9 +10,11 @@ from cerebro.casework.cause.assemble import around, picture_of
 from cerebro.casework.cause.diagnose import Diagnosis, diagnose
 from cerebro.casework.cause.held import HISTORY_MS, Held, Source, grid_around
 from cerebro.casework.cause.looks import Looks
+from cerebro.casework.cause.usual import without
 from cerebro.casework.desk import Desk
 from cerebro.casework.life import TIMELINE_MAX
 from cerebro.casework.metrics import DIAGNOSES, DIAGNOSIS_SECONDS
+from cerebro.casework.quiet import troubled_before
 from cerebro.casework.store import CASES, findings_of, known_tenants
 from cerebro.casework.topology.atlas import Atlas
 from cerebro.kernel.kit import Kernel
@@ -103,7 +105,7 @@ class Investigator:
             findings = await findings_of(transaction, tenant, case.id, FINDINGS_READ_MAX)
         onset_ms = _onset_ms(case, findings)
         grid = grid_around(onset_ms, self._now_ms(), _known_ms(onset_ms, entities, topology))
-        held = await self._source.held(tenant, entities, grid)
+        held = without(await self._source.held(tenant, entities, grid), await troubled_before(self._kernel, case))
         if not self._apart:
             return _thought(case, findings, held, topology)
         return await asyncio.to_thread(_thought, case, findings, held, topology)

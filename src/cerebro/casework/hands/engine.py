@@ -17,6 +17,7 @@ from cerebro.casework.hands.plan import planned
 from cerebro.casework.hands.policy import Bar, Bounds, bars, recent_of
 from cerebro.casework.hands.store import KeptAction
 from cerebro.casework.hands.users import Users
+from cerebro.casework.quiet import Stretch, troubled_before
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record
@@ -33,6 +34,7 @@ CANARY_MS = 12_000  # between the first replica and the others
 LEASE_SPARE_MS = 5_000
 REPLANS_MAX = 3
 ATTEMPTS_MAX = 4
+CASES_KEPT_MAX = 200
 WORSE_LOOKS = 2  # in a row, before it is called harm
 
 S = ActionState
@@ -54,7 +56,9 @@ class Engine:
         self._users, self._reach, self._owner = users, reach, owner
         self._clock, self._settings = kernel.clock, kernel.settings.hands
         self._bounds = Bounds.of(kernel.settings.hands)
+        self._kernel = kernel
         self._worse: dict[str, int] = {}
+        self._earlier: dict[str, tuple[int, Sequence[Stretch]]] = {}
 
     async def advance(self, record: Kept) -> Kept:
         """One step on, when it is time for one."""
@@ -88,7 +92,17 @@ class Engine:
 
     async def look_at(self, case: Case, target: EntityKey, start_ms: int) -> Look:
         """What users feel around a target of the case since a moment."""
-        return await look(self._users, case, target, self._settings, start_ms=start_ms, now_ms=self._clock.now_ms())
+        now_ms, troubles = self._clock.now_ms(), await self._troubles(case)
+        return await look(self._users, case, target, self._settings, troubles, start_ms=start_ms, now_ms=now_ms)
+
+    async def _troubles(self, case: Case) -> Sequence[Stretch]:
+        """The times of other cases before this one; asked for once a case and beginning."""
+        known = self._earlier.get(case.id)
+        if known is None or known[0] != case.began_ms:
+            known = self._earlier[case.id] = case.began_ms, await troubled_before(self._kernel, case)
+            while len(self._earlier) > CASES_KEPT_MAX:
+                self._earlier.pop(next(iter(self._earlier)))
+        return known[1]
 
     # Waiting, and beginning.
 

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 from cerebro.casework.hands.felt import Felt, feels_bad, is_worse, told
 from cerebro.casework.hands.users import Users
+from cerebro.casework.quiet import Stretch, newest, quiet
 from cerebro.kernel.settings import HandsSettings
 from cerebro.spine.cases import Case
 from cerebro.spine.entities import EntityKey
 
 GAP_MS = 10_000  # before a case began, so that its beginning is not taken for usual
 NAMES_MAX = 12
+USUAL_BACK = 6  # times the stretch that says what is usual, is looked back for calm
+CALM_MS_MIN = 30_000  # of calm, or whatever was before the case is taken
+STRETCHES_MAX = 12  # of calm, each a question to the store
 WIDER = 3  # a longer stretch is read when a short one holds nothing
 NOBODY = Felt()
 
@@ -71,16 +75,41 @@ def names_of(case: Case, target: EntityKey) -> tuple[str, ...]:
 
 
 async def look(
-    users: Users, case: Case, target: EntityKey, settings: HandsSettings, *, start_ms: int, now_ms: int
+    users: Users,
+    case: Case,
+    target: EntityKey,
+    settings: HandsSettings,
+    troubles: Sequence[Stretch],
+    *,
+    start_ms: int,
+    now_ms: int,
 ) -> Look:
-    """Read what is usual before the case, and what has been since `start_ms`, at most `look_s` back."""
+    """Read what is usual before the case, and what has been since `start_ms`, at most `look_s` back.
+
+    Args:
+        troubles: Times of other cases before: nothing in them is usual.
+    """
     tenant, names = case.tenant, names_of(case, target)
-    usual_ms, look_ms = round(settings.usual_s * 1000), round(settings.look_s * 1000)
-    usual = await users.felt(tenant, names, case.began_ms - GAP_MS - usual_ms, case.began_ms - GAP_MS)
+    look_ms = round(settings.look_s * 1000)
+    usual = added([await users.felt(tenant, names, *each) for each in calm_before(case, settings, troubles)])
     now = await users.felt(tenant, names, max(start_ms, now_ms - look_ms), now_ms)
     if not now:
         now = await users.felt(tenant, names, max(start_ms, now_ms - WIDER * look_ms), now_ms)
     return Look(usual, now, now_ms - start_ms >= look_ms + GAP_MS)
+
+
+def calm_before(case: Case, settings: HandsSettings, troubles: Sequence[Stretch]) -> list[Stretch]:
+    """The newest times before the case that say what is usual; just what was before it, when hardly any were calm."""
+    usual_ms, end_ms = round(settings.usual_s * 1000), case.began_ms - GAP_MS
+    calm = newest(quiet(end_ms - USUAL_BACK * usual_ms, end_ms, troubles), usual_ms)
+    long_enough = sum(over_ms - begin_ms for begin_ms, over_ms in calm) >= min(usual_ms, CALM_MS_MIN)
+    return calm[-STRETCHES_MAX:] if long_enough else [(end_ms - usual_ms, end_ms)]
+
+
+def added(parts: Sequence[Mapping[str, Felt]]) -> Mapping[str, Felt]:
+    """Several stretches as one, by name."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: summed(part[name] for part in parts if name in part) for name in names}
 
 
 def summed(felt: Iterable[Felt]) -> Felt:

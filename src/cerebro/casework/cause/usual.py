@@ -1,0 +1,49 @@
+"""What was held of the time before a trouble, without the times of other troubles."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cerebro.casework.cause.held import Grid, Held
+from cerebro.casework.quiet import Stretch
+
+STEPS_MIN = 12  # that must be left, or the whole time before is taken as it was
+
+
+def without(held: Held, troubles: Sequence[Stretch]) -> Held:
+    """The same with nothing in it of those times, as far as they lie before the trouble and something is left."""
+    wrong = _wrong(held.grid, troubles)
+    measured = np.isfinite(held.last[:, : held.grid.split]).any(axis=0, initial=False)
+    if not wrong.any() or (measured & ~wrong[: len(measured)]).sum() < STEPS_MIN:
+        return held
+    gone = np.append(wrong, np.zeros(held.grid.count - held.grid.split, np.bool_))
+    return replace(
+        held,
+        mean=np.where(gone[None, :], np.nan, held.mean),
+        last=np.where(gone[None, :], np.nan, held.last),
+        spans=_rows(held.spans, held.grid, troubles),
+        logs=_rows(held.logs, held.grid, troubles),
+    )
+
+
+def _wrong(grid: Grid, troubles: Sequence[Stretch]) -> NDArray[np.bool_]:
+    """bool (step before,): whether a step touches one of the times."""
+    begin_ms = grid.start_ms + np.arange(grid.split, dtype=np.int64) * grid.step_ms
+    found = np.zeros(grid.split, np.bool_)
+    for start_ms, end_ms in troubles:
+        found |= (begin_ms < end_ms) & (begin_ms + grid.step_ms > start_ms)
+    return found
+
+
+def _rows(table: pa.Table, grid: Grid, troubles: Sequence[Stretch]) -> pa.Table:
+    if not table.num_rows:
+        return table
+    at_ms = table["at_ns"].to_numpy() // 1_000_000
+    wrong = np.zeros(len(at_ms), np.bool_)
+    for start_ms, end_ms in troubles:
+        wrong |= (at_ms >= start_ms) & (at_ms < end_ms)
+    kept = table.filter(pa.array(~wrong | (at_ms >= grid.split_ms)))
+    return kept if (kept["at_ns"].to_numpy() // 1_000_000 < grid.split_ms).any() else table
