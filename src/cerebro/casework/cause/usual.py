@@ -16,8 +16,8 @@ STEPS_MIN = 12  # that must be left, or the whole time before is taken as it was
 def without(held: Held, troubles: Sequence[Stretch]) -> Held:
     """The same with nothing in it of those times, as far as they lie before the trouble and something is left."""
     wrong = _wrong(held.grid, troubles)
-    measured = np.isfinite(held.last[:, : held.grid.split]).any(axis=0, initial=False)
-    if not wrong.any() or (measured & ~wrong[: len(measured)]).sum() < STEPS_MIN:
+    measured = np.isfinite(held.last[:, : held.grid.split]).sum(axis=0) > 0 if held.last.size else ~wrong
+    if not wrong.any() or (measured & ~wrong).sum() < STEPS_MIN:
         return held
     gone = np.append(wrong, np.zeros(held.grid.count - held.grid.split, np.bool_))
     return replace(
