@@ -1,5 +1,6 @@
 """What the shop's engines and its machine tell: read from outside every few seconds, as an exporter would."""
 
+import re
 from collections.abc import Mapping
 
 import psycopg
@@ -30,6 +31,10 @@ TOTALS = (
     "postgresql.commits", "postgresql.rollbacks", "postgresql.deadlocks", "postgresql.tup_returned",
     "postgresql.sequential_rows",
 )  # fmt: skip
+# A line of the server's log that tells of a trouble; the others are many and say little.
+LINE = re.compile(r"^\S+ \S+ \S+ \[\d+\] \S*\s*(?P<level>WARNING|ERROR|FATAL|PANIC):\s+(?P<words>.{1,300})")
+SEVERITIES = {"WARNING": "WARN", "ERROR": "ERROR", "FATAL": "FATAL", "PANIC": "FATAL"}
+LOG_BYTES_MAX = 64 << 10  # of one look
 VERSION = "18"
 CONNECT_S = 1
 
@@ -45,6 +50,7 @@ class Exporter:
         self._keeper, self._interval_s = keeper, interval_s
         self._clock = clock
         self._telling = Telling("postgres", 0, VERSION, keeper.registry, clock)
+        self._log_file, self._read_bytes = keeper.home / "logs" / "postgres.log", 0
         self._seen: dict[str, float] = dict.fromkeys((*ACTIVITY, *TOTALS, "postgresql.up", "process.cpu.time"), 0.0)
         for name in (*ACTIVITY, *TOTALS, "postgresql.up"):
             unit = "s" if name.endswith("longest") else "{count}"
@@ -57,6 +63,7 @@ class Exporter:
         try:
             while True:
                 self._seen |= await self._look()
+                self._follow()
                 await self._clock.sleep(self._interval_s)
         finally:
             self._telling.close()
@@ -73,6 +80,20 @@ class Exporter:
             return {"postgresql.up": 0.0}
         values = [float(value or 0) for value in (*(activity or ()), *(totals or ()))]
         return dict(zip((*ACTIVITY, *TOTALS), values, strict=True)) | {"postgresql.up": 1.0} | self._cost()
+
+    def _follow(self) -> None:
+        """What the server has written into its log since the last look, as a collector would send it on."""
+        try:
+            with self._log_file.open("rb") as file:
+                file.seek(self._read_bytes)
+                text = file.read(LOG_BYTES_MAX)
+        except OSError:
+            return
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read_bytes += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            if found := LINE.match(line):
+                self._telling.log(SEVERITIES[found["level"]], found["words"])
 
     def _cost(self) -> dict[str, float]:
         """CPU and memory of the server and its backends."""

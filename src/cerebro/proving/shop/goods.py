@@ -39,7 +39,12 @@ class Cache:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._values: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
-        room.telling.gauge("cache.entries", "{entry}", lambda: len(self._values))
+        self._found_count = self._missed_count = self._expired_count = 0
+        telling = room.telling  # under the names that an exporter gives to what a Redis tells
+        telling.gauge("redis.db.keys", "{key}", lambda: len(self._values))
+        telling.counter("redis.keyspace.hits", "{hit}", lambda: self._found_count)
+        telling.counter("redis.keyspace.misses", "{miss}", lambda: self._missed_count)
+        telling.counter("redis.keys.expired", "{key}", lambda: self._expired_count)
         self.routes: Routes = {"GET /value": self.get, "POST /value": self.put, "POST /clear": self.clear}
 
     async def run(self) -> None:
@@ -48,13 +53,14 @@ class Cache:
             forget_s = self._room.board.seconds("forget_ms")
             await asyncio.sleep(forget_s or LOOK_S)
             if forget_s:
+                self._expired_count += len(self._values)
                 self._values.clear()
 
     async def get(self, request: Request) -> Answer:
         """The value, or 204 when there is none."""
         found = self._values.get(request.query["key"])
         hit = found is not None and found[0] > self._room.clock.monotonic_s()
-        self._room.telling.count("cache.requests", outcome="hit" if hit else "miss")
+        self._found_count, self._missed_count = self._found_count + hit, self._missed_count + (not hit)
         return Answer(200, found[1]) if hit and found else Answer(204)
 
     async def put(self, request: Request) -> Answer:

@@ -1,6 +1,7 @@
 """The services that sell things: gateway, checkout, payment, the outside supplier's double, the queue worker."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -111,6 +112,10 @@ class Checkout:
         self._disk = Path(room.board.registry.disk)
         room.telling.gauge("system.filesystem.usage", "By", lambda: disk.used_bytes(self._disk))
         room.telling.gauge("system.filesystem.limit", "By", lambda: disk.QUOTA_BYTES)
+        room.telling.gauge("system.filesystem.utilization", "1", lambda: disk.used_bytes(self._disk) / disk.QUOTA_BYTES)
+        self._written_count, self._writing_s = 0, 0.0
+        room.telling.counter("system.disk.operations", "{operation}", lambda: self._written_count)
+        room.telling.counter("system.disk.operation_time", "s", lambda: self._writing_s)
         self.routes: Routes = {"POST /place": self.place, "GET /order": self.order}
 
     async def open(self) -> None:
@@ -142,6 +147,15 @@ class Checkout:
         return answer({"state": rows[0][0]})
 
     async def _journal(self, number: int, shopper: str) -> None:
+        with self._room.telling.doing("append orders.journal") as stretch:
+            try:
+                await self._append(number, shopper)
+            except Refused:
+                stretch.failed("ENOSPC")
+                raise
+        self._written_count, self._writing_s = self._written_count + 1, self._writing_s + stretch.duration_s
+
+    async def _append(self, number: int, shopper: str) -> None:
         if slow := self._room.board.trouble("slow_disk"):
             await asyncio.sleep(slow.amount / 1000)
         try:
@@ -209,8 +223,11 @@ class Worker:
     def __init__(self, room: Room) -> None:
         self._room = room
         self.routes: Routes = {}
-        self._pending_count = 0
-        room.telling.gauge("messaging.queue.pending", "{message}", lambda: self._pending_count)
+        self._pending_count = self._again_count = 0
+        self._late_s = 0.0
+        room.telling.gauge("messaging.consumer.lag", "{message}", lambda: self._pending_count)
+        room.telling.gauge("messaging.consumer.delay", "s", lambda: self._late_s)
+        room.telling.counter("messaging.consumer.redelivered", "{message}", lambda: self._again_count)
 
     async def run(self) -> None:
         """Work the queue until the process ends."""
@@ -222,10 +239,17 @@ class Worker:
             try:
                 messages = await queue.fetch(int(self._room.board.value("concurrency")), timeout=2)
             except (nats.errors.Error, TimeoutError):
-                self._pending_count = 0
+                self._pending_count, self._late_s = 0, 0.0
                 continue
-            self._pending_count = messages[0].metadata.num_pending
+            self._note(messages)
             await asyncio.gather(*(self._work(message) for message in messages))
+
+    def _note(self, messages: Sequence[Msg]) -> None:
+        """How far behind it is: so many wait, the oldest of these for so long, and so many were here before."""
+        told = [message.metadata for message in messages]
+        self._pending_count = told[0].num_pending
+        self._late_s = max(self._room.clock.now_ms() / 1000 - each.timestamp.timestamp() for each in told)
+        self._again_count += sum(each.num_delivered > 1 for each in told)
 
     async def _work(self, message: Msg) -> None:
         with self._room.telling.working(SUBJECT, message.headers or {}) as stretch:

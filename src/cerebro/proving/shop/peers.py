@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from cerebro.kernel.clock import Clock
+from cerebro.proving.shop.plan import EDGES
 from cerebro.proving.shop.refusal import Refused
 from cerebro.proving.shop.registry import Board, Place
 from cerebro.proving.shop.telling import Telling
@@ -26,6 +27,13 @@ class Peers:
         self._lines = Lines()
         self._avoided: dict[int, float] = {}
         self._turns: dict[str, int] = {}
+        self._retries: dict[str, int] = {}
+        for caller, called in EDGES:
+            if caller == board.name:
+                telling.counter(
+                    "http.client.retries", "{request}", lambda to=called: self._retries.get(to, 0),  # type: ignore[misc]
+                    **{"server.address": called},
+                )  # fmt: skip
         self._adrift: set[asyncio.Task[Answer]] = set()  # asked, and nobody waits for the answer any more
 
     async def call(
@@ -62,7 +70,7 @@ class Peers:
             if answer.status < 500 or tries_left <= 0:
                 raise Refused(answer.status, f"{name}: {answer.body.decode()[:120] or answer.status}")
             tries_left -= 1
-            self._telling.count("http.client.retries", **{"server.address": name})
+            self._retries[name] = self._retries.get(name, 0) + 1
 
     async def _impatient(
         self, name: str, once: Callable[[], Coroutine[Any, Any, Answer]], tries_left: int, impatient_s: float
@@ -80,7 +88,7 @@ class Peers:
             asked = pending
             if tries_left:
                 tries_left -= 1
-                self._telling.count("http.client.retries", **{"server.address": name})
+                self._retries[name] = self._retries.get(name, 0) + 1
                 asked.add(asyncio.create_task(once()))
             self._adrift = {task for task in self._adrift if not task.done()}
 
@@ -99,28 +107,32 @@ class Peers:
     ) -> Answer:
         sent, timeout_s = dict(headers), self._board.seconds("timeout_ms") * patience
         with self._telling.calling(method, name, sent) as stretch:
-            answer = await self._attempt(name, method, target, body=body, headers=sent, timeout_s=timeout_s)
-            stretch.status(answer.status)
+            answer, why = await self._attempt(name, method, target, body=body, headers=sent, timeout_s=timeout_s)
+            if why:
+                stretch.failed(why)
+            else:
+                stretch.status(answer.status)
         return answer
 
     async def _attempt(
         self, name: str, method: str, target: str, *, body: bytes, headers: dict[str, str], timeout_s: float
-    ) -> Answer:
+    ) -> tuple[Answer, str]:
+        """The answer, and the type of the error where nobody gave one."""
         if name in self._board.registry.unresolved:
             self._telling.log("ERROR", f"{name}: name or service not known")
-            return Answer(BAD_GATEWAY, b"name not known")
+            return Answer(BAD_GATEWAY, b"name not known"), "gaierror"
         port = self._port(name)
         if port == 0:
-            return Answer(BAD_GATEWAY, b"no replica")
+            return Answer(BAD_GATEWAY, b"no replica"), "NoRouteError"
         try:
-            return await self._lines.ask(port, method, target, body=body, headers=headers, timeout_s=timeout_s)
+            return await self._lines.ask(port, method, target, body=body, headers=headers, timeout_s=timeout_s), ""
         except TimeoutError:
             self._telling.log("WARN", f"{name} did not answer in time", timeout_s=timeout_s)
-            return Answer(TIMED_OUT, b"timed out")
+            return Answer(TIMED_OUT, b"timed out"), "TimeoutError"
         except OSError as error:
             self._avoided[port] = self._clock.monotonic_s() + AVOID_S
             self._telling.log("WARN", f"{name} cannot be reached", error=str(error))
-            return Answer(BAD_GATEWAY, b"unreachable")
+            return Answer(BAD_GATEWAY, b"unreachable"), type(error).__name__
 
     def _port(self, name: str) -> int:
         """The next replica by weight, around those that lately refused; 0 when there is none."""

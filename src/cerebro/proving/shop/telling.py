@@ -31,6 +31,7 @@ from cerebro.proving.shop.registry import Registry
 # The bounds that the semantic conventions advise for `http.server.request.duration`, seconds.
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 NAMESPACE = "shop"
+DATABASE = "postgres"  # what the services know it as
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 
@@ -105,6 +106,14 @@ class Telling:
     def _misses(self, _options: CallbackOptions) -> Iterable[Observation]:
         return [Observation(count, {"server.address": called}) for called, count in self._missed.items()]
 
+    def counter(self, name: str, unit: str, read: Callable[[], float], **labels: str) -> None:
+        """A count that is kept elsewhere and told from 0 on: what appears only with the trouble has no past."""
+
+        def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            return (Observation(read(), labels),)
+
+        self._meter.create_observable_counter(name, (observe,), unit)
+
     def gauge(self, name: str, unit: str, read: Callable[[], float]) -> None:
         """A value that is read whenever metrics are sent."""
 
@@ -136,6 +145,8 @@ class Telling:
             stretch.labels.update({"http.request.method": method, "server.address": called})
             _PROPAGATOR.inject(headers)
             yield stretch
+        if int(stretch.labels.get("http.response.status_code", 0)) >= HTTPStatus.BAD_REQUEST:
+            stretch.failed(str(stretch.labels["http.response.status_code"]))
         self._missed[called] = self._missed.get(called, 0) + ("error.type" in stretch.labels)
         self._called(stretch.duration_s, stretch.labels)
 
@@ -144,10 +155,21 @@ class Telling:
         """A statement to the database."""
         with self._stretch(f"{operation} {table}", SpanKind.CLIENT, None) as stretch:
             stretch.labels.update(
-                {"db.system.name": "postgresql", "db.operation.name": operation, "db.collection.name": table}
+                {
+                    "db.system.name": "postgresql",
+                    "db.operation.name": operation,
+                    "db.collection.name": table,
+                    "server.address": DATABASE,
+                }
             )
             yield stretch
         self._stored(stretch.duration_s, stretch.labels)
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator["Stretch"]:
+        """Work of this service's own that may take long."""
+        with self._stretch(what, SpanKind.INTERNAL, None) as stretch:
+            yield stretch
 
     @contextmanager
     def working(self, subject: str, headers: Mapping[str, str]) -> Iterator["Stretch"]:

@@ -28,6 +28,7 @@ class Troubles:
         self._leaked: list[bytes] = []
         self._opened: list[int] = []
         self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        telling.gauge("system.clock.offset", "s", lambda: (self.now_ms() - clock.now_ms()) / 1000)
 
     async def befall(self) -> None:
         """What a request suffers before it is worked.
