@@ -41,6 +41,7 @@ EXPORT_S = 1.0  # so that a minute is enough to learn what is usual
 DAY_S = 86_400.0
 QUIET_S, FAULT_S, AFTER_S = 65.0, 48.0, 30.0  # with both starts, under three minutes
 STEP_S = 4.0
+WELL_P95_MS = 1000.0
 START_LOOK_S = 0.1
 CLEAR_S = 40.0  # at most, after a drill, until users are well
 HEALTH_LAG_MS = 1500  # a request that has just begun is not in the record yet
@@ -153,7 +154,8 @@ class RealStage:
         while calm < CALM_LOOKS and self.now_ms() < until_ms:
             await self.pass_time(STEP_S)
             felt = await self.felt(STEP_S)
-            calm = calm + 1 if felt.request_count and felt.error_share < ERROR_SHARE_MIN else 0
+            well = felt.request_count > 0 and felt.error_share < ERROR_SHARE_MIN and felt.p95_ms < WELL_P95_MS
+            calm = calm + 1 if well else 0
         await asyncio.to_thread(self.cerebro.close_cases)
 
 

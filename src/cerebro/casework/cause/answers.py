@@ -23,6 +23,7 @@ DURATION, FAILED, REQUESTS = "duration.mean", "failed.share", "requests.rate"
 ADDRESSES = ("peer.service", "server.address", "net.peer.name", "db.namespace", "messaging.destination.name")
 FAILURES = ("error.type", "error_type")
 STATUS = ("http.response.status_code", "http_response_status_code", "status_code", "code", "status")
+MACHINES = frozenset({"host", "node"})
 FINE = frozenset({"le", "quantile"})
 
 
@@ -46,7 +47,7 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
     found: list[Line] = []
     asked: dict[tuple[EntityKey, EntityKey | None], _Answered] = {}
     for row, series in enumerate(held.series):
-        if FINE & series.labels.keys() or series.metric.endswith("_bucket"):
+        if FINE & series.labels.keys() or series.metric.endswith("_bucket") or _of_guests(series):
             continue
         values = _rate(held.last[row], held.grid.step_ms) if series.type in CLIMBING else held.mean[row]
         if not np.isfinite(values).any():
@@ -57,6 +58,11 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
         else:
             found.append(Line(series.entity, None, role_of(series.metric), series.metric, values))
     return [*_merged(found), *_answers(asked)]
+
+
+def _of_guests(series: Series) -> bool:
+    """Whether a machine counts what its guests hold: connections and threads grow with whoever waits."""
+    return series.entity.kind in MACHINES and role_of(series.metric) is Role.WAITING
 
 
 def _rate(last: Real, step_ms: int) -> Real:
