@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from cerebro.app.front import api, gate_of
 from cerebro.app.roles import agents
+from cerebro.casework.answers import Answers
 from cerebro.kernel.access.gate import Gate
 from cerebro.kernel.bus.memory import MemoryBus
 from cerebro.kernel.clock import VirtualClock
@@ -34,7 +35,9 @@ def gate(kernel) -> Gate:
 
 @pytest.fixture
 def app(kernel, gate) -> FastAPI:
-    return api(kernel, gate, Live(kernel.bus, kernel.clock), agents())  # the application under test: swap it here
+    return api(
+        kernel, gate, Live(kernel.bus, kernel.clock), agents(), Answers(kernel.clock)
+    )  # the application under test: swap it here
 
 
 @pytest.fixture

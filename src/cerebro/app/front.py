@@ -4,9 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from cerebro import __version__
 from cerebro.app.probes import router as probes
+from cerebro.casework.answers import Answers, Quick
 from cerebro.intake.doors import IntakeApp
 from cerebro.kernel.access.gate import Gate
 from cerebro.kernel.kit import Agent, Kernel, Task
@@ -18,14 +20,19 @@ from cerebro.kernel.web.middleware import Front
 from cerebro.kernel.web.problem import explain_problems
 from cerebro.kernel.web.server import Asgi, HttpServer, Receive, Scope, Send
 
+# `Front` makes the span and the measure of each request: a second of each would cost as much as most answers.
+OWN_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False)
+
 
 def front(kernel: Kernel, roles: Collection[str], agents: Mapping[str, Agent]) -> Sequence[Task]:
     """The tasks of the roles `collector` and `console`: a listener with the doors that they open."""
     gate = gate_of(kernel)
     live = Live(kernel.bus, kernel.clock)
     tasks: list[Task] = []
-    whole = cast(Asgi, api(kernel, gate, live, agents) if "console" in roles else bare(kernel, gate))
+    whole = cast(Asgi, bare(kernel, gate))
     if "console" in roles:
+        answers = Answers(kernel.clock)
+        whole = Quick(cast(Asgi, api(kernel, gate, live, agents, answers)), answers, gate)
         tasks.append(live)
         tasks += scalers(kernel, gate)
     if "collector" in roles:
@@ -56,14 +63,16 @@ def gate_of(kernel: Kernel) -> Gate:
 
 def bare(kernel: Kernel, gate: Gate) -> FastAPI:
     """What every listener answers: whether it lives, whether it is ready, its metrics."""
-    app = FastAPI(title="Cerebro", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Cerebro", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, telemetry=OWN_TELEMETRY
+    )
     app.state.guard, app.state.rates = gate.guard, gate.rates
     explain_problems(app)
     app.include_router(probes(kernel))
     return app
 
 
-def api(kernel: Kernel, gate: Gate, live: Live, agents: Mapping[str, Agent]) -> FastAPI:
+def api(kernel: Kernel, gate: Gate, live: Live, agents: Mapping[str, Agent], answers: Answers) -> FastAPI:
     """REST and WebSocket, then the console for every path that is left."""
     from cerebro.casework.api import router as casework
     from cerebro.console.app import console_app
@@ -71,7 +80,7 @@ def api(kernel: Kernel, gate: Gate, live: Live, agents: Mapping[str, Agent]) -> 
 
     app = bare(kernel, gate)
     of_agents = [agent.router(kernel) for agent in agents.values()]
-    for router in (access(gate), casework(kernel, live), intake(kernel), *of_agents):
+    for router in (access(gate), casework(kernel, answers, live), intake(kernel), *of_agents):
         if router is not None:
             app.include_router(cast(APIRouter, router))
     document_doors(app)

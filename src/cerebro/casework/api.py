@@ -2,7 +2,7 @@
 
 Reads answer bytes that were encoded straight from what is kept; the models stand in the OpenAPI
 description only. A read may be as old as twice `FRESH_S`, but never older than a change that its
-process made or heard of.
+process made, or that the pages were told of.
 """
 
 from typing import Annotated
@@ -36,14 +36,15 @@ Cursor = Annotated[str, Query(max_length=1000, description="The `cursor` of the 
 Text = Annotated[str, Query(max_length=300)]
 
 
-def router(kernel: Kernel, live: Live | None = None) -> APIRouter:
+def router(kernel: Kernel, answers: Answers, live: Live | None = None) -> APIRouter:
     """Every route of casework.
 
     Args:
         kernel: Of the process that serves them.
+        answers: Those that are at hand, shared by every route.
         live: The live door of the same process; it also tells when an answer has grown old.
     """
-    answers, desk = Answers(kernel.clock), Desk(kernel)
+    desk = Desk(kernel)
     routes = APIRouter(prefix="/api/v1")
     routes.include_router(_reads(kernel, answers))
     routes.include_router(api_cases.router(kernel, desk, answers))
@@ -55,7 +56,7 @@ def router(kernel: Kernel, live: Live | None = None) -> APIRouter:
     routes.include_router(api_health.router(kernel, answers))
     routes.include_router(hands.router(kernel))
     if live:
-        live.watch(lambda tenant, _kind: answers.forget(tenant))
+        live.watch(answers.hear, answers.tell)
         routes.add_api_websocket_route("/live", live.serve)
     return routes
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 
+from cerebro.casework.answers import Answers
 from cerebro.casework.api import router
 from cerebro.casework.desk import Desk
 from cerebro.casework.store import every
@@ -130,7 +131,7 @@ def app(whole_kernel, live):
     """The API as an ASGI application, behind a real guard."""
     app = FastAPI(openapi_url=None)
     app.state.guard = Guard(whole_kernel.records, whole_kernel.clock, Tokens("k" * 32, 900, whole_kernel.clock))
-    app.include_router(router(whole_kernel, live))
+    app.include_router(router(whole_kernel, Answers(whole_kernel.clock), live))
     explain_problems(app)
     return app
 

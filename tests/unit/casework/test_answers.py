@@ -81,7 +81,36 @@ async def test_a_failure_behind_someones_back_is_the_next_askers(answers, clock)
     source.fails = True
     assert await ask(answers, source) == 1
     await asyncio.sleep(0.01)
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match=r"^$"):
         await ask(answers, source)
     source.fails = False
     assert await ask(answers, source) == 4
+
+
+async def test_what_is_heard_is_read_by_whoever_is_told_of_it(answers, clock):
+    source = Source()
+    assert await ask(answers, source) == 1
+    await clock.advance(0.1)
+    answers.hear(US)
+    heard_s = clock.monotonic_s()
+    source.gate.clear()
+    assert [await ask(answers, source) for _ in range(3)] == [1, 1, 1]  # nobody has been told of the change yet
+    answers.tell(US, heard_s)
+    asked = asyncio.ensure_future(ask(answers, source))
+    await asyncio.sleep(0.01)
+    source.gate.set()
+    assert await asked == 3  # the second was begun after the change, but a third is never wrong
+
+
+async def test_what_was_made_after_a_change_stays_when_it_is_told(answers, clock):
+    source = Source()
+    assert await ask(answers, source) == 1
+    await clock.advance(0.1)
+    answers.hear(US)
+    heard_s = clock.monotonic_s()
+    await clock.advance(0.05)
+    assert await ask(answers, source) == 1
+    await asyncio.sleep(0.01)
+    answers.tell(US, heard_s)
+    assert await ask(answers, source) == 2
+    assert source.count == 2

@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TextIO, cast
 
 import structlog
@@ -120,6 +121,7 @@ def _shown(name: str, value: object) -> object:
     return value
 
 
+@lru_cache(maxsize=4096)  # the same few names on every line
 def _is_secret(name: str) -> bool:
     low = name.lower()
     return low not in HARMLESS and any(word in low.replace("-", "_") for word in SECRET_WORDS)

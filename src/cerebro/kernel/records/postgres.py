@@ -38,6 +38,10 @@ CREATE_ALL = """INSERT INTO {table} (tenant, key, version, body)
                 ON CONFLICT DO NOTHING"""
 REPLACE = """UPDATE {table} SET body = %s::jsonb, version = version + 1, updated_at = now()
              WHERE tenant = %s AND key = %s AND version = %s"""
+# The page is chosen first: a plain sort would write out the body of every row that matches, shown or not.
+FIND = """SELECT key, version, body::text, {field} FROM
+          (SELECT * FROM {table} WHERE tenant = %s{filters}{after} ORDER BY {order} LIMIT %s) AS page
+          ORDER BY {order}"""
 DELETE = "DELETE FROM {table} WHERE tenant = %s AND key = %s"
 IS: LiteralString = " AND {} = %s"
 ONE_OF: LiteralString = " AND {} = ANY(%s)"
@@ -194,12 +198,12 @@ def _find(table: str, filters: tuple[Filter, ...], order: str, goes_on: bool) ->
         sql.SQL("<" if backwards else ">"),
         sql.SQL(", ").join(sql.Placeholder() * len(columns)),
     )
-    return sql.SQL("SELECT key, version, body::text, {} FROM {} WHERE tenant = %s{}{} ORDER BY {} LIMIT %s").format(
-        columns[0],
-        sql.Identifier(table),
-        _conditions(filters),
-        after if goes_on else sql.SQL(""),
-        sql.SQL(", ").join(column + way for column in columns),
+    return sql.SQL(FIND).format(
+        field=columns[0],
+        table=sql.Identifier(table),
+        filters=_conditions(filters),
+        after=after if goes_on else sql.SQL(""),
+        order=sql.SQL(", ").join(column + way for column in columns),
     )
 
 

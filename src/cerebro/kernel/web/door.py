@@ -171,17 +171,17 @@ def _doors(routes: Sequence[BaseRoute]) -> Iterator[Door]:
                 else (Door("*", path, None),)
             )
         elif isinstance(kind, WebSocketRoute):
-            permission = _permission(route.dependant) if isinstance(kind, APIWebSocketRoute) else None
+            permission = permission_of(route.dependant) if isinstance(kind, APIWebSocketRoute) else None
             yield Door("WEBSOCKET", path, OWN_DOORKEEPER.get(path, "") or permission)
         else:
-            permission = _permission(route.dependant) if isinstance(kind, APIRoute) else None
+            permission = permission_of(route.dependant) if isinstance(kind, APIRoute) else None
             for method in sorted(route.methods or {"*"}):
                 yield Door(method, path or type(kind).__name__, permission)
 
 
-def _permission(dependant: Dependant) -> str | None:
+def permission_of(dependant: Dependant) -> str | None:
     """What the dependency tree of a route asks for; the first that is found, outermost first."""
     if isinstance(dependant.call, Needs):
         return dependant.call.permission
-    found = (_permission(inner) for inner in dependant.dependencies)
+    found = (permission_of(inner) for inner in dependant.dependencies)
     return next((permission for permission in found if permission is not None), None)

@@ -27,6 +27,7 @@ log = get_log(__name__)
 
 SUBJECTS = "live.>"
 CONNECTIONS_MAX = 500
+HELD_S = 0.25  # between a broadcast and its telling: what it makes old is made anew meanwhile
 WAITING_MAX = 256  # messages of one connection; more, and its reader is too slow
 BEAT_S = 20.0
 AGAIN = b'{"kind":"again","body":{}}'
@@ -35,7 +36,8 @@ KIND = re.compile(r"[a-z_]{1,32}")
 GOING_AWAY, TRY_LATER = 1001, 1013
 UNAUTHENTICATED, FORBIDDEN, TOO_SLOW = 4401, 4403, 4408
 
-Watcher = Callable[[TenantId, str], None]
+Hear = Callable[[TenantId], None]
+Tell = Callable[[TenantId, float], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -67,21 +69,28 @@ class Live:
         clock: Of the heartbeat.
         connections_max: One more is refused.
         beat_s: Between two heartbeats, at each of which the credential is looked at again.
+        held_s: Between hearing of something and telling it.
     """
 
     name = "live"
 
     def __init__(
-        self, bus: Bus, clock: Clock, *, connections_max: int = CONNECTIONS_MAX, beat_s: float = BEAT_S
+        self,
+        bus: Bus,
+        clock: Clock,
+        *,
+        connections_max: int = CONNECTIONS_MAX,
+        beat_s: float = BEAT_S,
+        held_s: float = HELD_S,
     ) -> None:
         self._bus, self._clock = bus, clock
-        self._connections_max, self._beat_s = connections_max, beat_s
+        self._connections_max, self._beat_s, self._held_s = connections_max, beat_s, held_s
         self._lines: set[Line] = set()
-        self._watchers: list[Watcher] = []
+        self._watchers: list[tuple[Hear, Tell]] = []
 
-    def watch(self, watcher: Watcher) -> None:
-        """Call `watcher(tenant, kind)` for every broadcast, before it is forwarded."""
-        self._watchers.append(watcher)
+    def watch(self, hear: Hear, tell: Tell) -> None:
+        """Call `hear(tenant)` for every broadcast, and `tell(tenant, heard_s)` just before it is forwarded."""
+        self._watchers.append((hear, tell))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Forward until `stop` is set, then end every connection."""
@@ -165,12 +174,18 @@ class Live:
 
     def _forward(self, message: Message) -> None:
         _, _, named = message.subject.partition(".")
-        tenant, _, kind = named.partition(".")
+        name, _, kind = named.partition(".")
         if not KIND.fullmatch(kind):
             return
-        for watcher in self._watchers:
-            watcher(TenantId(tenant), kind)
+        tenant = TenantId(name)
+        for hear, _ in self._watchers:
+            hear(tenant)
         text = b'{"kind":"%s","body":%s}' % (kind.encode(), message.body or b"null")
+        asyncio.get_running_loop().call_later(self._held_s, self._tell, tenant, text, self._clock.monotonic_s())
+
+    def _tell(self, tenant: TenantId, text: bytes, heard_s: float) -> None:
+        for _, tell in self._watchers:
+            tell(tenant, heard_s)
         for line in self._lines:
             if line.tenant == tenant:
                 line.give(text)

@@ -100,7 +100,7 @@ class Front:
         method = scope.get("method", "WEBSOCKET")
         if scope["type"] == "http":
             known_method = method if method in METHODS else "other"
-            metrics.REQUEST_SECONDS.labels(known_method, _route_of(scope, noted), str(status)).observe(duration_s)
+            metrics.REQUEST_SECONDS.labels(known_method, route_of(scope), str(status)).observe(duration_s)
         tell = log.debug if status < 400 and scope["path"].startswith(QUIET) else log.info
         tell(
             "request_answered",
@@ -170,6 +170,7 @@ def _length_of(scope: Scope) -> int:
     return int(given) if given.isdigit() and len(given) < 20 else 0
 
 
-def _route_of(scope: Scope, noted: Mapping[str, Any]) -> str:
+def route_of(scope: Scope) -> str:
     """The template of the route, so that a metric has few values: what no route knows is one."""
+    noted = scope.get("cerebro", {})
     return str(noted.get("route") or getattr(scope.get("route"), "path", "") or "other")

@@ -22,11 +22,12 @@ def _fresh_provider(monkeypatch):
 async def run_with_spans(publish):
     stop = asyncio.Event()
     task = asyncio.create_task(OwnTraces(publish, "recorder", share=1.0).run(stop))
-    await asyncio.sleep(0.05)
+    while trace._TRACER_PROVIDER is None:  # noqa: ASYNC110  it is set by a library, which tells nobody
+        await asyncio.sleep(0.01)
     with span("block_stored", "default", rows=5), span("insert"):
         pass
     stop.set()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 60)
 
 
 async def test_our_spans_come_into_our_own_tenant():
