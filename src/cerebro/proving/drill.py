@@ -103,12 +103,13 @@ async def run_plan(stage: Stage, plan: Plan, ground: str, tell: Listener = _nobo
     async def recovered(looks: Sequence[Look]) -> bool:
         return len(looks) >= CALM_LOOKS and not any(is_felt(usual, look.health) for look in looks[-CALM_LOOKS:])
 
+    during: list[Look] = []
     try:
         during = await _watch(stage, plan.fault_s, "fault", tell, mended if brisk else _never)
     finally:
-        until_ms = stage.now_ms()
         injection = await stage.ground.end(injection)
     after = await _watch(stage, plan.after_s, "after", tell, recovered if brisk else _never)
+    until_ms = during[-1].end_ms if during else injection.start_ms
     felt = felt_by_users(usual, [*during, *after], injection.start_ms)
     runs = [
         (Run(ground, each.name, plan, Observation(injection)), await each.seen(began_ms)) for each in stage.watchers
@@ -199,7 +200,8 @@ def observed(seen: Seen, injection: Injection, felt: tuple[int, int], until_ms: 
     """What the watcher made of the fault. Cases that were open before it do not count for it.
 
     Args:
-        until_ms: When the drill ended the fault; one that was mended before ended with its mending.
+        until_ms: When users were last looked at while the drill had not ended the fault; a recovery that is seen only
+            after that is no one's deed.
     """
     start_ms = injection.start_ms
     findings = [f for f in seen.findings if f.seen_ms >= start_ms and not f.cleared]
@@ -207,7 +209,7 @@ def observed(seen: Seen, injection: Injection, felt: tuple[int, int], until_ms: 
     acts = [act for act in seen.acts if act.at_ms >= start_ms]
     effect_ms, recovery_ms = felt
     rank, cause_ms = _cause(cases, injection)
-    helped = bool(acts) and 0 <= recovery_ms < max(until_ms, injection.end_ms) - start_ms
+    helped = bool(acts) and 0 <= recovery_ms < (until_ms or injection.end_ms) - start_ms
     return Observation(
         injection,
         finding_ms=min((f.seen_ms - start_ms for f in findings), default=-1),

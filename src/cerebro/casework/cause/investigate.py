@@ -105,7 +105,8 @@ class Investigator:
             findings = await findings_of(transaction, tenant, case.id, FINDINGS_READ_MAX)
         onset_ms = _onset_ms(case, findings)
         grid = grid_around(onset_ms, self._now_ms(), _known_ms(onset_ms, entities, topology))
-        held = without(await self._source.held(tenant, entities, grid), await troubled_before(self._kernel, case))
+        troubles = await troubled_before(self._kernel, case)
+        held = without(await self._source.held(tenant, entities, grid), troubles, onset_ms)
         if not self._apart:
             return _thought(case, findings, held, topology)
         return await asyncio.to_thread(_thought, case, findings, held, topology)

@@ -13,13 +13,15 @@ from cerebro.casework.quiet import Stretch
 STEPS_MIN = 12  # that must be left, or the whole time before is taken as it was
 
 
-def without(held: Held, troubles: Sequence[Stretch]) -> Held:
-    """The same with nothing in it of those times, as far as they lie before the trouble and something is left."""
-    wrong = _wrong(held.grid, troubles)
+def without(held: Held, troubles: Sequence[Stretch], onset_ms: int) -> Held:
+    """The same with nothing in it of those times, as far as they lie before the onset and something usual is left."""
+    grid = held.grid
+    troubles = [(begin_ms, min(over_ms, onset_ms)) for begin_ms, over_ms in troubles]
+    gone = _wrong(grid, troubles)
+    wrong = gone[: grid.split]
     measured = np.isfinite(held.last[:, : held.grid.split]).sum(axis=0) > 0 if held.last.size else ~wrong
-    if not wrong.any() or (measured & ~wrong).sum() < STEPS_MIN:
+    if not gone.any() or (measured & ~wrong).sum() < STEPS_MIN:
         return held
-    gone = np.append(wrong, np.zeros(held.grid.count - held.grid.split, np.bool_))
     return replace(
         held,
         mean=np.where(gone[None, :], np.nan, held.mean),
@@ -30,9 +32,9 @@ def without(held: Held, troubles: Sequence[Stretch]) -> Held:
 
 
 def _wrong(grid: Grid, troubles: Sequence[Stretch]) -> NDArray[np.bool_]:
-    """bool (step before,): whether a step touches one of the times."""
-    begin_ms = grid.start_ms + np.arange(grid.split, dtype=np.int64) * grid.step_ms
-    found = np.zeros(grid.split, np.bool_)
+    """bool (step,): whether a step touches one of the times."""
+    begin_ms = grid.start_ms + np.arange(grid.count, dtype=np.int64) * grid.step_ms
+    found = np.zeros(grid.count, np.bool_)
     for start_ms, end_ms in troubles:
         found |= (begin_ms < end_ms) & (begin_ms + grid.step_ms > start_ms)
     return found
@@ -45,5 +47,5 @@ def _rows(table: pa.Table, grid: Grid, troubles: Sequence[Stretch]) -> pa.Table:
     wrong = np.zeros(len(at_ms), np.bool_)
     for start_ms, end_ms in troubles:
         wrong |= (at_ms >= start_ms) & (at_ms < end_ms)
-    kept = table.filter(pa.array(~wrong | (at_ms >= grid.split_ms)))
+    kept = table.filter(pa.array(~wrong))
     return kept if (kept["at_ns"].to_numpy() // 1_000_000 < grid.split_ms).any() else table
