@@ -63,6 +63,14 @@ class PlaybookPage:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaybookText:
+    """A playbook as it was written, to begin another version from."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class FaultLine:
     """What is wrong in a playbook's text."""
 

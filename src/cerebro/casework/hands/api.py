@@ -174,6 +174,11 @@ def _playbooks(routes: APIRouter, counter: Counter) -> None:
         await counter.engine.library.one(principal.tenant, name)
         return answer(next(line for line in await counter.playbooks(principal.tenant) if line.name == name))
 
+    @routes.get("/playbooks/{name}/text", response_model=answers.PlaybookText)
+    async def text(principal: Reader, name: Id) -> Json:
+        """One playbook as it was written, to begin another version from."""
+        return answer(answers.PlaybookText(name, await counter.engine.library.text(principal.tenant, name)))
+
     @routes.get("/playbooks/{name}/backtest", response_model=Backtest)
     async def backtest(principal: Reader, name: Id) -> Json:
         """What it would have done on past cases, and what became of its like there."""

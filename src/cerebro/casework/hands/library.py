@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from cerebro.casework.hands.store import PLAYBOOKS, KeptPlaybook
 from cerebro.casework.playbooks.model import Playbook
-from cerebro.casework.playbooks.read import shipped
+from cerebro.casework.playbooks.read import shipped, shipped_text
 from cerebro.kernel.audit import Audit
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.records.port import Search
@@ -49,6 +49,19 @@ class Library:
         if found is None:
             raise NotFound(f"There is no playbook {name!r}.", "cerebro playbooks list shows them all.")
         return found
+
+    async def text(self, tenant: TenantId, name: str) -> str:
+        """The playbook as it was written.
+
+        Raises:
+            NotFound: There is none of this name.
+        """
+        async with self._kernel.records.transaction() as transaction:
+            record = await transaction.load(PLAYBOOKS, tenant, name, lock=False)
+        if record:
+            return record.value.text
+        await self.one(tenant, name)
+        return shipped_text(name)
 
     async def keep(self, tenant: TenantId, playbook: Playbook, text: str, by: str) -> None:
         """Sign off a playbook of the tenant's own; its name may be that of a shipped one, and then wins over it."""

@@ -68,6 +68,11 @@ def shipped() -> Mapping[str, Playbook]:
     return MappingProxyType(found)
 
 
+def shipped_text(name: str) -> str:
+    """A playbook that comes with Cerebro, as it was written; `name` is one of `shipped`."""
+    return files("cerebro.casework.playbooks").joinpath("shipped", f"{name}.yaml").read_text()
+
+
 def _compose(text: str) -> yaml.Node:
     if len(text.encode()) > BYTES_MAX:
         raise BadPlaybook((Fault(1, "The text is too long.", f"Keep it under {BYTES_MAX >> 10} KiB."),))

@@ -16,6 +16,8 @@ import { Audit } from "./pages/audit.js";
 import { Budget } from "./pages/budget.js";
 import { CasePage } from "./pages/case.js";
 import { Cases } from "./pages/cases.js";
+import { Changes } from "./pages/changes.js";
+import { Correlation } from "./pages/correlation.js";
 import { Connect } from "./pages/connect.js";
 import { Engines } from "./pages/engines.js";
 import { EntityPage } from "./pages/entity.js";
@@ -27,6 +29,7 @@ import { Keys } from "./pages/keys.js";
 import { Login } from "./pages/login.js";
 import { Overview } from "./pages/overview.js";
 import { Patterns } from "./pages/patterns.js";
+import { NewPlaybook, PlaybookPage } from "./pages/playbook.js";
 import { Autonomy, Playbooks } from "./pages/playbooks.js";
 import { PostMortemPage } from "./pages/postmortem.js";
 import { Series } from "./pages/series.js";
@@ -46,13 +49,17 @@ const PAGES = [
   { path: "/entities", page: Entities, name: "entities", keys: "g e", group: "watch" },
   { path: "/entities/:kind/:name*", page: EntityPage, under: "entities" },
   { path: "/topology", page: Topology, name: "topology", keys: "g t", group: "watch" },
+  { path: "/changes", page: Changes, name: "changes", keys: "g g", group: "watch" },
   { path: "/series", page: Series, name: "series", keys: "g s", group: "explore" },
   { path: "/patterns", page: Patterns, name: "patterns", keys: "g l", group: "explore" },
   { path: "/forecast", page: Forecast, name: "forecast", keys: "g w", group: "explore" },
   { path: "/sql", page: Sql, name: "sql", keys: "g q", group: "explore", needs: "operate" },
   { path: "/budget", page: Budget, name: "budget", keys: "g b", group: "keep" },
   { path: "/playbooks", page: Playbooks, name: "playbooks", keys: "g p", group: "keep" },
+  { path: "/playbooks/new", page: NewPlaybook, under: "playbooks" },
+  { path: "/playbooks/:name", page: PlaybookPage, under: "playbooks" },
   { path: "/autonomy", page: Autonomy, name: "autonomy", keys: "g y", group: "keep" },
+  { path: "/correlation", page: Correlation, name: "correlation", keys: "g r", group: "keep" },
   { path: "/silences", page: Silences, name: "silences", keys: "g i", group: "keep" },
   { path: "/engines", page: Engines, name: "engines", keys: "g h", group: "keep" },
   { path: "/connect", page: Connect, name: "connect", keys: "g d", group: "keep" },

@@ -1,7 +1,7 @@
 import { html } from "../lib/html.js";
 import { useApi } from "../lib/api.js";
 import { count, percent, short } from "../lib/format.js";
-import { locale, t } from "../lib/i18n.js";
+import { locale, t, word } from "../lib/i18n.js";
 import { SEVERITIES } from "../lib/model.js";
 import { Answer, Card, Meter, PageHead, Severity, Time } from "../ui/parts.js";
 
@@ -27,6 +27,7 @@ export function Budget() {
           <${Card} title=${t("budget.week")}><div class="card-body stack"><${BudgetFigure} budget=${data} /><${Judged} data=${data} /></div><//>
           ${data.history?.length ? html`<${History} data=${data} />` : null}
           ${data.by_severity && Object.keys(data.by_severity).length ? html`<${BySeverity} of=${data.by_severity} />` : null}
+          ${data.detectors && Object.keys(data.detectors).length ? html`<${Parts} of=${data.detectors} />` : null}
           <${Numbers} data=${data} />
         </div>
         <${Card} title=${t("budget.how")}><div class="card-body stack soft">
@@ -53,7 +54,7 @@ const Numbers = ({ data }) => html`<${Card} title=${t("finding.facts")}><dl clas
 function Judged({ data }) {
   const { useful_week: useful, noise_week: noise, remaining_week: left } = data;
   if (useful === undefined) return null;
-  return html`<p class="soft">${left === undefined ? "" : `${t("budget.left", { count: short(left) })} `}${useful + noise ? t("budget.judged", { useful: count(useful), noise: count(noise) }) : t("budget.judge_them")}</p>`;
+  return html`<p class="soft">${left === undefined ? "" : `${t("budget.left", { count: count(Math.round(left)) })} `}${useful + noise ? t("budget.judged", { useful: count(useful), noise: count(noise) }) : t("budget.judge_them")}</p>`;
 }
 
 function History({ data }) {
@@ -69,8 +70,12 @@ function History({ data }) {
   </div><//>`;
 }
 
+// Who may spend how much of it: each kind of detector has a part of its own.
+const Parts = ({ of }) => html`<${Card} title=${t("budget.parts")} aside=${t("budget.parts.aside")}><div class="table-wrap"><table class="list"><thead><tr><th></th><th class="end">${t("budget.parts.spent")}</th><th class="end">${t("budget.parts.part")}</th><th class="end">${t("budget.parts.told")}</th><th class="end">${t("budget.parts.watched")}</th></tr></thead>
+  <tbody>${Object.entries(of).map(([name, one]) => html`<tr key=${name}><td>${word("budget.part", name)}</td><td class="end">${short(one.spent_week)}</td><td class="end soft">${short(one.per_week)}</td><td class="end">${count(one.admitted_week)}</td><td class="end soft">${count(one.watching + one.learning)}</td></tr>`)}</tbody></table></div><//>`;
+
 const number = (value) => (typeof value === "object" && value ? (value.admitted ?? value.told ?? value.count ?? 0) : value);
 const BySeverity = ({ of }) => html`<${Card} title=${t("budget.by_severity")}><ul class="rows">${SEVERITIES.slice(1)
   .reverse()
   .filter((level) => of[level] !== undefined)
-  .map((level) => html`<li class="row plain"><${Severity} value=${level} /><span class="grow"></span><b>${count(number(of[level]))}</b></li>`)}</ul><//>`;
+  .map((level) => html`<li class="row plain"><span class="row-text"><${Severity} value=${level} /></span><b>${count(number(of[level]))}</b></li>`)}</ul><//>`;

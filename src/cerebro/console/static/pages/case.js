@@ -72,6 +72,8 @@ function Whole({ one, reload }) {
     </div>
     ${over === "assign" ? html`<${Assign} one=${one} me=${me?.name} act=${act} busy=${busy} onClose=${() => setOver("")} />` : null}
     ${over === "silence" ? html`<${SilenceDialog} one=${one} act=${act} busy=${busy} onClose=${() => setOver("")} />` : null}
+    ${over === "merge" ? html`<${Merge} one=${one} act=${act} busy=${busy} onClose=${() => setOver("")} />` : null}
+    ${over === "split" ? html`<${Split} one=${one} act=${act} busy=${busy} onClose=${() => setOver("")} />` : null}
     ${over === "close" ? html`<${Close} act=${act} busy=${busy} onClose=${() => setOver("")} />` : null}`;
 }
 
@@ -85,6 +87,8 @@ function deedsOf(one, me, { act, setOver, comment, share }) {
   if (!ended) deeds.push({ key: "z", icon: "silences", text: t("do.silence"), shown: true, run: () => setOver("silence") });
   if (one.state === "resolved") deeds.push({ key: "o", icon: "retry", text: t("do.reopen"), shown: true, run: () => act("reopen", {}, t("case.reopened")) });
   if (!ended) deeds.push({ key: "x", icon: "close", text: t("do.close"), shown: true, run: () => setOver("close") });
+  if (!ended) deeds.push({ key: "J", icon: "link", look: "bare", text: t("do.merge"), shown: true, run: () => setOver("merge") });
+  if (!ended && one.signals.length > 1) deeds.push({ key: "B", icon: "topology", look: "bare", text: t("do.split"), shown: true, run: () => setOver("split") });
   deeds.push({ key: "c", icon: "comment", text: t("do.comment"), run: () => comment.current?.focus() });
   deeds.push({ key: "y", text: t("case.share"), run: share });
   return deeds;
@@ -252,3 +256,37 @@ function Close({ act, busy, onClose }) {
   </form><//>`;
 }
 
+// Another case is the same story: it goes into this one.
+function Merge({ one, act, busy, onClose }) {
+  const [other, setOther] = useState("");
+  const found = useApi("/cases?live=true&limit=200", { every: 60, kinds: "case" });
+  const others = items(found.data).filter((each) => each.id !== one.id).sort((a, b) => Math.abs(a.began_ms - one.began_ms) - Math.abs(b.began_ms - one.began_ms));
+  const join = async (event) => {
+    event.preventDefault();
+    const { error } = await act("merge", { other }, t("case.merged"));
+    if (!error) onClose();
+  };
+  return html`<${Dialog} title=${t("case.merge.title")} onClose=${onClose}><form class="stack" onSubmit=${join}>
+    <p class="soft">${t("case.merge.text")}</p>
+    ${others.length
+      ? html`<ul class="rows choices">${others.map((each) => html`<li><label class="row"><input type="radio" name="other" value=${each.id} checked=${other === each.id} onChange=${() => setOther(each.id)} /><${Severity} value=${each.severity} bare /><span class="row-text">${each.title}</span><span class="row-end soft"><${Time} ms=${each.began_ms || each.opened_ms} /></span></label></li>`)}</ul>`
+      : html`<${Empty} small title=${t("case.merge.none")} />`}
+    <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>${t("do.cancel")}</button><button class="button primary" disabled=${busy || !other}>${t("do.merge")}</button></div>
+  </form><//>`;
+}
+
+// Some of its troubles are another story: they make a case of their own.
+function Split({ one, act, busy, onClose }) {
+  const [chosen, setChosen] = useState(() => new Set());
+  const turn = (key) => setChosen((now) => new Set(now.has(key) ? [...now].filter((each) => each !== key) : [...now, key]));
+  const part = async (event) => {
+    event.preventDefault();
+    const { error } = await act("split", { keys: [...chosen] }, t("case.parted"));
+    if (!error) onClose();
+  };
+  return html`<${Dialog} title=${t("case.split.title")} onClose=${onClose}><form class="stack" onSubmit=${part}>
+    <p class="soft">${t("case.split.text")}</p>
+    <ul class="rows choices">${one.signals.map((signal) => html`<li><label class="row"><input type="checkbox" checked=${chosen.has(signal.key)} onChange=${() => turn(signal.key)} />${signal.cleared ? html`<${Glyph} level="good" />` : html`<${Severity} value=${signal.severity} bare />`}<span class="row-text">${signal.title}</span><span class="row-end soft"><${Time} ms=${signal.at_ms} /></span></label></li>`)}</ul>
+    <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>${t("do.cancel")}</button><button class="button primary" disabled=${busy || !chosen.size || chosen.size === one.signals.length}>${t("do.split")}</button></div>
+  </form><//>`;
+}

@@ -3,9 +3,11 @@ import { may, post, useApi } from "../lib/api.js";
 import { bytes, count, short } from "../lib/format.js";
 import { t, word } from "../lib/i18n.js";
 import { items } from "../lib/model.js";
+import { refine, route } from "../lib/router.js";
+import { useStore } from "../lib/store.js";
 import { Answer, Card, Chips, Empty, Icon, PageHead, Snippet, Time, useDeed } from "../ui/parts.js";
 
-const WAYS = ["prometheus", "otel", "collector", "curl"];
+const WAYS = ["prometheus", "otel", "collector", "alertmanager", "events", "curl"];
 
 const texts = (origin, key) => ({
   prometheus: `# prometheus.yml
@@ -34,6 +36,21 @@ service:
     metrics: { exporters: [otlphttp/cerebro] }
     logs:    { exporters: [otlphttp/cerebro] }
     traces:  { exporters: [otlphttp/cerebro] }`,
+  alertmanager: `# alertmanager.yml
+receivers:
+  - name: cerebro
+    webhook_configs:
+      - url: ${origin}/intake/alertmanager
+        send_resolved: true
+        http_config:
+          authorization:
+            credentials: ${key}`,
+  events: `# a step of your deploy pipeline
+curl -i ${origin}/intake/events \\
+  -H 'Authorization: Bearer ${key}' \\
+  -H 'Content-Type: application/cloudevents+json' \\
+  -d '{"specversion":"1.0","id":"build-4711","source":"/ci/shop","type":"deploy.finished",
+       "subject":"service/checkout","data":{"version":"v42","commit":"3f2c1a"}}'`,
   curl: `curl -i ${origin}/v1/logs \\
   -H 'Authorization: Bearer ${key}' \\
   -H 'Content-Type: application/json' \\
@@ -42,7 +59,9 @@ service:
 });
 
 export function Connect() {
-  const [way, setWay] = useState("prometheus");
+  const { query: asked } = useStore(route);
+  const way = WAYS.includes(asked.way) ? asked.way : WAYS[0];
+  const setWay = (name) => refine({ way: name === WAYS[0] ? "" : name });
   const [key, setKey] = useState("");
   const [busy, run] = useDeed();
   const intake = useApi("/intake", { every: 5 });

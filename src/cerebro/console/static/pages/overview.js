@@ -33,7 +33,7 @@ export function Overview() {
         <//>
       </div>
       <div class="stack">
-        <${Ingest} intake=${intake} first=${first.data} engines=${engines.data} />
+        <${Ingest} intake=${intake} first=${first.data} engines=${engines.data} budget=${budget.data} />
         <${Card} title=${t("nav.budget")} actions=${html`<a class="button bare small" href="/budget">${t("do.details")}</a>`}>
           <${Answer} of=${budget} bones=${3}>${(data) => html`<div class="card-body"><${BudgetFigure} budget=${data} /></div>`}<//>
         <//>
@@ -105,7 +105,9 @@ export function health(one) {
 }
 
 // Samples whatever way they came; and how many messages the recorder has yet to store.
-function Ingest({ intake, first, engines }) {
+function Ingest({ intake, first, engines, budget }) {
+  // What this machine tells of itself comes through no door: the detector counts it, the doors do not.
+  const watched = (budget?.detectors?.metrics?.watching ?? budget?.watching ?? 0) + (budget?.detectors?.metrics?.learning ?? budget?.learning ?? 0);
   const minutes = first?.ingest?.minutes ?? [];
   const rate = first?.ingest?.samples_per_s;
   const waiting = (engines?.streams ?? []).map((stream) => stream.readers?.recorder).filter((lag) => lag != null);
@@ -114,7 +116,7 @@ function Ingest({ intake, first, engines }) {
       ${(data) => html`<div class="card-body stack">
         <div class="pair">
           <div class="figure"><span class="value s">${rate == null ? "–" : short(rate)}</span><span class="label">${t("intake.samples_per_s")}</span></div>
-          <div class="figure"><span class="value s">${short(data.series.count)}</span><span class="label">${t("intake.series")}</span></div>
+          <div class="figure"><span class="value s">${short(Math.max(data.series.count, watched))}</span><span class="label">${t("intake.series")}</span></div>
           <div class="figure"><span class="value s">${waiting.length ? count(Math.max(...waiting)) : "–"}</span><span class="label">${t("intake.lag")}</span></div>
         </div>
         <div class="spark-box"><${Spark} values=${minutes.slice(0, -1).map(([, samples]) => samples)} label=${t("intake.samples_per_minute")} /><p class="faint">${t("intake.samples_per_minute")}</p></div>

@@ -6,7 +6,8 @@ import { items } from "../lib/model.js";
 import { refine, route } from "../lib/router.js";
 import { useStore } from "../lib/store.js";
 import { Risk } from "../ui/actions.js";
-import { Answer, Card, Dialog, Empty, Failure, Icon, Offered, PageHead, toast, useDeed } from "../ui/parts.js";
+import { Backtest } from "./playbook.js";
+import { Card, Dialog, Empty, Glyph, Icon, Offered, PageHead, useDeed } from "../ui/parts.js";
 
 export const LEVELS = ["suggest", "ask", "act", "silent"];
 const LADDER = { suggest: 1, ask: 2, act: 3, silent: 4, act_silently: 4 };
@@ -19,7 +20,7 @@ export function Playbooks() {
   const [over, setOver] = useState(null);
   const text = (asked.q ?? "").toLowerCase();
   return html`<div class="page">
-    <${PageHead} title=${t("nav.playbooks")} lead=${t("playbooks.lead")}>${may("operate") && playbooks.data ? html`<button class="button" onClick=${() => setOver({})}><${Icon} name="plus" />${t("playbooks.check")}</button>` : null}<//>
+    <${PageHead} title=${t("nav.playbooks")} lead=${t("playbooks.lead")}>${playbooks.data ? html`<a class="button" href="/playbooks/new"><${Icon} name="plus" />${t("playbooks.new")}</a>` : null}<//>
     <${Offered} of=${playbooks} icon="playbooks" title=${t("playbooks.empty.title")} text=${t("playbooks.empty.text")}>
       ${(data) => {
         const all = items(data).map((one) => ({ ...one, ...(one.playbook ?? {}) }));
@@ -34,7 +35,7 @@ export function Playbooks() {
               <td class="tight end"><button class="button bare small" onClick=${() => setOver(one)}>${t("do.details")}</button></td></tr>`)}</tbody></table></div>` : html`<${Empty} small icon="search" title=${t("cases.none_fit")} />`}<//>`;
       }}
     <//>
-    ${over ? (over.name ? html`<${Details} one=${over} onClose=${() => setOver(null)} />` : html`<${Check} onClose=${() => setOver(null)} />`) : null}
+    ${over ? html`<${Details} one=${over} onClose=${() => setOver(null)} />` : null}
   </div>`;
 }
 
@@ -56,42 +57,10 @@ function Details({ one, onClose }) {
       ${one.cool_down_s ? html`<dt>${t("playbooks.cool_down")}</dt><dd>${span(one.cool_down_s * 1000)}</dd>` : null}
       <dt>${t("playbooks.steps")}</dt><dd>${(one.steps ?? []).map((step) => html`<p><code>${step.executor}.${step.operation}</code> ${step.undo ? html`<span class="faint">${t("action.undo")}: <code>${step.undo.operation}</code></span>` : html`<span class="faint">${step.why_no_undo || t("action.undo.none")}</span>`}</p>`)}</dd>
     </dl>
-    ${past.data ? html`<p><${Icon} name="retry" /> <${Backtest} of=${past.data} /></p>` : null}
-    ${one.runbook ? html`<div class="snippet"><pre tabindex="0">${one.runbook}</pre></div>` : null}
+    ${past.data ? html`<${Backtest} of=${past.data} />` : null}
+    ${one.runbook ? html`<h3>${t("playbooks.runbook")}</h3><p class="runbook">${one.runbook}</p>` : null}
+    <div class="dialog-foot"><a class="button" href=${`/playbooks/${encodeURIComponent(one.name)}`}>${t("playbooks.open_editor")}</a></div>
   <//>`;
-}
-
-const Backtest = ({ of }) => html`<span>${t("playbooks.backtest", { ran: of.ran ?? 0, helped: of.helped ?? 0, days: of.days ?? 30 })}</span>`;
-
-// A playbook's text, read by the server: every fault with its line, and what it would have done on past cases.
-function Check({ onClose }) {
-  const [text, setText] = useState("");
-  const [busy, run] = useDeed();
-  const [found, setFound] = useState(null);
-  const [fault, setFault] = useState(null);
-  const check = async (event) => {
-    event.preventDefault();
-    setFault(null);
-    setFound(null);
-    const { answer, error } = await run(() => post("/playbooks/check", { text }));
-    if (error) setFault(error);
-    else setFound(answer);
-  };
-  const keep = async () => {
-    const { error } = await run(() => post("/playbooks", { text }), t("playbooks.kept"));
-    if (!error) onClose();
-  };
-  const faults = found?.faults ?? [];
-  const backtest = found?.backtest;
-  return html`<${Dialog} title=${t("playbooks.check")} look="wide" onClose=${onClose}><form class="stack" onSubmit=${check}>
-    <p class="soft">${t("playbooks.check.text")}</p>
-    <textarea class="input code" spellcheck="false" value=${text} onInput=${(event) => setText(event.target.value)} aria-label=${t("playbooks.check")} autofocus></textarea>
-    ${fault ? html`<${Failure} error=${fault} />` : null}
-    ${faults.length ? html`<ul class="bullets">${faults.map((each) => html`<li class="s-major">${each.line ? `${t("playbooks.line", { line: each.line })} ` : ""}${each.text} ${each.mend}</li>`)}</ul>` : null}
-    ${found && !faults.length ? html`<p class="s-good"><${Icon} name="check" /> ${t("playbooks.fits")}</p>` : null}
-    ${backtest ? html`<p><${Backtest} of=${backtest} /></p>` : null}
-    <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>${t("do.cancel")}</button>${found && !faults.length ? html`<button type="button" class="button" disabled=${busy} onClick=${keep}>${t("do.save")}</button>` : null}<button class="button primary" disabled=${busy || !text.trim()}>${t("playbooks.check.do")}</button></div>
-  </form><//>`;
 }
 
 export function Autonomy() {
@@ -104,6 +73,7 @@ export function Autonomy() {
       ${(data) => html`<div class="stack">
         <${Switches} policy=${data.policy ?? data} busy=${busy} turn=${turn} />
         <${Rules} rules=${data.policy?.rules ?? []} />
+        <div class="case-columns"><${Meanings} /><${Doors} /></div>
         <${Matrix} data=${data} busy=${busy} turn=${turn} />
       </div>`}
     <//>
@@ -122,6 +92,18 @@ function Switches({ policy, busy, turn }) {
 
 const Rules = ({ rules }) => (rules.length ? html`<${Card} title=${t("autonomy.rules")}><ul class="rows">${rules.map((rule) => html`<li class="row plain"><span class="row-text"><code>${rule.playbook}</code> ${t("autonomy.on")} <code>${rule.target}</code>${rule.from_hour === rule.to_hour ? "" : ` ${rule.from_hour}–${rule.to_hour} UTC`}<span class="row-note faint">${rule.why}</span></span><${Level} value=${rule.level_max} /></li>`)}</ul><//>` : null);
 
+const Meanings = () => html`<${Card} title=${t("autonomy.meaning")}><dl class="facts card-body">${LEVELS.map((level) => html`<dt><b>${word("level", level)}</b></dt><dd>${t(`autonomy.level.${level}`)}</dd>`)}</dl><//>`;
+
+// What Cerebro can reach at all: without a door nothing of a program can be restarted or rolled back.
+function Doors() {
+  const doors = useApi("/executors", { every: 60 });
+  if (!doors.data) return null;
+  const rows = items(doors.data);
+  return html`<${Card} title=${t("autonomy.doors")}>${rows.length
+    ? html`<ul class="rows">${rows.map((door) => html`<li class="row plain" key=${door.name}><${Glyph} level=${door.answers ? "good" : "major"} /><span class="row-text"><b>${door.name}</b> <span class="faint">${door.scope.join(", ")}</span><span class="row-note faint">${door.answers ? t("autonomy.doors.answers") : t("autonomy.doors.silent")} ${door.url}</span></span><${Level} value=${door.level} /></li>`)}</ul>`
+    : html`<${Empty} small icon="autonomy" title=${t("autonomy.doors.none")}><p>${t("autonomy.doors.none.text")}</p><//>`}<//>`;
+}
+
 // Who may do what by itself: a row a playbook, a column a level, moved by its record or by hand.
 function Matrix({ data, busy, turn }) {
   const rows = items(data).length ? items(data) : (data.playbooks ?? []);
@@ -136,6 +118,6 @@ function Matrix({ data, busy, turn }) {
           const beyond = most && LADDER[level] > LADDER[most];
           return html`<td class="tight desk"><input type="radio" name=${`level-${name}`} aria-label=${`${name}: ${word("level", level)}`} checked=${row.level === level} disabled=${busy || beyond || !may("operate")} onChange=${() => turn({ levels: { [name]: level } }, t("autonomy.moved", { name, level: word("level", level) }))} /></td>`;
         })}
-        <td><${Record} of=${row.record ?? row} />${row.why ? html`<span class="row-note faint">${row.why}</span>` : null}</td></tr>`;
+        <td><${Record} of=${row.record ?? row} />${row.why ? html`<span class="row-note faint">${word("autonomy.why", row.why)}</span>` : null}</td></tr>`;
     })}</tbody></table></div><//>`;
 }

@@ -50,13 +50,10 @@ function ActionCard({ action, deeds, keyed }) {
     <p class="action-head"><b>${action.title}</b><span class="grow"></span><${ActionState} value=${action.state} /></p>
     <p class="row-note"><${EntityLink} of=${action.target} /><${Risk} value=${action.risk} /><span class="faint">${action.playbook}</span></p>
     <${Differences} action=${action} />
-    <dl class="facts small">
-      ${action.predicted ? html`<dt>${t("action.predicted")}</dt><dd>${action.predicted}</dd>` : null}
-      ${action.expect ? html`<dt>${t("action.verify")}</dt><dd>${word("expect", action.expect.of)}, ${t("action.within", { span: span(action.expect.within_s * 1000) })}</dd>` : null}
-      <dt>${t("action.undo")}</dt><dd>${undoText(action)}</dd>
+    <${Promised} action=${action}>
       ${action.outcome ? html`<dt>${t("action.outcome")}</dt><dd>${action.outcome}</dd>` : null}
       ${action.verdict ? html`<dt>${t("action.verdict")}</dt><dd>${t(action.verdict === "good" ? "action.good" : "action.bad")} <span class="faint">${action.verdict_by}</span></dd>` : null}
-    </dl>
+    <//>
     ${action.reasons?.length ? html`<details class="query"><summary>${t("action.why")}</summary><ul class="bullets">${action.reasons.map((reason) => html`<li>${reason.text}</li>`)}</ul></details>` : null}
     ${action.story?.length ? html`<details class="query"><summary>${t("action.story", { count: action.story.length })}</summary><ul class="bullets">${action.story.map((turn) => html`<li><span class="faint"><${Time} ms=${turn.at_ms} /></span> ${turn.text}</li>`)}</ul></details>` : null}
     ${may("respond") && (waits || undoable || judged)
@@ -69,6 +66,14 @@ function ActionCard({ action, deeds, keyed }) {
       : null}
   </article>`;
 }
+
+// What is expected of it, how that is looked at, and what takes it back.
+const Promised = ({ action, children }) => html`<dl class="facts small">
+  ${action.predicted ? html`<dt>${t("action.predicted")}</dt><dd>${action.predicted}</dd>` : null}
+  ${action.expect ? html`<dt>${t("action.verify")}</dt><dd>${word("expect", action.expect.of)}, ${t("action.within", { span: span(action.expect.within_s * 1000) })}</dd>` : null}
+  <dt>${t("action.undo")}</dt><dd>${undoText(action)}</dd>
+  ${children}
+</dl>`;
 
 function undoText(action) {
   const back = (action.steps ?? []).flatMap((step) => step.undo ?? []);
@@ -93,7 +98,7 @@ function Confirm({ action, verb, deeds }) {
   return html`<${Dialog} title=${t(`action.ask.${verb}`)} look="wide" onClose=${close}><form class="stack" onSubmit=${go}>
     <p class="strong">${action.title}</p><p class="row-note"><${EntityLink} of=${action.target} /><${Risk} value=${action.risk} /></p>
     <${Differences} action=${action} />
-    ${action.predicted ? html`<p>${action.predicted}</p>` : null}
+    <${Promised} action=${action} />
     ${verb === "approve" ? html`<p class="hint">${t("action.digest")} <code>${(action.digest ?? "").slice(0, 16)}</code></p>` : html`<label class="field"><span>${t("silence.reason")}</span><input class="input" value=${reason} onInput=${(event) => setReason(event.target.value)} autofocus /></label>`}
     <div class="dialog-foot"><button type="button" class="button" onClick=${close}>${t("do.cancel")}</button><button class=${`button ${verb === "approve" ? "primary" : "danger"}`} disabled=${deeds.busy} autofocus=${verb === "approve"}>${t(`do.${verb}`)}</button></div>
   </form><//>`;

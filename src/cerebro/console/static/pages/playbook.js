@@ -1,0 +1,99 @@
+// One playbook as text: written, checked while one writes, tried on past cases, signed off.
+import { html, useEffect, useRef, useState } from "../lib/html.js";
+import { get, may, post, Problem, useApi } from "../lib/api.js";
+import { count } from "../lib/format.js";
+import { t } from "../lib/i18n.js";
+import { useKeys } from "../lib/keys.js";
+import { items } from "../lib/model.js";
+import { go } from "../lib/router.js";
+import { jumpTo, Lined } from "../ui/lined.js";
+import { Bones, Card, Empty, Failure, Icon, PageHead, useDeed } from "../ui/parts.js";
+
+const PAUSE_MS = 500; // after the last letter, before the text is checked
+const CASES_SHOWN = 6;
+
+export const Backtest = ({ of }) => html`<div class="backtest">
+  <p><${Icon} name="retry" /> ${of.case_count ? t("playbooks.backtest", { ran: count(of.ran), cases: count(of.case_count), count: of.days }) : t("playbooks.backtest.none")}</p>
+  ${of.ran ? html`<p class="soft">${t("playbooks.backtest.became", { helped: count(of.helped), not: count(of.not_helped), untried: count(of.untried) })}</p>` : null}
+  ${of.cases?.length ? html`<p class="soft">${t("playbooks.backtest.cases")} ${of.cases.slice(0, CASES_SHOWN).map((id, index) => html`${index ? ", " : ""}<a class="inline mono" href=${`/cases/${id}`}>${id.slice(-8)}</a>`)}${of.cases.length > CASES_SHOWN ? ` ${t("more.count", { count: of.cases.length - CASES_SHOWN })}` : ""}</p>` : null}
+</div>`;
+
+export const NewPlaybook = () => html`<${PlaybookPage} name="" />`;
+
+export function PlaybookPage({ name }) {
+  const [start, setStart] = useState({ text: null, fault: null });
+  const from = name || "restart-service"; // a new one begins from one that works
+  useEffect(() => {
+    const abort = new AbortController();
+    setStart({ text: null, fault: null });
+    get(`/playbooks/${encodeURIComponent(from)}/text`, abort.signal).then(
+      (found) => setStart({ text: name ? found.text : found.text.replace(/^name: .*$/m, "name: my-playbook").replace(/^title: .*$/m, "title: What it does, in a line"), fault: null }),
+      (error) => {
+        if (abort.signal.aborted) return;
+        if (!(error instanceof Problem)) throw error;
+        setStart({ text: null, fault: error });
+      },
+    );
+    return () => abort.abort();
+  }, [name]);
+  return html`<div class="page">
+    <${PageHead} title=${name || t("playbooks.new")} lead=${t("playbooks.editor.lead")}><a class="button" href="/playbooks">${t("nav.playbooks")}</a><//>
+    ${start.fault ? html`<${Failure} error=${start.fault} />` : start.text === null ? html`<${Bones} count=${12} />` : html`<${Editor} key=${name} name=${name} start=${start.text} />`}
+  </div>`;
+}
+
+function Editor({ name, start }) {
+  const [text, setText] = useState(start);
+  const [checked, setChecked] = useState(null); // { text, found, error }
+  const [busy, run] = useDeed();
+  const box = useRef(null);
+  const known = useApi("/playbooks", { every: 300 });
+  useEffect(() => {
+    const abort = new AbortController();
+    const check = async () => {
+      try {
+        setChecked({ text, found: await post("/playbooks/check", { text }) });
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        if (!abort.signal.aborted) setChecked({ text, error });
+      }
+    };
+    const later = setTimeout(check, text === start && !checked ? 0 : PAUSE_MS);
+    return () => {
+      clearTimeout(later);
+      abort.abort();
+    };
+  }, [text]);
+  const current = checked?.text === text ? checked : null;
+  const faults = current?.found?.faults ?? [];
+  const good = current?.found && !faults.length;
+  const takes = good && items(known.data).find((one) => one.name === current.found.name);
+  const keep = async (event) => {
+    event?.preventDefault();
+    if (!good || busy) return;
+    const { answer } = await run(() => post("/playbooks", { text }), t("playbooks.kept"));
+    if (answer && answer.name !== name) go(`/playbooks/${encodeURIComponent(answer.name)}`);
+    known.reload();
+  };
+  const jump = (line) => jumpTo(box.current, line);
+  useKeys(t("nav.playbooks"), [["ctrl+s", t("playbooks.sign"), keep]]);
+  return html`<form class="case-columns" onSubmit=${keep}>
+    <${Card} label=${t("playbooks.editor")}><${Lined} box=${box} text=${text} onInput=${setText} faults=${faults} label=${t("playbooks.editor")} readOnly=${!may("operate")} /><//>
+    <div class="stack">
+      <${Card} title=${t("playbooks.check")}><div class="card-body stack" role="status">
+        ${!current ? html`<p class="soft">${t("playbooks.checking")}</p>` : null}
+        ${current?.error ? html`<${Failure} error=${current.error} />` : null}
+        ${faults.length ? html`<ul class="faults">${faults.map((each) => html`<li><button type="button" class="link" onClick=${() => jump(each.line)}>${t("playbooks.line", { line: each.line })}</button><span>${each.text} <span class="soft">${each.mend}</span></span></li>`)}</ul>` : null}
+        ${good ? html`<p class="s-good"><${Icon} name="check" /> ${t("playbooks.fits")}</p>` : null}
+        ${takes ? html`<p class="soft">${t(takes.own ? "playbooks.replaces.own" : "playbooks.replaces.shipped", { name: takes.name, version: takes.version })}</p>` : null}
+      </div><//>
+      <${Card} title=${t("playbooks.backtest.title")}><div class="card-body">
+        ${good && current.found.backtest ? html`<${Backtest} of=${current.found.backtest} />` : html`<${Empty} small icon="retry" title=${t("playbooks.backtest.wait")} />`}
+      </div><//>
+      <${Card} title=${t("playbooks.sign")}><div class="card-body stack">
+        <p class="soft">${t("playbooks.sign.text")}</p>
+        ${may("operate") ? html`<p class="action-deeds"><button class="button primary" disabled=${!good || busy || text === start}><${Icon} name="check" />${t("playbooks.sign")}<kbd>Ctrl S</kbd></button>${text === start ? null : html`<button type="button" class="button" onClick=${() => setText(start)}>${t("do.discard")}</button>`}</p>` : html`<p>${t("forbidden.sign")}</p>`}
+      </div><//>
+    </div>
+  </form>`;
+}
