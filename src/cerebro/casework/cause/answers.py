@@ -4,6 +4,7 @@ Callers measure what they ask of a callee, and the callee what it answers. Both 
 callee, so that excess can be followed along calls; and what lies between the two is the wire.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ DURATION, FAILED, REQUESTS = "duration.mean", "failed.share", "requests.rate"
 ADDRESSES = ("peer.service", "server.address", "net.peer.name", "db.namespace", "messaging.destination.name")
 FAILURES = ("error.type", "error_type")
 STATUS = ("http.response.status_code", "http_response_status_code", "status_code", "code", "status")
+SENT = re.compile(r"network[._](io|packets?|bytes|receive|transmit)(?!.*(err|drop))")
 MACHINES = frozenset({"host", "node"})
 FINE = frozenset({"le", "quantile"})
 
@@ -61,8 +63,10 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
 
 
 def _of_guests(series: Series) -> bool:
-    """Whether a machine counts what its guests hold: connections and threads grow with whoever waits."""
-    return series.entity.kind in MACHINES and role_of(series.metric) is Role.WAITING
+    """Whether a machine counts its guests' doings: connections and threads grow with whoever waits, bytes with work."""
+    if series.entity.kind not in MACHINES:
+        return False
+    return role_of(series.metric) is Role.WAITING or bool(SENT.search(series.metric))
 
 
 def _rate(last: Real, step_ms: int) -> Real:
