@@ -167,7 +167,8 @@ class SimulatedStage:
 
 
 async def simulated_stage(plan: Plan, settings: Settings) -> SimulatedStage:
-    """A fresh estate with fresh watchers, ready; another one for each kind and seed."""
-    stage = SimulatedStage(plan.services, zlib.crc32(f"{plan.kind} {plan.seed}".encode()), settings)
+    """A fresh estate with fresh watchers, ready; another one for each topology, or for each kind and seed."""
+    name = f"topology {plan.topology}" if plan.topology else f"{plan.kind} {plan.seed}"
+    stage = SimulatedStage(plan.services, zlib.crc32(name.encode()), settings)
     await stage.open()
     return stage

@@ -59,6 +59,12 @@ def run(  # noqa: PLR0917  typer names them
         bool, typer.Option("--real/--simulated", help="On the real shop, or on simulated estates.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run of this suite was stopped.")] = False,
+    topologies: Annotated[
+        int,
+        typer.Option(
+            "--topologies", min=0, max=10_000, help="Spread simulated drills over so many estates; the suite's own."
+        ),
+    ] = 0,
     jobs: Annotated[
         int, typer.Option("--jobs", min=0, max=64, help="Processes for simulated drills; every core when left out.")
     ] = 0,
@@ -74,10 +80,12 @@ def run(  # noqa: PLR0917  typer names them
         settings, chosen, ground = load_settings(), read_suite(suite), "real" if real else "simulated"
         path = out or _home(settings) / f"{chosen.name}-{ground}.jsonl"
         began_s = time.monotonic()
-        runs = asyncio.run(_play(settings, chosen, ground, seeds, path, resume=resume, quiet=json, jobs=jobs))
+        plans = list(chosen.plans(ground, seeds, topologies))
+        runs = asyncio.run(_play(settings, chosen, ground, plans, path, resume=resume, quiet=json, jobs=jobs))
         took_s = time.monotonic() - began_s
         scores = [score(each) for each in by_watcher(runs).values()]
-        words = f"cerebro drill run --suite {suite}" + (f" --seeds {seeds}" if seeds else "") + f" --{ground}"
+        words = f"cerebro drill run --suite {suite}" + (f" --seeds {seeds}" if seeds else "")
+        words += (f" --topologies {topologies}" if topologies else "") + f" --{ground}"
         if html:
             _put(html, report.page(scores, runs, words))
         if write:
@@ -93,11 +101,18 @@ def _put(file: Path, text: str) -> None:
 
 
 async def _play(
-    settings: Settings, suite: Suite, ground: str, seeds: int, path: Path, *, resume: bool, quiet: bool, jobs: int
+    settings: Settings,
+    suite: Suite,
+    ground: str,
+    plans: Sequence[Plan],
+    path: Path,
+    *,
+    resume: bool,
+    quiet: bool,
+    jobs: int,
 ) -> list[Run]:
     """Play what is missing; every run of the suite, those of before included, in the order of its plans."""
     ledger.prepare(path, resume=resume)
-    plans = list(suite.plans(ground, seeds))
     before = [run for run in ledger.load(path) if run.ground == ground]
     left = ledger.missing(plans, before, ground)
     if not quiet:
@@ -107,9 +122,9 @@ async def _play(
         await _play_real(settings, left, path, quiet)
     else:
         await _play_simulated(settings, left, path, quiet, jobs)
-    order = {(plan.kind, plan.seed): number for number, plan in enumerate(plans)}
-    runs = [run for run in ledger.load(path) if run.ground == ground and (run.plan.kind, run.plan.seed) in order]
-    return sorted(runs, key=lambda run: (order[run.plan.kind, run.plan.seed], run.watcher))
+    order = {ledger.key_of(plan): number for number, plan in enumerate(plans)}
+    runs = [run for run in ledger.load(path) if run.ground == ground and ledger.key_of(run.plan) in order]
+    return sorted(runs, key=lambda run: (order[ledger.key_of(run.plan)], run.watcher))
 
 
 async def _play_simulated(settings: Settings, plans: Sequence[Plan], path: Path, quiet: bool, jobs: int) -> None:

@@ -31,6 +31,7 @@ class Plan:
         fault_s: How long the fault lasts.
         after_s: How long is watched after it.
         services: Of a simulated ground.
+        topology: Number of the simulated estate that it shares with other plans; 0 for one of its own.
     """
 
     kind: str
@@ -39,6 +40,20 @@ class Plan:
     fault_s: float
     after_s: float
     services: int = 12
+    topology: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prelude:
+    """The quiet stretch before a fault, when it is over.
+
+    Args:
+        began_ms: When it began, by the stage's hour.
+        looks: What users felt in it.
+    """
+
+    began_ms: int
+    looks: tuple["Look", ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +103,26 @@ async def run_plan(stage: Stage, plan: Plan, ground: str, tell: Listener = _nobo
     Raises:
         Invalid: The ground does not know the kind.
     """
+    return await after_prelude(stage, plan, ground, await prelude(stage, plan, tell), tell)
+
+
+async def prelude(stage: Stage, plan: Plan, tell: Listener = _nobody) -> Prelude:
+    """Play the quiet stretch that a plan begins with: the same for every plan on the same estate."""
     began_ms = stage.now_ms()
-    quiet = await _watch(stage, plan.quiet_s, "quiet", tell)
+    return Prelude(began_ms, tuple(await _watch(stage, plan.quiet_s, "quiet", tell)))
+
+
+async def after_prelude(stage: Stage, plan: Plan, ground: str, before: Prelude, tell: Listener = _nobody) -> list[Run]:
+    """Play what comes after the quiet stretch; a run for each watcher.
+
+    Raises:
+        Invalid: The ground does not know the kind.
+    """
+    began_ms = before.began_ms
     if plan.kind == QUIET:
-        quiet += await _watch(stage, plan.fault_s + plan.after_s, "quiet", tell)
+        await _watch(stage, plan.fault_s + plan.after_s, "quiet", tell)
         return [await _quiet_run(stage, watcher, plan, ground, began_ms) for watcher in stage.watchers]
-    usual = usual_of(quiet)
+    usual = usual_of(before.looks)
     injection = await stage.ground.inject(plan.kind, seed=plan.seed)
     brisk = stage.brisk and injection.fault.cause_kind != CONTROL
 

@@ -53,5 +53,10 @@ def prepare(path: Path, *, resume: bool) -> None:
 
 def missing(plans: Sequence[Plan], runs: Sequence[Run], ground: str) -> list[Plan]:
     """The plans that no run of this ground has played."""
-    done = {(run.plan.kind, run.plan.seed) for run in runs if run.ground == ground}
-    return [plan for plan in plans if (plan.kind, plan.seed) not in done]
+    done = {key_of(run.plan) for run in runs if run.ground == ground}
+    return [plan for plan in plans if key_of(plan) not in done]
+
+
+def key_of(plan: Plan) -> tuple[str, int, int]:
+    """What tells a plan of a suite from the others."""
+    return plan.kind, plan.seed, plan.topology

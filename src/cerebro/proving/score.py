@@ -97,10 +97,16 @@ def score(runs: Sequence[Run]) -> Scores:
 
 
 def false_cases(runs: Iterable[Run]) -> Rate:
-    """Cases where nothing was wrong: before a fault, and in the whole of a control."""
-    count, hours = 0, 0.0
+    """Cases where nothing was wrong: before a fault, and in the whole of a control.
+
+    The quiet stretch of an estate that several runs share was lived through once, and counts once.
+    """
+    count, hours, shared = 0, 0.0, set[int]()
     for run in runs:
-        count, hours = count + run.quiet_case_count, hours + run.quiet_s / 3600
+        if run.plan.topology not in shared:
+            count, hours = count + run.quiet_case_count, hours + run.quiet_s / 3600
+        if run.plan.topology:
+            shared.add(run.plan.topology)
         if run.observation.injection.fault.cause_kind == CONTROL:
             count += run.observation.case_count
             hours += (run.plan.fault_s + run.plan.after_s) / 3600 if run.observation.injection.id else 0.0

@@ -129,9 +129,12 @@ class SampleBatch:
         return self.lo % np.uint64(PARTITION_COUNT)
 
 
+_NO_SERIES = SERIES_SCHEMA.empty_table()  # made once: most batches name nothing
+
+
 def no_series() -> pa.Table:
     """A series table that names nothing."""
-    return SERIES_SCHEMA.empty_table()
+    return _NO_SERIES
 
 
 def canonical(labels: Mapping[str, str]) -> bytes:

@@ -20,7 +20,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 SEEDS_MAX = 100_000
 STRETCH_S_MAX = 30 * 86_400
 SERVICES_MIN, SERVICES_MAX = 5, 500
-FIELDS = frozenset({"title", "kinds", "seeds", "services", "simulated", "real"})
+TOPOLOGIES_MAX = 10_000
+GOLDEN = (5**0.5 - 1) / 2
+FIELDS = frozenset({"title", "kinds", "seeds", "services", "topologies", "simulated", "real"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +36,40 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Which drills are run, on either ground."""
+    """Which drills are run, on either ground.
+
+    Args:
+        services: Of a simulated estate, the least and the most; one size where both are the same.
+        topologies: Estates that the drills are spread over, each warmed up once; 0 for an estate of its own each.
+    """
 
     name: str
     title: str
     kinds: tuple[str, ...]
     seeds: int
-    services: int
+    services: tuple[int, int]
+    topologies: int
     simulated: Stretch
     real: Stretch
 
-    def plans(self, ground: str, seeds: int = 0) -> Iterator[Plan]:
+    def plans(self, ground: str, seeds: int = 0, topologies: int = 0) -> Iterator[Plan]:
         """Every run, seed by seed, so that whoever stops early has seen every kind."""
         stretch = self.real if ground == "real" else self.simulated
-        for seed in range(1, (seeds or self.seeds) + 1):
-            for kind in self.kinds:
-                yield Plan(kind, seed, stretch.quiet_s, stretch.fault_s, stretch.after_s, self.services)
+        count = 0 if ground == "real" else topologies or self.topologies
+        drills = ((seed, kind) for seed in range(1, (seeds or self.seeds) + 1) for kind in self.kinds)
+        for number, (seed, kind) in enumerate(drills):
+            topology = number % count + 1 if count else 0
+            size = self.size(topology or number)
+            yield Plan(kind, seed, stretch.quiet_s, stretch.fault_s, stretch.after_s, size, topology)
+
+    def size(self, number: int) -> int:
+        """How many services an estate has: any number of them, from the first on, is spread evenly over the sizes.
+
+        Even on a scale of ratios, as estates are in life, by the golden section's sequence: H. Weyl, Über die
+        Gleichverteilung von Zahlen mod. Eins, Mathematische Annalen 77 (1916), 313-352.
+        """
+        low, high = self.services
+        return round(low * (high / low) ** (number * GOLDEN % 1.0))
 
 
 def names() -> Sequence[str]:
@@ -89,7 +109,8 @@ def suite_of(name: str, found: Mapping[str, Any]) -> Suite:
         title=str(found.get("title", name)),
         kinds=_kinds(found.get("kinds")),
         seeds=_whole("seeds", found.get("seeds", 1), 1, SEEDS_MAX),
-        services=_whole("services", found.get("services", 12), SERVICES_MIN, SERVICES_MAX),
+        services=_sizes(found.get("services", 12)),
+        topologies=_whole("topologies", found.get("topologies", 0), 0, TOPOLOGIES_MAX),
         simulated=_stretch("simulated", found.get("simulated")),
         real=_stretch("real", found.get("real", found.get("simulated"))),
     )
@@ -117,6 +138,18 @@ def _stretch(branch: str, found: Any) -> Stretch:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= STRETCH_S_MAX:
             raise Invalid(f"{branch}.{name} = {value!r} is no stretch of time.", f"Write seconds, 0 … {STRETCH_S_MAX}.")
     return Stretch(*(float(found[name]) for name in wanted))
+
+
+def _sizes(found: Any) -> tuple[int, int]:
+    """One number of services, or the least and the most."""
+    if not isinstance(found, list):
+        found = [found, found]
+    if len(found) != 2:
+        raise Invalid(f"services = {found!r} does not fit.", "Write services = 30, or services = [5, 500].")
+    low, high = (_whole("services", each, SERVICES_MIN, SERVICES_MAX) for each in found)
+    if low > high:
+        raise Invalid(f"services = {found!r} begins with the greater one.", f"Write services = [{high}, {low}].")
+    return low, high
 
 
 def _whole(name: str, value: Any, least: int, most: int) -> int:
