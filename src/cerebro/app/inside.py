@@ -85,14 +85,15 @@ class Inside:
         bus, clock = self.kernel.bus, self.kernel.clock
         for judge in (self._detector, self._lines, self._spans):
             await judge.hear()
-        measured: list[Message] = []
+        naming: list[Message] = []  # what the map is drawn from, of metrics
         while more := await self._read("metrics"):  # what is derived of them comes back on the bus
             for message in more:
                 batch = decode_samples(message.body)
                 self._users.note(batch)
                 self._window.note_samples(batch)
                 await self._detector.take(message)
-            measured += more
+                if batch.series.num_rows:
+                    naming.append(message)
         for message in (traced := await self._read("traces")):
             self._window.note_table("spans", decode_table(Kind.SPANS, message.body))
             await self._spans.take(message)
@@ -101,7 +102,7 @@ class Inside:
             await self._lines.take(message)
         for message in await self._read("events"):
             self._window.note_table("events", decode_table(Kind.EVENTS, message.body))
-        await self._surveyor.take([*measured, *traced])
+        await self._surveyor.take([*naming, *traced])
         await self._surveyor.keep()
         if found := await self._read("findings"):
             await self._brain.take(found)

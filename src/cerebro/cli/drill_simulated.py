@@ -128,7 +128,7 @@ def _answer(work: Callable[[], list[Run]], parent: int, sink: int) -> None:
         code = 0
     finally:
         if code:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
         os._exit(code)
 
 

@@ -1,5 +1,7 @@
 """From runs to scores; values in, values out."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -119,6 +121,26 @@ def test_intervals_of_few_runs_are_wide():
     assert wilson(3, 3).low == pytest.approx(0.438, abs=0.001)
     assert (median([]).value, median([5.0]).low, median([5.0]).high) == (-1.0, 5.0, 5.0)
     assert rate(0, 10).high == pytest.approx(0.37, abs=0.01)
+
+
+def test_a_quiet_stretch_that_runs_share_counts_once():
+    """Ten drills on one estate lived through one quiet hour, and saw its one false case once."""
+    shared = [replace(each, plan=replace(each.plan, topology=3)) for each in [run(quiet_case_count=1)] * 10]
+
+    assert (score(shared).false_cases.count, score(shared).false_cases.hours) == (1, 1.0)
+
+
+def test_drills_are_spread_over_estates_of_all_sizes():
+    """Every estate gets as many drills as any other, of many kinds; sizes fill the range evenly in ratios."""
+    plans = list(read_suite("wide").plans("simulated"))
+    kinds = {number: {plan.kind for plan in plans if plan.topology == number} for number in range(1, 101)}
+    sizes = {plan.topology: plan.services for plan in plans}
+
+    assert len(plans) == 46 * 23
+    assert all(len(each) >= 10 for each in kinds.values())
+    assert [sum(low <= size < 5 * low for size in sizes.values()) for low in (5, 25, 125)] == [35, 34, 31]
+    assert {plan.topology for plan in read_suite("wide").plans("real")} == {0}
+    assert [plan.topology for plan in read_suite("short").plans("simulated", 1, 3)][:4] == [1, 2, 3, 1]
 
 
 def test_controls_and_quiet_stretches_count_against():

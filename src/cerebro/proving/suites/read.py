@@ -1,5 +1,6 @@
 """A suite's file, read and checked: a fault in it gets a line that says what to write."""
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -69,7 +70,8 @@ class Suite:
         Gleichverteilung von Zahlen mod. Eins, Mathematische Annalen 77 (1916), 313-352.
         """
         low, high = self.services
-        return round(low * (high / low) ** (number * GOLDEN % 1.0))
+        share: float = number * GOLDEN % 1.0
+        return round(low * math.pow(high / low, share))
 
 
 def names() -> Sequence[str]:
