@@ -132,7 +132,7 @@ class Engine:
         )  # fmt: skip
         if found:
             return await self._held(record, found)
-        seen = await self.read(case, action, 0)
+        seen = await self.read(case, action, case.began_ms)
         if not by_person and not needs_mending(action, case, seen):
             return await self._end(record, S.EXPIRED, "action_expired", Bar.CALM.value)
         if (fresh := await self._as_shown(record)) is not record:

@@ -151,7 +151,7 @@ class Proposer:
         proof = [cause.explanation, *(each.sentence for each in cause.evidence)]
         words = " ".join((*proof, *there)).lower()[:WORDS_CHARS_MAX]
         nature = await self._users.nature(case.tenant, cause.entity)
-        seen = await self._engine.look_at(case, cause.entity, 0)
+        seen = await self._engine.look_at(case, cause.entity, case.began_ms)
         probed = {
             p.metric for each in (await self._engine.library.all(case.tenant)).values() for p in each.trigger.probes
         }
@@ -190,7 +190,7 @@ class Proposer:
     async def _propose(self, case: Case, offer: Offer, waiting: Sequence[KeptAction]) -> Record[KeptAction] | None:
         action = self._action(case, offer)
         if offer.level not in ASKED:
-            seen = await self._engine.read(case, action, 0)
+            seen = await self._engine.read(case, action, case.began_ms)
             if not needs_mending(action, case, seen):
                 return None
             if seen.suffering:

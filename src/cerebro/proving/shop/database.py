@@ -30,6 +30,9 @@ class Pool:
         self._lost: list[Connection] = []  # never given back: the fault of that name
         self._waiting: deque[asyncio.Future[None]] = deque()
         telling.gauge("db.client.connection.used", "{connection}", lambda: self._taken_count)
+        self._timeout_count = 0
+        telling.gauge("db.client.connection.pending_requests", "{request}", lambda: len(self._waiting))
+        telling.counter("db.client.connection.timeouts", "{timeout}", lambda: self._timeout_count)
         telling.gauge("db.client.connection.max", "{connection}", lambda: board.value("pool_size"))
 
     async def fetch(self, sql: str, parameters: Sequence[object] = (), *, table: str) -> list[Row]:
@@ -81,6 +84,7 @@ class Pool:
             async with asyncio.timeout(WAIT_S):
                 await self._enter()
         except TimeoutError as error:
+            self._timeout_count += 1
             self._telling.log("ERROR", "no database connection in time", taken=self._taken_count, wait_s=WAIT_S)
             raise Refused(503, "no database connection") from error
         opened = False

@@ -31,6 +31,7 @@ from cerebro.proving.shop.registry import Registry
 # The bounds that the semantic conventions advise for `http.server.request.duration`, seconds.
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 NAMESPACE = "shop"
+BROKEN_OFF = "CancelledError"
 DATABASE = "postgres"  # what the services know it as
 
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -132,19 +133,24 @@ class Telling:
     def serving(self, method: str, route: str, headers: Mapping[str, str]) -> Iterator["Stretch"]:
         """A request that this service answers; its parent is in the headers."""
         parent = _PROPAGATOR.extract(headers) if "traceparent" in headers else Context()
-        with self._stretch(f"{method} {route}", SpanKind.SERVER, parent) as stretch:
+        with self._stretch(f"{method} {route}", SpanKind.SERVER, parent, self._note_served) as stretch:
             stretch.labels.update({"http.request.method": method, "http.route": route, "url.scheme": "http"})
             yield stretch
+
+    def _note_served(self, stretch: "Stretch") -> None:
         self._failed_count += "error.type" in stretch.labels
         self._served(stretch.duration_s, stretch.labels)
 
     @contextmanager
     def calling(self, method: str, called: str, headers: dict[str, str]) -> Iterator["Stretch"]:
         """A request that this service makes; its trace goes into the headers."""
-        with self._stretch(f"{method} {called}", SpanKind.CLIENT, None) as stretch:
+        with self._stretch(f"{method} {called}", SpanKind.CLIENT, None, self._note_called) as stretch:
             stretch.labels.update({"http.request.method": method, "server.address": called})
             _PROPAGATOR.inject(headers)
             yield stretch
+
+    def _note_called(self, stretch: "Stretch") -> None:
+        called = str(stretch.labels["server.address"])
         if int(stretch.labels.get("http.response.status_code", 0)) >= HTTPStatus.BAD_REQUEST:
             stretch.failed(str(stretch.labels["http.response.status_code"]))
         self._missed[called] = self._missed.get(called, 0) + ("error.type" in stretch.labels)
@@ -153,7 +159,7 @@ class Telling:
     @contextmanager
     def storing(self, operation: str, table: str) -> Iterator["Stretch"]:
         """A statement to the database."""
-        with self._stretch(f"{operation} {table}", SpanKind.CLIENT, None) as stretch:
+        with self._stretch(f"{operation} {table}", SpanKind.CLIENT, None, self._note_stored) as stretch:
             stretch.labels.update(
                 {
                     "db.system.name": "postgresql",
@@ -163,20 +169,25 @@ class Telling:
                 }
             )
             yield stretch
+
+    def _note_stored(self, stretch: "Stretch") -> None:
         self._stored(stretch.duration_s, stretch.labels)
 
     @contextmanager
     def doing(self, what: str) -> Iterator["Stretch"]:
         """Work of this service's own that may take long."""
-        with self._stretch(what, SpanKind.INTERNAL, None) as stretch:
+        with self._stretch(what, SpanKind.INTERNAL, None, _nothing) as stretch:
             yield stretch
 
     @contextmanager
     def working(self, subject: str, headers: Mapping[str, str]) -> Iterator["Stretch"]:
         """A message that this service works."""
-        with self._stretch(f"process {subject}", SpanKind.CONSUMER, _PROPAGATOR.extract(headers)) as stretch:
+        parent = _PROPAGATOR.extract(headers)
+        with self._stretch(f"process {subject}", SpanKind.CONSUMER, parent, self._note_worked) as stretch:
             stretch.labels.update({"messaging.system": "nats", "messaging.destination.name": subject})
             yield stretch
+
+    def _note_worked(self, stretch: "Stretch") -> None:
         self._worked(stretch.duration_s, stretch.labels)
 
     def passed_on(self) -> dict[str, str]:
@@ -186,14 +197,21 @@ class Telling:
         return headers
 
     @contextmanager
-    def _stretch(self, name: str, kind: SpanKind, parent: Context | None) -> Iterator["Stretch"]:
-        began_s = self._clock.monotonic_s()
+    def _stretch(
+        self, name: str, kind: SpanKind, parent: Context | None, note: Callable[["Stretch"], None]
+    ) -> Iterator["Stretch"]:
+        """What is broken off, because it failed or nobody waits for it any more, is told as well."""
+        began_s, whole = self._clock.monotonic_s(), False
         with self._tracer.start_as_current_span(name, parent, kind, record_exception=False) as span:
             stretch = Stretch(span)
             try:
                 yield stretch
+                whole = True
             finally:
                 stretch.duration_s = self._clock.monotonic_s() - began_s
+                if not whole and "error.type" not in stretch.labels:
+                    stretch.failed(BROKEN_OFF)
+                note(stretch)
                 span.set_attributes(stretch.labels)
 
     def log(self, severity: str, body: str, **attributes: str | int | float) -> None:
@@ -235,6 +253,10 @@ class Stretch:
         """It did not succeed."""
         self.labels["error.type"] = why
         self._span.set_status(StatusCode.ERROR, why)
+
+
+def _nothing(_stretch: Stretch) -> None:
+    """A span is enough."""
 
 
 def print_line(line: str) -> None:
