@@ -19,13 +19,6 @@ from cerebro.spine.identity import TenantId
 LEASE_MS = 30_000
 FIRST_MS = 3_000  # after a case opens: the first minute's telemetry is on its way
 AGAIN_MS = (6_000, 10_000, 20_000, 40_000, 120_000, 300_000)  # at least so long after each look, if there is news
-    6_000,
-    10_000,
-    20_000,
-    40_000,
-    120_000,
-    300_000,
-)  # at least so long after each look, when there is something new
 SOON_MS = (4_000, 5_000, 8_000, 12_000, 20_000, 30_000, 60_000)  # the same while no cause is likelier than not
 LIKELY = 0.5
 LOOKS_MAX = 16  # of one case
