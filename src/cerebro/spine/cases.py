@@ -35,6 +35,14 @@ LIVE = frozenset(CaseState) - {CaseState.RESOLVED, CaseState.CLOSED}
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What the evidence says of the kind of a thing's trouble: a word of a closed set, and how loudly in nats."""
+
+    word: str
+    nats: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cause:
     """One explanation and its share of the blame; the shares of a case sum to at most 1."""
 
@@ -44,6 +52,7 @@ class Cause:
     rank: int  # 1 is the likeliest
     explanation: str
     evidence: tuple[Evidence, ...] = ()
+    marks: tuple[Mark, ...] = ()  # the loudest first
 
 
 @dataclass(frozen=True, slots=True)

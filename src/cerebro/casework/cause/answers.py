@@ -21,7 +21,13 @@ Real = NDArray[np.float64]
 
 CLIMBING = frozenset({SeriesType.COUNTER.value, SeriesType.HISTOGRAM.value})
 DURATION, FAILED, REQUESTS = "duration.mean", "failed.share", "requests.rate"
-ADDRESSES = ("peer.service", "server.address", "net.peer.name", "db.namespace", "messaging.destination.name")
+ADDRESSES = (
+    "peer.service", "server.address", "net.peer.name", "db.namespace", "messaging.destination.name",
+    "actual_destination", "destination", "destination.workload.name",
+)  # fmt: skip
+WIRES = re.compile(r"(^|[_.])(net|tcp|network|rtt)([_.]|$)")  # what a path between two has, and not one end of it
+UNEVEN, COLD = "replicas.uneven", "cache.missed.share"
+INSTANCES = ("service.instance.id", "instance", "k8s.pod.name", "pod")
 FAILURES = ("error.type", "error_type")
 STATUS = ("http.response.status_code", "http_response_status_code", "status_code", "code", "status")
 SENT = re.compile(r"network[._](io|packets?|bytes|receive|transmit)(?!.*(err|drop))")
@@ -47,19 +53,63 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
         known: Entities by the names and addresses that callers know them by.
     """
     found: list[Line] = []
+    single = {(each.entity, each.metric) for each in held.series if any(each.labels.get(name) for name in INSTANCES)}
     asked: dict[tuple[EntityKey, EntityKey | None], _Answered] = {}
+    each_one: dict[EntityKey, _Instances] = {}
     for row, series in enumerate(held.series):
         if FINE & series.labels.keys() or series.metric.endswith("_bucket") or _of_guests(series):
             continue
         values = _rate(held.last[row], held.grid.step_ms) if series.type in CLIMBING else held.mean[row]
         if not np.isfinite(values).any():
             continue
+        if instance := next((series.labels[name] for name in INSTANCES if series.labels.get(name)), ""):
+            each_one.setdefault(series.entity, _Instances()).add(instance, series.metric, values)
         if (part := _part(series)) and series.type in CLIMBING:
             peer = _peer(series, known)
             asked.setdefault((series.entity, peer), _Answered()).add(part, _failed(series), values)
         else:
-            found.append(Line(series.entity, None, role_of(series.metric), series.metric, values))
-    return [*_merged(found), *_answers(asked)]
+            if (series.entity, series.metric) in single and not instance:
+                continue  # a sum over replicas grows with their number
+            peer = _named(series, known) if WIRES.search(series.metric) else None
+            found.append(Line(series.entity, peer, role_of(series.metric), series.metric, values))
+    uneven = [Line(entity, None, Role.OTHER, UNEVEN, row) for entity, of in each_one.items() for row in of.uneven()]
+    return [*_merged(found), *_cold(found), *uneven, *_answers(asked)]
+
+
+class _Instances:
+    """What single replicas of one thing have to do."""
+
+    def __init__(self) -> None:
+        self._load: dict[str, dict[str, Real]] = {"asked": {}, "held": {}}
+
+    def add(self, instance: str, metric: str, values: Real) -> None:
+        if metric.endswith("_count") and "duration" in metric:
+            self._load["asked"][instance] = values
+        elif "active_requests" in metric or "in_flight" in metric or "inflight" in metric:
+            self._load["held"][instance] = values
+
+    def uneven(self) -> list[Real]:
+        """The share that the busiest one has of what is asked, and of what is being worked, whichever is less."""
+        parts = [_lopsided(list(load.values())) for load in self._load.values() if len(load) >= 2]
+        return [np.minimum.reduce(parts)] if len(parts) == len(self._load) else []
+
+
+def _lopsided(rows: Sequence[Real]) -> Real:
+    stacked = np.stack(rows)
+    several, stacked = np.isfinite(stacked).sum(0) >= 2, np.nan_to_num(stacked)
+    total = stacked.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(several & (total > 0), stacked.max(0) / total, np.nan)
+
+
+def _cold(found: Sequence[Line]) -> list[Line]:
+    """The share of questions that a cache could not answer."""
+    hits = {line.entity: line.values for line in found if line.signal.endswith("hits")}
+    return [
+        Line(line.entity, None, Role.OTHER, COLD, 100.0 * _ratio(line.values, line.values + hits[line.entity]))
+        for line in found
+        if line.signal.endswith("misses") and line.entity in hits
+    ]
 
 
 def _of_guests(series: Series) -> bool:
@@ -93,12 +143,15 @@ def _failed(series: Series) -> bool:
 
 def _peer(series: Series, known: Mapping[str, EntityKey]) -> EntityKey | None:
     """Whom a client's series is about."""
-    if "client" not in series.metric:
-        return None
+    return _named(series, known) if "client" in series.metric else None
+
+
+def _named(series: Series, known: Mapping[str, EntityKey]) -> EntityKey | None:
+    """Whom a series says that it is towards."""
     for name in ADDRESSES:
         said = series.labels.get(name) or series.labels.get(name.replace(".", "_"))
         if said:
-            return known.get(said) or EntityKey("external", said)
+            return known.get(said) or known.get(said.partition(":")[0]) or EntityKey("external", said)
     return None
 
 
@@ -125,10 +178,10 @@ def _plus(first: Real, second: Real) -> Real:
 
 
 def _merged(found: Sequence[Line]) -> list[Line]:
-    """One line an entity and signal: the mean of those that differ in labels only."""
-    groups: dict[tuple[EntityKey, str], list[Line]] = {}
+    """One line an entity, peer and signal: the mean of those that differ in labels only."""
+    groups: dict[tuple[EntityKey, EntityKey | None, str], list[Line]] = {}
     for line in found:
-        groups.setdefault((line.entity, line.signal), []).append(line)
+        groups.setdefault((line.entity, line.peer, line.signal), []).append(line)
     merged = []
     for lines in groups.values():
         total, count = np.zeros(len(lines[0].values)), np.zeros(len(lines[0].values))
@@ -137,7 +190,7 @@ def _merged(found: Sequence[Line]) -> list[Line]:
             total += np.where(fine, line.values, 0.0)
             count += fine
         with np.errstate(invalid="ignore", divide="ignore"):
-            merged.append(Line(lines[0].entity, None, lines[0].role, lines[0].signal, total / count))
+            merged.append(Line(lines[0].entity, lines[0].peer, lines[0].role, lines[0].signal, total / count))
     return merged
 
 

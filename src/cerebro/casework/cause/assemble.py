@@ -8,12 +8,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.answers import Line, lines_of
+from cerebro.casework.cause.grid import on_grid
 from cerebro.casework.cause.held import Held
-from cerebro.casework.cause.lines import Lines, tallied_lines
+from cerebro.casework.cause.lines import Lines, tallied_lines, tallied_words
 from cerebro.casework.cause.picture import (
     NOBODY,
     Change,
     Picture,
+    Role,
     Sign,
     Tallies,
     Times,
@@ -31,6 +33,7 @@ from cerebro.spine.topology import Topology
 
 FAILED_STATUS = 2
 SIGNS_MAX = 200
+CLOCK_AHEAD, CLOCK_S_MIN = "log.clock.ahead", 5.0  # by less, lines wander on their way
 
 
 def around(case: Case, topology: Topology, hops: int, entities_max: int) -> tuple[EntityKey, ...]:
@@ -47,7 +50,7 @@ def around(case: Case, topology: Topology, hops: int, entities_max: int) -> tupl
 def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: Topology) -> Picture:
     """The picture; the same whatever order anything came in."""
     known = _known(topology, case)
-    lines = lines_of(held, known)
+    lines = [*lines_of(held, known), *_clocks(held)]
     told = _told_by(held, lines)
     entities = tuple(sorted({*case.entities, *told, *topology.entities}))
     place = {key: k for k, key in enumerate(entities)}
@@ -63,7 +66,7 @@ def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: To
         onset_ms=case.began_ms or case.opened_ms,
         end_ms=held.grid.end_ms,
         tracks=_tracks(lines, place, held),
-        tallies=joined_tallies([spans, _from_logs(held, place)]),
+        tallies=joined_tallies([spans, _from_logs(held, place, known)]),
         times=times,
         changes=_changes(held),
         signs=_signs(findings),
@@ -186,7 +189,28 @@ def _words(column: pa.ChunkedArray) -> NDArray[np.object_]:
     return np.asarray(column.to_numpy(zero_copy_only=False), object) if len(column) else np.zeros(0, object)
 
 
-def _from_logs(held: Held, place: dict[EntityKey, int]) -> Tallies:
+def _clocks(held: Held) -> list[Line]:
+    """How far the times that a thing writes on its lines are ahead of when they came, where that has changed."""
+    logs, grid = held.logs, held.grid
+    if not logs.num_rows:
+        return []
+    observed_ms = logs["observed_ns"].to_numpy() // 1_000_000
+    ahead_s = (logs["at_ns"].to_numpy() - logs["observed_ns"].to_numpy()) / 1e9
+    keys = sorted({EntityKey(*pair) for pair in _owners(logs)})
+    owner = _places(logs, {key: k for k, key in enumerate(keys)})
+    kept = (owner >= 0) & (observed_ms > 0)
+    times_ms = [grid.start_ms + k * grid.step_ms for k in range(grid.count)]
+    values = on_grid(owner[kept].astype(np.int64), observed_ms[kept], ahead_s[kept], len(keys), times_ms)
+    found = []
+    for key, row in zip(keys, values, strict=True):
+        then, now = row[: grid.split], row[grid.split :]
+        then, now = then[np.isfinite(then)], now[np.isfinite(now)]
+        if len(then) and len(now) and abs(float(np.max(now)) - float(np.median(then))) >= CLOCK_S_MIN:
+            found.append(Line(key, None, Role.OTHER, CLOCK_AHEAD, row))
+    return found
+
+
+def _from_logs(held: Held, place: dict[EntityKey, int], known: dict[str, EntityKey]) -> Tallies:
     if not held.logs.num_rows:
         return no_tallies()
     owner = _places(held.logs, place)
@@ -194,16 +218,17 @@ def _from_logs(held: Held, place: dict[EntityKey, int]) -> Tallies:
     at = held.logs["at_ns"].to_numpy()[keep]
     scope = _ids(held.logs["trace_id"], held.logs["span_id"])[keep]
     names = {name: k for k, name in enumerate(sorted(set(scope.tolist()) - {":"}))}
-    return tallied_lines(
-        Lines(
-            owner[keep],
-            _words(held.logs["body"])[keep],
-            np.array([names.get(each, NOBODY) for each in scope.tolist()], np.int64),
-            at,
-            at // 1_000_000 < held.grid.split_ms,
-            at // 1_000_000 >= held.grid.split_ms,
-        )
+    lines = Lines(
+        owner[keep],
+        _words(held.logs["body"])[keep],
+        np.array([names.get(each, NOBODY) for each in scope.tolist()], np.int64),
+        at,
+        at // 1_000_000 < held.grid.split_ms,
+        at // 1_000_000 >= held.grid.split_ms,
     )
+    called = {name: place[key] for name, key in known.items() if key in place}
+    words = tallied_words(lines, held.logs["severity"].to_numpy()[keep], called)
+    return joined_tallies([tallied_lines(lines), words])
 
 
 def _changes(held: Held) -> tuple[Change, ...]:

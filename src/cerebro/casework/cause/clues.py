@@ -28,6 +28,8 @@ OF_TALLY = {
     "error": Family.OWN_ERRORS,
     "call": Family.WIRE,
     "absent": Family.ABSENT,
+    "said": Family.LOGS,
+    "blames": Family.WIRE,
 }
 LOG_DOUBT, FLOW_DOUBT, ERROR_DOUBT = 0.3, 0.1, 0.1  # how far shares of such things wander by themselves, relative
 WAY = 0.1  # of the times that a way through the code is taken: a smaller change of it is seldom a fault

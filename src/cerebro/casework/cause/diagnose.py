@@ -10,6 +10,7 @@ from cerebro.casework.cause.clues import NATS_MIN, Clues, clues
 from cerebro.casework.cause.fuse import Fused, fuse
 from cerebro.casework.cause.held import ENTITIES, literal
 from cerebro.casework.cause.kinds import kind_of
+from cerebro.casework.cause.marks import marks_of, telling
 from cerebro.casework.cause.picture import Picture
 from cerebro.casework.cause.telling import clue_line, sentence_of
 from cerebro.casework.cause.view import View
@@ -28,6 +29,7 @@ UNKNOWN_NATS = 3.0
 # from about eight nats on, and a difference of one is not odds of e. One map for everything, chosen once on the
 # development halves of docs/reference/root-cause.md so that shares are right as often as they say.
 BEND, TEMPERATURE = 8.0, 0.85
+MARKED, MARKED_MAX, OUTRIGHT = 1.5, 12, 3  # nats that a mark adds which names a cause, of the top ones
 SHARE_MIN = 0.02  # a smaller share is not worth a line
 OF_LOGS = ("log", "pair")
 SAMPLE_POINTS = 60
@@ -58,10 +60,10 @@ def diagnose(picture: Picture) -> Diagnosis:
     if not picture.entities:
         return Diagnosis((_unknown(1.0),), gaps=(*picture.gaps, "Nothing is known around this case."))
     found = clues(picture)
-    fused = fuse(picture, found)
+    view = _marked(View(picture, found, fuse(picture, found)))
+    fused = view.fused
     order = ranking(picture, fused)
     shares = _shares(fused.score)
-    view = View(picture, found, fused)
     named = [_cause(view, k, float(shares[k])) for k in order[:CAUSES_MAX] if shares[k] >= SHARE_MIN]
     unknown = _unknown(float(shares[-1]))
     first = not named or unknown.share > named[0].share
@@ -71,6 +73,17 @@ def diagnose(picture: Picture) -> Diagnosis:
         tuple(_dead_ends(picture, fused, order)),
         (*picture.gaps, *_gaps(picture)),
     )
+
+
+def _marked(view: View) -> View:
+    """What is accused and of which the evidence names a trouble outright is accused the more, as by a change."""
+    score = view.fused.score.copy()
+    for entity in ranking(view.picture, view.fused)[:MARKED_MAX]:
+        done = view.fused.change[entity] >= 0
+        outright = any(telling(mark.word) == OUTRIGHT for mark in marks_of(view, entity))
+        if outright and score[entity] >= NATS_MIN and not done:
+            score[entity] = BEND * ((1.0 + score[entity] / BEND) * np.exp(MARKED * TEMPERATURE / BEND) - 1.0)
+    return replace(view, fused=replace(view.fused, score=score))
 
 
 def ranking(picture: Picture, fused: Fused) -> list[int]:
@@ -94,7 +107,9 @@ def _cause(view: View, entity: int, share: float) -> Cause:
     rows = telling_rows(view.found, entity)
     evidence = tuple(_evidence(view, row) for row in rows[:EVIDENCE_MAX])
     text = sentence_of(view, entity, rows)
-    return Cause(view.picture.entities[entity], kind_of(view, entity, rows), share, 1, text, evidence)
+    marks = marks_of(view, entity)
+    kind = kind_of(view, entity, rows, marks)
+    return Cause(view.picture.entities[entity], kind, share, 1, text, evidence, marks)
 
 
 def telling_rows(found: Clues, entity: int) -> list[int]:

@@ -147,9 +147,13 @@ def diagnosed(case: Case, told: Diagnosis, now_ms: int) -> Case:
 
 def same(before: Sequence[Cause], now: Sequence[Cause]) -> bool:
     """Whether a reader would be told nothing new."""
-    if [(each.entity, each.kind) for each in before] != [(each.entity, each.kind) for each in now]:
+    if [_told(each) for each in before] != [_told(each) for each in now]:
         return False
     return all(abs(one.share - other.share) < SHARE_STEP for one, other in zip(before, now, strict=True))
+
+
+def _told(cause: Cause) -> object:
+    return cause.entity, cause.kind, frozenset(mark.word for mark in cause.marks)
 
 
 def _first(causes: Sequence[Cause]) -> object:

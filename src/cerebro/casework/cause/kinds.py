@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from cerebro.casework.cause.clues import Clues, Family
 from cerebro.casework.cause.view import View
+from cerebro.spine.cases import Mark
 
 OF_CHANGE = {
     "deploy": "deploy",
@@ -16,6 +17,14 @@ OF_CHANGE = {
     "schedule": "code",
     "migration": "data",
 }
+OF_MARK = {  # what names a cause outright
+    "untrusted": "config", "denied": "config", "clock": "config", "uneven": "config",
+    "unresolved": "network", "unreachable": "network", "losing": "network", "far": "network",
+    "no_space": "resource", "full_disk": "resource", "no_files": "resource", "no_memory": "resource",
+    "foreign": "resource",
+    "locked": "data", "long_session": "data", "scanning": "data", "lagging": "data", "cold": "data", "poison": "data",
+    "deadlock": "code", "overlap": "code",
+}  # fmt: skip
 STORES = frozenset({"database", "cache", "queue", "topic", "bucket", "store"})
 OUTSIDE = frozenset({"external", "supplier", "outside", "endpoint"})
 OF_STORES = ("postgresql.", "redis.", "mysql.", "mongodb.", "db.server.", "messaging.queue.", "kafka.", "rabbitmq.")
@@ -26,7 +35,7 @@ LOAD = (Family.TRAFFIC,)
 CODE = (Family.OWN_ERRORS, Family.LOGS, Family.FLOW)
 
 
-def kind_of(view: View, entity: int, rows: Sequence[int]) -> str:
+def kind_of(view: View, entity: int, rows: Sequence[int], marks: Sequence[Mark] = ()) -> str:
     """resource, dependency, deploy, config, data, capacity, network, code or external; see `Cause`."""
     picture, found, fused = view.picture, view.found, view.fused
     changed = OF_CHANGE.get(picture.changes[fused.change[entity]].kind) if fused.change[entity] >= 0 else ""
@@ -35,6 +44,9 @@ def kind_of(view: View, entity: int, rows: Sequence[int]) -> str:
         return changed
     if who.kind in OUTSIDE:
         return "external"
+    named = [OF_MARK[mark.word] for mark in marks if mark.word in OF_MARK]
+    if named:
+        return named[0]
     weight = _weights(found, entity, rows)
     if who.kind in STORES or _stores(view, entity):
         return _of_store(view, rows)

@@ -7,6 +7,7 @@ Source: G. Yu et al., Nezha, FSE 2023 (patterns of successive events, compared b
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from cerebro.casework.cause.grid import coded
 from cerebro.casework.cause.picture import NOBODY, Tallies, joined_tallies
+from cerebro.casework.cause.words import NAMES, OF_SELF, alike, word_of
 
 VARIES = re.compile(
     r"""\d{1,4}[-:/.]\d\d[-:/.]\d\d\S*        # times and dates
@@ -31,7 +33,8 @@ END = "the end"
 LOUD = re.compile(
     r"\b(error|exception|fatal|panic|critical|fail(ed|ure)?|traceback|timed? ?out|refused|denied)\b", re.I
 )
-ERROR_SEVERITY, PLAIN_SEVERITY = 17, 9  # OpenTelemetry: ERROR, INFO
+ERROR_SEVERITY, WARNING_SEVERITY, PLAIN_SEVERITY = 17, 13, 9  # OpenTelemetry: ERROR, WARN, INFO
+NAME_CHARS_MIN = 3
 
 
 def template(line: str) -> str:
@@ -59,6 +62,60 @@ class Lines:
     at: NDArray[np.int64]
     before: NDArray[np.bool_]
     during: NDArray[np.bool_]
+
+
+def tallied_words(lines: Lines, severity: NDArray[np.uint8], names: Mapping[str, int]) -> Tallies:
+    """What lines of trouble speak of, by who says it (`said`), or by who says it of whom (`blames`).
+
+    Args:
+        severity: OpenTelemetry's, uint8 (line,); of an unknown one the line's own words decide.
+        names: Entities by the names that lines know them by.
+    """
+    texts, code = _alike(lines.message)
+    of = [
+        np.bincount(lines.entity[mask], minlength=int(lines.entity.max(initial=0)) + 1)
+        for mask in (lines.before, lines.during)
+    ]
+    loud = np.array([bool(LOUD.search(text)) for text in texts], np.bool_)
+    heard = (severity >= WARNING_SEVERITY) | ((severity == 0) & loud[code] if len(texts) else False)
+    pairs, row = np.unique(lines.entity.astype(np.int64) * max(len(texts), 1) + code, return_inverse=True)
+    hits = [np.bincount(row[heard & mask], minlength=len(pairs)) for mask in (lines.before, lines.during)]
+    found: dict[tuple[int, int, str], list[float]] = {}
+    for place in np.flatnonzero(hits[0] + hits[1]):
+        speaker, text = int(pairs[place] // len(texts)), texts[int(pairs[place] % len(texts))]
+        if word := word_of(text):
+            key = speaker, NOBODY if word in OF_SELF else _named(text, speaker, names), word
+            counts = found.setdefault(key, [0.0, 0.0])
+            counts[0] += float(hits[0][place])
+            counts[1] += float(hits[1][place])
+    keys = sorted(found)
+    entity = np.array([key[0] for key in keys], np.int32)
+    return Tallies(
+        entity,
+        np.array([key[1] for key in keys], np.int32),
+        tuple("said" if key[1] == NOBODY else "blames" for key in keys),
+        tuple(key[2] for key in keys),
+        np.full(len(keys), ERROR_SEVERITY, np.int8),
+        np.array([found[key][0] for key in keys]),
+        of[0][entity].astype(np.float64),
+        np.array([found[key][1] for key in keys]),
+        of[1][entity].astype(np.float64),
+    )
+
+
+def _alike(message: NDArray[np.object_]) -> tuple[list[str], NDArray[np.int64]]:
+    """The different texts without their numbers, and which of them each line is."""
+    bodies, of_line = coded(message)
+    texts, code = coded(np.array([alike(each) for each in bodies], object))
+    return texts, code[of_line] if bodies else of_line
+
+
+def _named(text: str, speaker: int, names: Mapping[str, int]) -> int:
+    """The first other one that the text names."""
+    for name in NAMES.findall(text):
+        if len(name) >= NAME_CHARS_MIN and names.get(name, speaker) != speaker:
+            return names[name]
+    return NOBODY
 
 
 def tallied_lines(lines: Lines) -> Tallies:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from cerebro.casework.cause.marks import telling
 from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.engine import Engine, needs_mending
 from cerebro.casework.hands.felt import shape_of
@@ -114,7 +115,7 @@ class Proposer:
 
     def _is_known(self, case: Case, now_ms: int) -> bool:
         """Whether the same causes were thought over a moment ago."""
-        said = hash(tuple((each.entity, each.kind, each.share) for each in case.causes))
+        said = hash(tuple((each.entity, each.kind, each.share, each.marks) for each in case.causes))
         before = self._thought.get(case.id, (0, 0))
         if before[0] == said and now_ms - before[1] < AGAIN_MS:
             return True
@@ -132,7 +133,7 @@ class Proposer:
     async def _offers(self, case: Case, scene: Scene, tried: set[tuple[str, object]]) -> list[Offer]:
         """What could be done about the likeliest cause that leaves something to do."""
         playbooks = (await self._engine.library.all(case.tenant)).values()
-        for cause in sorted(case.causes, key=lambda each: each.rank)[:CAUSES_MAX]:
+        for cause in sorted(case.causes[:CAUSES_MAX], key=lambda each: (-_named(each), each.rank)):
             if cause.share < SHOWN_SHARE_MIN or cause.kind == "unknown":
                 continue
             picture = await self.picture(case, cause)
@@ -232,6 +233,11 @@ class Proposer:
             reasons=(*choice.reasons, Reason("policy", f"It may {offer.level.value}: {offer.why}.")),
         )
         return replace(action, digest=digest_of(action))
+
+
+def _named(cause: Cause) -> float:
+    """Its share of the blame, counted more when the evidence tells what is wrong with it, too."""
+    return cause.share * (1 + max((telling(mark.word) for mark in cause.marks), default=0))
 
 
 def _chosen(offers: Sequence[Offer]) -> Offer | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from cerebro.algorithms.beta import beta_quantile
+from cerebro.casework.cause.marks import telling
 from cerebro.casework.hands.store import Past
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.spine.actions import Level, Reason, Risk
@@ -62,26 +63,55 @@ class Choice:
     trusted: bool  # its record does not speak against doing it unasked
 
 
+LOUD_NATS = 10.0
+
+
+def answered(playbook: Playbook, cause: Cause) -> tuple[float, tuple[str, ...]]:
+    """How much of what the evidence says the playbook answers, and to which words."""
+    held = [mark for mark in cause.marks if mark.word in playbook.trigger.marks]
+    worth = [telling(mark.word) * (0.5 + 0.5 * min(mark.nats, LOUD_NATS) / LOUD_NATS) for mark in held]
+    return max(worth, default=0.0), tuple(mark.word for mark in held)
+
+
+def is_answer(playbook: Playbook, cause: Cause) -> bool:
+    """Whether it answers to the most telling of the marks, so that it may be done unasked."""
+    most = max((telling(mark.word) for mark in cause.marks), default=0)
+    held = [telling(mark.word) for mark in cause.marks if mark.word in playbook.trigger.marks]
+    return most <= 1 or max(held, default=0) >= most
+
+
+def applies(playbook: Playbook, picture: Picture) -> bool:
+    """Whether a playbook is for this: the thing, what the evidence says of it, what is felt and measured there."""
+    trigger, cause = playbook.trigger, picture.cause
+    kinds = {picture.nature, cause.entity.kind} if picture.nature == cause.entity.kind else {picture.nature}
+    said = {mark.word for mark in cause.marks}
+    by_kind = cause.kind in trigger.causes and not (trigger.marks and trigger.mark_needed)
+    refusals = (
+        not kinds & set(trigger.entities),
+        cause.share < trigger.share_min,
+        bool(said & set(trigger.without)),
+        not said & set(trigger.marks) and not by_kind,
+        bool(trigger.needs) and not any(word.lower() in picture.words for word in trigger.needs),
+        bool(trigger.shapes and picture.shape) and picture.shape not in trigger.shapes,
+        any(picture.gauges.get(probe.metric, float("-inf")) <= probe.above for probe in trigger.probes),
+        bool(trigger.objectives) and not picture.objectives & set(trigger.objectives),
+    )
+    return not any(refusals)
+
+
 def fit(playbook: Playbook, picture: Picture) -> tuple[float, tuple[Reason, ...]]:
     """How well a playbook fits; 0 when it does not apply."""
     trigger, cause = playbook.trigger, picture.cause
-    kinds = {picture.nature, cause.entity.kind} if picture.nature == cause.entity.kind else {picture.nature}
-    if cause.kind not in trigger.causes or not kinds & set(trigger.entities) or cause.share < trigger.share_min:
+    if not applies(playbook, picture):
         return 0.0, ()
-    if trigger.needs and not any(word.lower() in picture.words for word in trigger.needs):
-        return 0.0, ()
-    if trigger.shapes and picture.shape and picture.shape not in trigger.shapes:
-        return 0.0, ()
-    if any(picture.gauges.get(probe.metric, float("-inf")) <= probe.above for probe in trigger.probes):
-        return 0.0, ()
-    if trigger.objectives and not picture.objectives & set(trigger.objectives):
-        return 0.0, ()
+    worth, spoken = answered(playbook, cause)
     hits = [word for word in (*trigger.needs, *trigger.words) if word.lower() in picture.words][:WORDS_MAX]
-    value = 1.0 + WORD_GAIN * len(hits) + NARROW_GAIN * (len(trigger.causes) == 1)
+    value = 1.0 + worth + WORD_GAIN * len(hits) * (not spoken) + NARROW_GAIN * (len(trigger.causes) == 1)
     value += SHAPE_GAIN * bool(trigger.shapes and picture.shape) + PROBE_GAIN * len(trigger.probes)
     value *= RISK_FACTOR[playbook.risk] * (1.0 if playbook.undoable else NO_UNDO_FACTOR)
     text = f"It is for a {picture.nature} whose cause is {cause.kind}"
     text += f", and the proof speaks of {', '.join(hits)}." if hits else "."
+    text += f" The evidence says: {', '.join(spoken)}." if spoken else ""
     text += f" Those who use it see: {picture.shape.replace('_', ' ')}." if picture.shape else ""
     text += "".join(f" {probe.metric} is {picture.gauges[probe.metric]:g}." for probe in trigger.probes)
     share = Reason("share", f"The cause has {cause.share:.0%} of the blame: {cause.explanation[:300]}", cause.share)
@@ -116,7 +146,7 @@ def ranked(
             continue
         helped, not_helped = known(playbook.name, picture.cause.kind, pasts)
         drawn = chance.betavariate(helped, not_helped)
-        trusted = is_trusted(helped, not_helped)
+        trusted = is_trusted(helped, not_helped) and is_answer(playbook, picture.cause)
         record = Reason("record", _record(playbook.name, pasts), round(helped / (helped + not_helped), 3))
         draw = Reason("draw", "Drawn from what is known of its success.", round(drawn, 3))
         score = value * value * (0.5 + drawn)

@@ -44,6 +44,10 @@ class Trigger(Struct, frozen=True):
         entities: Kinds or natures of the thing to blame: service, database, cache, queue, external, host, …
         needs: One of these words must be in what proves the cause; none for any proof.
         words: Each that is there makes it fit better; they never make it apply.
+        marks: Words of `Cause.marks`, one of which the evidence must say; none for a playbook that goes by the kind of
+            the cause.
+        mark_needed: Whether it is for nothing without one of its marks.
+        without: It is not for a thing of which the evidence says one of these.
         shapes: What those who call it must feel: `slow`, `slow_errors`, `fast_errors` (failing at once), `lost` (nearly
             all fail, after a wait); none for any.
         probes: Each must hold.
@@ -55,6 +59,9 @@ class Trigger(Struct, frozen=True):
     entities: Annotated[list[Kind], msgspec.Meta(min_length=1)]
     needs: list[Annotated[str, msgspec.Meta(min_length=2, max_length=60)]] = []
     words: list[Annotated[str, msgspec.Meta(min_length=2, max_length=60)]] = []
+    marks: list[Word] = []
+    mark_needed: bool = True
+    without: list[Word] = []
     shapes: list[Shape] = []
     probes: list[Probe] = []
     share_min: Share = 0.0

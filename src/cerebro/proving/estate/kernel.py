@@ -35,21 +35,28 @@ BOUND_COUNT = len(BOUNDS_S)
 (
     K_SPEED, K_COST, K_DELAY, K_ERROR, K_ALIVE, K_HANG, K_THREADS, K_MEMORY, K_FILES, K_POOL, K_LOAD, K_JOB, K_HIT,
     K_LOSS, K_NET, K_CUT, K_UNNAMED, K_CONSUME, K_DISK, K_DISK_SLOW, K_LOCK, K_LAG, K_SKEW, K_RETRIES, K_TIMEOUT,
-    K_UNEVEN, K_DEADLOCK, K_POISON, K_SHED, K_OPEN, K_CAP, K_POOL_SIZE, K_SILENT, K_REPLICAS,
+    K_UNEVEN, K_DEADLOCK, K_POISON, K_SHED, K_OPEN, K_CAP, K_POOL_SIZE, K_SILENT, K_REPLICAS, K_UNTRUSTED, K_DENIED,
+    K_LIMITED, K_GARBLED, K_SCANS, K_OLDEST, K_JOBS,
 ) = tuple(int(each) for each in Knob)  # fmt: skip
 (
     S_BACKLOG, S_MEMORY, S_FILES, S_POOL, S_DISK, S_REPLICAS, S_BUSY, S_IDLE, S_DOWN, S_DOWN_SHARE, S_WARM, S_LAG,
-    S_FAST, S_SLOW, S_SPIKE, S_HOLD, S_ERROR, S_DEPTH, S_WAVE, S_SERVED, S_TIMED_OUT, S_RHO,
+    S_FAST, S_SLOW, S_SPIKE, S_HOLD, S_ERROR, S_DEPTH, S_WAVE, S_SERVED, S_TIMED_OUT, S_RHO, S_OLDEST,
 ) = tuple(int(each) for each in State)  # fmt: skip
 (
     N_SUM, N_COUNT, N_FAILED_SUM, N_FAILED, N_CPU_S, N_CPU, N_MEMORY, N_MEMORY_SHARE, N_FILES, N_THREADS, N_ACTIVE,
     N_REPLICAS, N_POOL, N_POOL_WAITING, N_RETRIES, N_TIMEOUTS, N_RESTARTS, N_RECEIVED, N_SENT, N_GC, N_SESSIONS,
     N_DEADLOCKS, N_LAG, N_LOCKS, N_ROWS, N_COMMITS, N_ROLLBACKS, N_HITS, N_MISSES, N_EVICTED, N_DEPTH, N_AGE,
     N_PUBLISHED, N_CONSUMED, N_REDELIVERED, N_DISK, N_DISK_S, N_RATE, N_ERROR, N_OWN, N_TOTAL, N_TIMED_OUT,
-    N_PRESENT, N_BUCKET,
+    N_PRESENT, N_SEQUENTIAL, N_OLDEST, N_JOBS, N_BY_CODE, N_BY_FILES, N_BY_CLOCK, N_BY_LOAD, N_BY_DENIAL, N_BY_LIMIT,
+    N_BY_GARBLE, N_BY_SILENCE, N_BY_CUT, N_BY_NAME, N_BY_TRUST, N_BY_ABSENCE, N_BUCKET,
 ) = tuple(int(each) for each in Node)  # fmt: skip
-E_SUM, E_COUNT, E_FAILED, E_SHARE, E_TIME, E_RATE = tuple(int(each) for each in Edge)
-H_CPU, H_MEMORY, H_LOAD, H_DISK, H_DISK_S, H_RECEIVED, H_SENT, H_DROPPED, H_DISK_BYTES = tuple(int(h) for h in Host)
+(
+    E_SUM, E_COUNT, E_FAILED, E_SHARE, E_TIME, E_RATE, E_RETRANSMITTED, E_ROUND_TRIP, E_LATE, E_UNREACHED, E_UNNAMED,
+    E_UNTRUSTED, E_GONE, E_CROWDED, E_ANSWERED,
+) = tuple(int(each) for each in Edge)  # fmt: skip
+(
+    H_CPU, H_MEMORY, H_LOAD, H_DISK, H_DISK_S, H_RECEIVED, H_SENT, H_DROPPED, H_DISK_BYTES, H_FOREIGN,
+) = tuple(int(h) for h in Host)  # fmt: skip
 M_CORES, M_FOREIGN, M_SPEED, M_FAST, M_LOAD, M_DISK, M_DISK_SLOW, M_USED = tuple(int(each) for each in HostState)
 
 
@@ -304,6 +311,7 @@ def _up(  # noqa: PLR0912, PLR0915, PLR0917  one node after another; its parts s
             dead = (1.0 - knobs[j, K_ALIVE]) ** 1.3
             silent = 1.0 - (1.0 - knobs[j, K_HANG]) * (1.0 - knobs[j, K_CUT]) * (1.0 - late) * (1.0 - lost)
             refused = 1.0 - (1.0 - t[S_ERROR]) * (1.0 - knobs[j, K_UNNAMED]) * (1.0 - dead) * (1.0 - down_share)
+            refused = 1.0 - (1.0 - refused) * (1.0 - knobs[j, K_UNTRUSTED])
             held = (1.0 - silent) * min(reach_s, patience) + silent * patience
             room = max(0.5, pool[e] * replicas * k[K_POOL_SIZE] * (1.0 - s[S_POOL]))
             full = offered[e] * held / room
@@ -317,6 +325,11 @@ def _up(  # noqa: PLR0912, PLR0915, PLR0917  one node after another; its parts s
             pool_waiting += offered[e] * queue_s
             fail = 1.0 - (1.0 - silent) * (1.0 - refused) * (1.0 - crowded)
             edge[e, E_SHARE] = 0.5 * edge[e, E_SHARE] + 0.5 * fail
+            edge[e, E_LATE] = 1.0 - (1.0 - knobs[j, K_HANG]) * (1.0 - late) * (1.0 - lost)
+            edge[e, E_UNREACHED], edge[e, E_UNNAMED] = knobs[j, K_CUT], knobs[j, K_UNNAMED]
+            edge[e, E_UNTRUSTED], edge[e, E_CROWDED] = knobs[j, K_UNTRUSTED], crowded
+            edge[e, E_GONE], edge[e, E_ANSWERED] = 1.0 - (1.0 - dead) * (1.0 - down_share), t[S_ERROR]
+            edge[e, E_ROUND_TRIP] = 0.0005 * exp(0.3 * _normal(chance)) + 2.0 * (knobs[j, K_NET] + k[K_NET])
             tries = floor(min(retries[e] + k[K_RETRIES], k[K_CAP]))
             attempts, gone = 1.0, fail
             while tries >= 1.0 and gone > 1e-6:
@@ -340,6 +353,8 @@ def _up(  # noqa: PLR0912, PLR0915, PLR0917  one node after another; its parts s
             done = _poisson(chance, offered[e] * dt)
             edge[e, E_COUNT] += done
             edge[e, E_FAILED] += _binomial(chance, done, fail)
+            gone_packets = 0.0005 + 4.0 * (knobs[j, K_LOSS] + k[K_LOSS]) + 3.0 * knobs[j, K_CUT]
+            edge[e, E_RETRANSMITTED] += _poisson(chance, done * gone_packets)
             edge[e, E_SUM] += done * (queue_s + held) * max(0.1, 1.0 + 0.5 * _normal(chance) / sqrt(done + 1.0))
         # Threads are held for the whole of it.
         hold = whole + stuck * stuck_s
@@ -369,10 +384,21 @@ def _up(  # noqa: PLR0912, PLR0915, PLR0917  one node after another; its parts s
         skewed = min(0.5, abs(k[K_SKEW]) / 600.0)
         good = (1.0 - min(1.0, k[K_ERROR])) * (1.0 - refused_share) * (1.0 - files_full) * (1.0 - disk_full)
         good *= (1.0 - stale) * (1.0 - skewed) * (1.0 - k[K_DEADLOCK]) * (1.0 - 0.00015 * exp(0.5 * s[S_SLOW]))
+        good *= (1.0 - k[K_DENIED]) * (1.0 - k[K_LIMITED]) * (1.0 - k[K_GARBLED])
+        n[N_BY_CODE], n[N_BY_FILES], n[N_BY_CLOCK], n[N_BY_LOAD] = (
+            min(1.0, k[K_ERROR]),
+            files_full,
+            skewed,
+            refused_share,
+        )
+        n[N_BY_DENIAL], n[N_BY_LIMIT], n[N_BY_GARBLE] = k[K_DENIED], k[K_LIMITED], k[K_GARBLED]
         dead = (1.0 - alive) ** 1.3
         seen = 0.0
         if entry[i] > 0.0:  # the balancer before an entry answers for what is gone
             seen = 1.0 - (1.0 - dead) * (1.0 - k[K_HANG]) * (1.0 - k[K_CUT]) * (1.0 - k[K_UNNAMED])
+            seen = 1.0 - (1.0 - seen) * (1.0 - k[K_UNTRUSTED])
+            n[N_BY_SILENCE] = 1.0 - (1.0 - k[K_HANG]) * (1.0 - min(1.0, 1.6 * k[K_LOSS] ** 1.5))
+            n[N_BY_CUT], n[N_BY_NAME], n[N_BY_TRUST], n[N_BY_ABSENCE] = k[K_CUT], k[K_UNNAMED], k[K_UNTRUSTED], dead
             stuck = 1.0 - (1.0 - stuck) * (1.0 - k[K_HANG]) * (1.0 - k[K_CUT])
             total += 2.0 * k[K_NET] + 0.25 * k[K_LOSS]
             seen = 1.0 - (1.0 - seen) * (1.0 - min(1.0, 1.6 * k[K_LOSS] ** 1.5))
@@ -440,6 +466,9 @@ def _up(  # noqa: PLR0912, PLR0915, PLR0917  one node after another; its parts s
             n[N_DEADLOCKS] += _poisson(chance, arriving * k[K_DEADLOCK] * dt)
             n[N_LOCKS] = _poisson(chance, 0.2 + k[K_LOCK] * arriving * LOCK_S)
             n[N_ROWS] += came * 14.0 * k[K_COST] * k[K_COST]
+            n[N_SEQUENTIAL] += _poisson(chance, came * min(1.0, 0.002 + k[K_SCANS]))
+            s[S_OLDEST] = s[S_OLDEST] + dt if k[K_OLDEST] > 0.0 else 0.0
+            n[N_OLDEST] = s[S_OLDEST] + total * (2.0 + 0.5 * abs(_heavy(chance)))
             n[N_COMMITS] += went
             n[N_ROLLBACKS] += failed
         n[N_LAG] = s[S_LAG] + 0.05 * exp(s[S_FAST] * 0.6)
@@ -449,6 +478,9 @@ def _up(  # noqa: PLR0912, PLR0915, PLR0917  one node after another; its parts s
         n[N_DEPTH] = floor(s[S_DEPTH])
         n[N_RATE], n[N_ERROR], n[N_OWN] = rate[i], error, own_s
         n[N_TOTAL], n[N_TIMED_OUT] = total, stuck
+        n[N_JOBS] = floor(k[K_JOBS])
+        if own_cores > 0.1 * cores[i] * replicas:
+            n[N_JOBS] = max(n[N_JOBS], 1.0)
         n[N_PRESENT] = 1.0
         if k[K_SILENT] > 0.0 or kind[i] == EXTERNAL or alive < 0.02:
             n[N_PRESENT] = 0.0
@@ -473,6 +505,8 @@ def _machines(  # noqa: PLR0917  columns
         out[H_SENT] += dt * (1e5 + 6e6 * used) * max(0.1, 1.0 + 0.15 * _heavy(chance))
         out[H_DISK_BYTES] += dt * (3e4 + 2e6 * used) * max(0.1, 1.0 + 0.3 * _heavy(chance))
         out[H_DISK_S] += dt * min(1.0, (0.02 + 0.05 * used) * m[M_DISK_SLOW] * max(0.1, 1.0 + 0.25 * _heavy(chance)))
+        foreign = min(m[M_FOREIGN], m[M_CORES]) + 0.02 * exp(0.5 * m[M_FAST])
+        out[H_FOREIGN] += dt * foreign * max(0.1, 1.0 + 0.1 * _heavy(chance))
         m[M_DISK] = min(1.0, m[M_DISK] + dt * 1.5e-8)
         fullest, loss, memory, count = 0.0, 0.0, 0.0, 0.0
         for i in range(len(host)):

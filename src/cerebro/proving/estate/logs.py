@@ -39,8 +39,48 @@ _SLOW = _Template("duration: ", " ms  statement: SELECT * FROM items WHERE owner
 _DEADLOCK = _Template("deadlock detected, transaction ", " was cancelled", ERROR)
 _FULL = _Template("could not write to file: No space left on device, ", " % used", ERROR)
 _AGAIN = _Template("message was redelivered, ", " times so far", WARNING)
-_CALL = _Template("call to {target} failed after ", " ms: no usable answer", ERROR)
 _JOB = _Template("job done in ", " ms", INFO)
+_CODE = _Template("unhandled exception in GET {route} after ", " ms: TypeError: value is null", ERROR)
+_FILES = _Template("accept failed: too many open files, ", " in use", ERROR)
+_CLOCK = _Template("token refused ", " ms after it came: it was issued in the future, the clocks differ", WARNING)
+_LOAD = _Template("request queue is full, ", " waiting: request rejected", WARNING)
+_DENIAL = _Template("[", '] FATAL: password authentication failed for user "app"', FATAL)
+_LOCKED = _Template("process ", " still waiting for ShareLock on relation items", WARNING)
+_OVERLAP = _Template("scheduled job begins while earlier runs are under way: ", " running now", WARNING)
+# The balancer before an entry; its lines are kept with those of what it balances.
+_BALANCED: tuple[tuple[Node, _Template], ...] = tuple(
+    (way, _Template("balancer: no answer to a request of {route} after ", f" ms: {words}", ERROR))
+    for way, words in (
+        (Node.BY_SILENCE, "upstream timed out while reading the response header"),
+        (Node.BY_CUT, "upstream connection timed out while connecting"),
+        (Node.BY_NAME, "upstream host could not be resolved: no such host"),
+        (Node.BY_TRUST, "upstream certificate verify error: certificate has expired"),
+        (Node.BY_ABSENCE, "connect to upstream: connection refused"),
+    )
+)
+# What a client says of a call that failed, by the way in which it failed; of a callee that answered, by its kind.
+_WAYS: tuple[tuple[Edge, str], ...] = (
+    (Edge.LATE, "context deadline exceeded while awaiting headers"),
+    (Edge.UNREACHED, "dial tcp: i/o timeout"),
+    (Edge.UNNAMED, "dial tcp: lookup {target}: no such host"),
+    (Edge.UNTRUSTED, "tls: failed to verify certificate: x509: certificate has expired or is not yet valid"),
+    (Edge.GONE, "dial tcp: connect: connection refused"),
+    (Edge.CROWDED, "timed out while waiting for a free connection of the pool"),
+)
+_ANSWERED: tuple[tuple[Node, str], ...] = (
+    (Node.BY_DENIAL, 'FATAL: password authentication failed for user "app"'),
+    (Node.BY_LIMIT, "unexpected status 429 Too Many Requests"),
+    (Node.BY_GARBLE, "invalid character '<' looking for beginning of value"),
+    (Node.BY_LOAD, "unexpected status 503 Service Unavailable"),
+)
+_FAILING = "unexpected status 500 Internal Server Error"
+_ENDS = (*(words for _, words in _WAYS), *(words for _, words in _ANSWERED), _FAILING)
+
+
+_OWN = (
+    _ACCESS, _FAILED, _POOL, _RESTART, _GC, _SLOW, _DEADLOCK, _FULL, _AGAIN, _JOB, _CODE, _FILES, _CLOCK, _LOAD,
+    _DENIAL, _LOCKED, _OVERLAP,
+)  # fmt: skip
 
 
 class LogWriter:
@@ -60,11 +100,12 @@ class LogWriter:
         self._severity: list[int] = []
         self._speaker: list[int] = []
         node_count = len(topology.names)
-        self._node_words = {
-            template: self._words(template, range(node_count), range(node_count))
-            for template in (_ACCESS, _FAILED, _POOL, _RESTART, _GC, _SLOW, _DEADLOCK, _FULL, _AGAIN, _JOB)
-        }
-        self._edge_words = self._words(_CALL, topology.source.tolist(), topology.target.tolist())
+        own = (*_OWN, *(template for _, template in _BALANCED))
+        self._node_words = {each: self._words(each, range(node_count), range(node_count)) for each in own}
+        ends = topology.source.tolist(), topology.target.tolist()
+        self._edge_words = [
+            self._words(_Template("call to {target} failed after ", f" ms: {words}", ERROR), *ends) for words in _ENDS
+        ]
         names = [topology.names[i] for i in self._speaker]
         self._service = pa.array(names, pa.string())
         self._resource = pa.array(
@@ -81,7 +122,7 @@ class LogWriter:
         for speaker, target in zip(speakers, targets, strict=True):
             route, name = self._topology.routes[target], self._topology.names[target]
             self._heads.append(template.before.replace("{route}", route).replace("{target}", name))
-            self._tails.append(template.after)
+            self._tails.append(template.after.replace("{target}", name))
             self._severity.append(template.severity)
             self._speaker.append(int(speaker))
         return first
@@ -127,10 +168,23 @@ class LogWriter:
             """What one counter gained."""
             return gain[:, :, column]
 
+        def part(column: Node) -> Floats:
+            """Of its failures, those of that kind, 0 … 1."""
+            share: Floats = np.minimum(1.0, node[:, :, column] / np.maximum(node[:, :, Node.ERROR], 1e-9))
+            return share
+
         found = [
             (_ACCESS, per(Node.COUNT) * ACCESS_SHARE * answers, took_ms),
             (_JOB, per(Node.COUNT) * ACCESS_SHARE * 5 * (kind == WORKER), took_ms),
             (_FAILED, per(Node.FAILED_COUNT) * works, took_ms),
+            (_CODE, per(Node.FAILED_COUNT) * part(Node.BY_CODE) * works, took_ms),
+            (_FILES, per(Node.FAILED_COUNT) * part(Node.BY_FILES) * works, node[:, :, Node.FILES]),
+            (_CLOCK, per(Node.FAILED_COUNT) * part(Node.BY_CLOCK) * works, took_ms),
+            (_LOAD, per(Node.FAILED_COUNT) * part(Node.BY_LOAD) * works, node[:, :, Node.ACTIVE]),
+            (_DENIAL, per(Node.FAILED_COUNT) * part(Node.BY_DENIAL) * (kind == DATABASE), node[:, :, Node.SESSIONS]),
+            *((template, per(Node.FAILED_COUNT) * part(way), took_ms) for way, template in _BALANCED),
+            (_LOCKED, (node[:, :, Node.LOCKS] > 5) * (kind == DATABASE) * 2, 1000 + node[:, :, Node.LOCKS]),
+            (_OVERLAP, (node[:, :, Node.JOBS] >= 2) * 0.2, node[:, :, Node.JOBS]),
             (_POOL, (node[:, :, Node.POOL_WAITING] > 8) * works, node[:, :, Node.POOL_WAITING]),
             (_RESTART, per(Node.RESTARTS) * (kind != EXTERNAL), node[:, :, Node.RESTARTS]),
             (_GC, (per(Node.GC_S) > 0.3) * works, per(Node.GC_S) * 1000),
@@ -144,7 +198,19 @@ class LogWriter:
         ]
         heard = mine[:, self._topology.source] * (self._topology.mode == SYNC)
         waited_ms = edge[:, :, Edge.TIME_S] * 1000
-        return [*lines, self._some(measured, failed_calls * heard * 0.5, waited_ms, self._edge_words)]
+        ways = zip(self._ways(measured), self._edge_words, strict=True)
+        failed_calls = failed_calls * heard * 0.5
+        return [*lines, *(self._some(measured, failed_calls * way, waited_ms, words) for way, words in ways)]
+
+    def _ways(self, measured: Measured) -> list[Floats]:
+        """Of the failed calls of each edge, how many failed in each way of `_ENDS`, each 0 … 1, (tick, edge)."""
+        edge, callee = measured.edge, measured.node[:, self._topology.target]
+        ways = [edge[:, :, column] for column, _ in _WAYS]
+        answered = edge[:, :, Edge.ANSWERED]
+        known = [np.minimum(answered, callee[:, :, column]) for column, _ in _ANSWERED]
+        ways += [*known, np.maximum(answered - np.sum(known, axis=0), 0.0)]
+        total = np.maximum(np.sum(ways, axis=0), 1e-9)
+        return [way / total for way in ways]
 
     def _some(
         self, measured: Measured, expected: Floats, number: Floats, first: int

@@ -2,7 +2,9 @@
 
 Each series is one column of what a tick measured. Histograms become `_bucket{le}`, `_sum` and `_count`, as the doors of
 Cerebro write them down. Source of the names: OpenTelemetry semantic conventions 1.36 (http, db, process, system, k8s),
-and the collector's receivers for PostgreSQL and Redis; `messaging.queue.*` is ours, since there is no convention.
+and the collector's receivers for PostgreSQL, Redis and Kubernetes; `container_net_*` are those of Coroot's node agent,
+`pg_stat_activity_max_tx_duration` is the PostgreSQL exporter's, `namedprocess_*` the process exporter's;
+`messaging.queue.*` is ours, since there is no convention.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,6 +34,7 @@ PROCESS = (
     (Node.RESTARTS, "k8s.container.restart.count", COUNTER, "{restart}"),
     (Node.RECEIVED, "process.network.io", COUNTER, "By"),
     (Node.GC_S, "process.runtime.gc.duration", COUNTER, "s"),
+    (Node.JOBS, "k8s.cronjob.active_jobs", GAUGE, "{job}"),
 )
 CALLER = (
     (Node.ACTIVE, "http.server.active_requests", GAUGE, "{request}"),
@@ -48,6 +51,9 @@ STORE = (
     (Node.LOCKS, "postgresql.database.locks", GAUGE, "{lock}"),
     (Node.ROWS, "postgresql.tup_fetched", COUNTER, "{tuple}"),
     (Node.LAG_S, "postgresql.wal.lag", GAUGE, "s"),
+    (Node.SEQUENTIAL, "postgresql.sequential_scans", COUNTER, "{sequential_scan}"),
+    (Node.OLDEST_S, "pg_stat_activity_max_tx_duration", GAUGE, "s"),
+    (Node.JOBS, "k8s.cronjob.active_jobs", GAUGE, "{job}"),
     (Node.DISK_SHARE, "system.filesystem.utilization", GAUGE, "1"),
     (Node.DISK_S, "system.disk.operation_time", COUNTER, "s"),
     (Node.MEMORY_SHARE, "system.memory.utilization", GAUGE, "1"),
@@ -76,11 +82,16 @@ MACHINE = (
     (Host.RECEIVED, "system.network.io", COUNTER, "By"),
     (Host.SENT, "system.network.io.transmit", COUNTER, "By"),
     (Host.DROPPED, "system.network.packet.dropped", COUNTER, "{packet}"),
+    (Host.FOREIGN_S, "namedprocess_namegroup_cpu_seconds_total", COUNTER, "s"),
 )
 CLIENT = (
     (Edge.SUM, "http.client.request.duration_sum", HISTOGRAM, "s"),
     (Edge.COUNT, "http.client.request.duration_count", HISTOGRAM, "{request}"),
     (Edge.FAILED, "http.client.request.failed", COUNTER, "{request}"),
+)
+WIRE = (  # of a watcher in the system's kernel, beside each process
+    (Edge.RETRANSMITTED, "container_net_tcp_retransmits_total", COUNTER, "{segment}"),
+    (Edge.ROUND_TRIP_S, "container_net_latency_seconds", GAUGE, "s"),
 )
 REPLICA = (
     (Replica.CPU, "process.cpu.utilization", GAUGE, "1"),
@@ -161,6 +172,8 @@ def _named(topology: Topology) -> Iterator[Named]:
         if kind == EXTERNAL:
             continue  # what is not ours tells nothing of itself
         labels = {"service.name": name, "service.namespace": "estate"}
+        if topology.host[row] >= 0:
+            labels["host.name"] = topology.hosts[topology.host[row]]
         groups = {DATABASE: (STORE, PROCESS[:2]), CACHE: (CACHED, PROCESS[:2]), QUEUE: (QUEUED,)}.get(
             kind, (PROCESS, CALLER)
         )
@@ -171,13 +184,15 @@ def _named(topology: Topology) -> Iterator[Named]:
     for row in range(len(topology.source)):
         source, target = topology.source[row], topology.target[row]
         if topology.mode[row] == SYNC:
-            labels = {"service.name": topology.names[source], "service.namespace": "estate"}
-            labels["server.address"] = topology.names[target]
-            for edge_column, metric, type_, unit in CLIENT:
-                yield Named(1, row, int(edge_column), metric, labels, type_, unit, ("service", labels["service.name"]))
+            own = {"service.name": topology.names[source], "service.namespace": "estate"}
+            for group, address in ((CLIENT, "server.address"), (WIRE, "destination")):
+                labels = own | {address: topology.names[target]}
+                for edge_column, metric, type_, unit in group:
+                    yield Named(1, row, int(edge_column), metric, labels, type_, unit, ("service", own["service.name"]))
     for row, name in enumerate(topology.hosts):
         for host_column, metric, type_, unit in MACHINE:
-            yield Named(2, row, int(host_column), metric, {"host.name": name}, type_, unit, ("host", name))
+            labels = {"host.name": name} | ({"groupname": "other"} if host_column == Host.FOREIGN_S else {})
+            yield Named(2, row, int(host_column), metric, labels, type_, unit, ("host", name))
 
 
 def _of_replicas(topology: Topology, replicas: Replicas) -> Iterator[Named]:

@@ -1,0 +1,276 @@
+"""Marks: what the evidence says of the *kind* of a thing's trouble, in a closed set of words, each with its loudness.
+
+A rank among suspects comes from all evidence together (`fuse`); a kind comes from few facts that hardly anything else
+brings about: what clients' errors say, a disk that is full, a lock that is held, a change just before. Each mark is
+read from measured amounts, not from how unusual they are alone; texts from outside only choose among known words.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebro.algorithms.shift import excess_of_counts
+from cerebro.casework.cause.answers import COLD, REQUESTS, UNEVEN
+from cerebro.casework.cause.assemble import CLOCK_AHEAD
+from cerebro.casework.cause.picture import NOBODY, Tracks
+from cerebro.casework.cause.view import View
+from cerebro.spine.cases import Mark
+
+CLEAR = 3.0  # nats, from here on a mark is one
+LINES_MIN = 3.0  # of trouble, that speak of it
+# How directly a mark names what is wrong. The first ones hardly anything else brings about; the next ones are used up
+# by the trouble itself or by waiting for another; all the rest is what any trouble looks like.
+OUTRIGHT = frozenset(
+    {
+        "untrusted",
+        "unresolved",
+        "clock",
+        "denied",
+        "limited",
+        "garbled",
+        "no_space",
+        "full_disk",
+        "no_files",
+        "no_memory",
+        "deadlock",
+        "locked",
+        "poison",
+        "overlap",
+        "unreachable",
+        "losing",
+        "far",
+        "lagging",
+        "scanning",
+        "long_session",
+        "foreign",
+        "uneven",
+        "cold",
+        "deployed",
+        "configured",
+        "flagged",
+        "migrated",
+    }
+)
+USED_UP = frozenset(
+    {
+        "busy_cpu",
+        "growing",
+        "full_memory",
+        "collecting",
+        "many_files",
+        "held_pool",
+        "no_connections",
+        "no_threads",
+        "crashed",
+        "slow_disk",
+        "piling_up",
+        "retrying",
+        "surged",
+        "refused",
+    }
+)
+CHANGED = {
+    "deploy": "deployed", "rollout": "deployed", "release": "deployed", "config": "configured", "flag": "flagged",
+    "feature_flag": "flagged", "migration": "migrated", "schedule": "scheduled",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A mark that a series of the thing itself gives.
+
+    Args:
+        level: That the values during the trouble reach; of a counter by the second.
+        times: As many times what was usual.
+        step: More than usual by so much.
+        ever: Whether once during the trouble is enough, since it comes in jumps.
+    """
+
+    mark: str
+    metric: re.Pattern[str]
+    level: float = 0.0
+    times: float = 1.0
+    step: float = 0.0
+    ever: bool = False
+
+
+def _gauge(
+    mark: str, metric: str, *, level: float = 0.0, times: float = 1.0, step: float = 0.0, ever: bool = False
+) -> Gauge:
+    return Gauge(mark, re.compile(metric), level, times, step, ever)
+
+
+# Bounds are those that operators' handbooks give for an alert, or plainly more than a usual day's swing.
+GAUGES: Sequence[Gauge] = (
+    _gauge("busy_cpu", r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)", level=0.7, times=1.4),
+    _gauge("growing", r"memory.{0,3}(usage|used|bytes)|rss|heap.{0,6}used|working_set", times=1.35, ever=True),
+    _gauge("full_memory", r"memory.{0,3}(utili[sz]ation|percent)", level=0.9, times=1.2),
+    _gauge("collecting", r"(^|[._])gc[._]", level=0.05, times=3.0),
+    _gauge("many_files", r"file_?desc|open_fds", times=2.0, step=200.0),
+    _gauge("waiting_pool", r"(pool|connection).{0,12}(pending|waiting)", level=3.0, times=3.0),
+    _gauge("held_pool", r"(client\.connection|pool).{0,8}(count|used|active)", times=1.6, step=5.0),
+    _gauge("full_disk", r"(filesystem|disk).{0,4}(utili[sz]ation|used_ratio|percent)", level=0.92),
+    _gauge("slow_disk", r"disk.{0,12}(time|await|latency)", times=4.0),
+    _gauge("lagging", r"(wal|replication|replica)[._]?(lag|delay)", level=10.0, times=4.0),
+    _gauge("locked", r"(^|[._])locks?$|blocked", level=4.0, times=4.0),
+    _gauge("scanning", r"seq(uential)?_scan|full_scan|select_scan", times=6.0, step=0.2),
+    _gauge("long_session", r"max_tx_duration|oldest.{0,6}(transaction|query)|long_running", level=15.0, times=5.0),
+    _gauge("deadlock", r"deadlock", times=5.0, step=0.02, ever=True),
+    _gauge("overlap", r"active_jobs|jobs?[._](active|running)", level=2.0, times=1.5),
+    _gauge("crashed", r"restarts?([._]count)?(_total)?$", step=0.005, times=3.0, ever=True),
+    _gauge("piling_up", r"queue[._](depth|length|size)|backlog|consumer_lag|messages_ready", level=20.0, times=3.0),
+    _gauge("poison", r"redeliver", times=4.0, step=0.1, ever=True),
+    _gauge("foreign", r"namedprocess.*cpu", level=0.8, times=3.0),
+    _gauge("uneven", UNEVEN.replace(".", r"\."), level=0.86, times=1.2),
+    _gauge("cold", COLD.replace(".", r"\."), step=20.0, times=1.5),
+    _gauge("clock", CLOCK_AHEAD.replace(".", r"\."), step=20.0),
+)
+PATHS: Sequence[Gauge] = (  # of the way to a peer
+    _gauge("losing", r"retrans", times=6.0, step=0.1),
+    _gauge("far", r"(latency|rtt|round_trip)", times=5.0, step=0.01),
+)
+# What is held while one waits: where a thing itself says that another is the trouble, that is why.
+HELD = frozenset(
+    {"held_pool", "waiting_pool", "no_connections", "no_threads", "many_files", "busy", "late", "failing", "thrown"}
+)
+MOST = 0.6  # of the ways to a thing
+SURGED = 1.6  # times what is usually asked
+RETRIED = 0.4  # tries again for each request
+
+
+def telling(word: str) -> int:
+    """3 for a mark that names a cause outright, 2 for one of something used up, 1 for any other."""
+    return 3 if word in OUTRIGHT else 2 if word in USED_UP else 1
+
+
+def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
+    """What the evidence says of this one, the loudest first."""
+    best: dict[str, float] = {}
+    for mark in (*_spoken(view, entity), *_gauged(view, entity), *_travelled(view, entity), *_done(view, entity)):
+        if mark.nats >= CLEAR:
+            best[mark.word] = max(best.get(mark.word, 0.0), round(mark.nats, 3))
+    if _lays_it_on_another(view, entity):
+        best = {word: nats for word, nats in best.items() if word not in HELD}
+    return tuple(Mark(word, nats) for word, nats in sorted(best.items(), key=lambda each: (-each[1], each[0])))
+
+
+def _spoken(view: View, entity: int) -> Iterator[Mark]:
+    """By lines: its own, of itself; and those of others, of it."""
+    tallies = view.picture.tallies
+    for row in range(len(tallies)):
+        kind = tallies.kind[row]
+        mine = (kind == "said" and tallies.entity[row] == entity) or (kind == "blames" and tallies.peer[row] == entity)
+        if mine and tallies.hits_during[row] >= LINES_MIN:
+            yield Mark(tallies.text[row], _louder(view, row))
+
+
+def _lays_it_on_another(view: View, entity: int) -> bool:
+    """Whether its own lines blame what it calls, and nothing else that calls the same does worse than it."""
+    tallies = view.picture.tallies
+    rows = [k for k in range(len(tallies)) if tallies.kind[k] == "blames" and tallies.hits_during[k] >= LINES_MIN]
+    mine = [k for k in rows if tallies.entity[k] == entity and _louder(view, k) >= CLEAR]
+    return any(_heard_by_all(view, int(tallies.peer[k]), rows) for k in mine)
+
+
+def _heard_by_all(view: View, callee: int, rows: Iterable[int]) -> bool:
+    """Whether most of those that call it blame it: else it is the one caller's own trouble."""
+    tallies, tracks = view.picture.tallies, view.picture.tracks
+    callers = {int(tracks.entity[k]) for k in np.flatnonzero(tracks.peer == callee)}
+    blaming = {int(tallies.entity[k]) for k in rows if tallies.peer[k] == callee and _louder(view, k) >= CLEAR}
+    return len(blaming) >= MOST * len(callers | blaming)
+
+
+def _louder(view: View, row: int) -> float:
+    tallies = view.picture.tallies
+    one = slice(row, row + 1)
+    nats = excess_of_counts(
+        tallies.hits_before[one], tallies.of_before[one], tallies.hits_during[one], tallies.of_during[one], 0.3
+    )
+    return float(nats[0])
+
+
+def _gauged(view: View, entity: int) -> Iterator[Mark]:
+    """By what it measures of itself."""
+    tracks = view.picture.tracks
+    rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
+    asked = 0.0
+    for row in rows:
+        signal = tracks.signal[row].lower()
+        then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
+        most = float(np.nanmax(tracks.during[row])) if np.isfinite(tracks.during[row]).any() else np.nan
+        if not np.isfinite(now):
+            continue
+        then = then if np.isfinite(then) else 0.0
+        if signal == REQUESTS:
+            asked = now
+            if then > 0 and now >= SURGED * then:
+                yield Mark("surged", _nats(view, int(row)))
+        for gauge in GAUGES:
+            if gauge.metric.search(signal) and _beyond(gauge, then, most if gauge.ever else now):
+                yield Mark(gauge.mark, _nats(view, int(row)))
+    for row in rows:
+        if re.search(r"retries|retry", tracks.signal[row]) and asked > 0:
+            then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
+            if np.isfinite(now) and now >= max(RETRIED * asked, 3.0 * then):
+                yield Mark("retrying", _nats(view, int(row)))
+
+
+def _travelled(view: View, entity: int) -> Iterator[Mark]:
+    """By the ways to it and from it: as many of them as tell must show it, or it is another end's trouble."""
+    tracks = view.picture.tracks
+    for gauge in PATHS:
+        rows = [
+            row
+            for row in np.flatnonzero(
+                (tracks.peer != NOBODY) & ((tracks.entity == entity) | (tracks.peer == entity))
+            ).tolist()
+            if gauge.metric.search(tracks.signal[row]) and np.isfinite(_lately(tracks.during[row]))
+        ]
+        shown = [row for row in rows if _beyond(gauge, _usual(tracks.before[row]), _lately(tracks.during[row]))]
+        if shown and len(shown) >= MOST * len(rows) and not _ends_alike(tracks, gauge, shown, entity):
+            yield Mark(gauge.mark, max(_nats(view, int(row)) for row in shown))
+
+
+def _ends_alike(tracks: Tracks, gauge: Gauge, shown: Sequence[int], entity: int) -> bool:
+    """Whether all of these ways have one other end, of which most of more ways show the same: then it is that one."""
+    ends = {int(tracks.entity[row]) + int(tracks.peer[row]) - entity for row in shown}
+    if len(ends) != 1:
+        return False
+    other = ends.pop()
+    every = np.flatnonzero((tracks.peer != NOBODY) & ((tracks.entity == other) | (tracks.peer == other)))
+    alike = [row for row in every if gauge.metric.search(tracks.signal[row])]
+    count = sum(_beyond(gauge, _usual(tracks.before[row]), _lately(tracks.during[row])) for row in alike)
+    return count > len(shown) and count >= MOST * len(alike)
+
+
+def _beyond(gauge: Gauge, then: float, now: float) -> bool:
+    then = then if np.isfinite(then) else 0.0
+    return now >= max(gauge.level, gauge.times * then, then + gauge.step)
+
+
+def _done(view: View, entity: int) -> Iterator[Mark]:
+    """By what someone did to it just before."""
+    change = view.fused.change[entity]
+    if change >= 0 and (word := CHANGED.get(view.picture.changes[change].kind)):
+        yield Mark(word, 2 * CLEAR)
+
+
+def _nats(view: View, row: int) -> float:
+    """How unusual a track is; of one that is beyond its bound, at least clear. Clues of tracks stand before others."""
+    found = view.found
+    known = row < len(found) and found.table[row] == "tracks" and found.row[row] == row
+    return max(CLEAR, float(found.nats[row]) if known else 0.0)
+
+
+def _usual(values: NDArray[np.float64]) -> float:
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if len(values) else float("nan")
+
+
+def _lately(values: NDArray[np.float64]) -> float:
+    """The less of the newest two, so that a single one says nothing."""
+    values = values[np.isfinite(values)][-2:]
+    return float(values.min()) if len(values) else float("nan")

@@ -1,0 +1,126 @@
+"""What lines of trouble speak of, in a closed set of words: the messages that runtimes, drivers and servers have.
+
+The texts are those of Go, Java, Python, Node, gRPC, PostgreSQL (SQLSTATE), Redis and errno; a program passes them on as
+they are. A word says what *kind* of trouble a line is of, never what to do about it: text from outside chooses among
+these words, and can bring in none of its own.
+"""
+
+import re
+from collections.abc import Sequence
+
+# The first that fits: what names a cause outright stands before what anything may lead to.
+LEXICON: Sequence[tuple[str, re.Pattern[str]]] = tuple(
+    (word, re.compile(pattern, re.IGNORECASE))
+    for word, pattern in (
+        (
+            "untrusted",
+            r"x509|certificate.{0,40}(expired|not yet|unknown|invalid|verif|revoked)|CERT_HAS_EXPIRED|PKIX|self.signed"
+            r"|tls.{0,20}(handshake|certificate|alert)|ssl.{0,20}(handshake|certificate|alert)|SSLHandshakeException",
+        ),
+        (
+            "unresolved",
+            r"no such host|name or service not known|name resolution|NXDOMAIN|ENOTFOUND|EAI_AGAIN|EAI_NONAME|SERVFAIL"
+            r"|getaddrinfo|UnknownHost|(can ?not|could not|does not|failed to) resolve|nodename nor servname",
+        ),
+        (
+            "clock",
+            r"issued in the future|before issued|not yet valid|clocks? (skew|differ|drift)|time skew|TimeTooSkewed"
+            r"|timestamp.{0,30}(future|ahead|too far)|KRB_AP_ERR_SKEW|ImmatureSignature",
+        ),
+        (
+            "denied",
+            r"password authentication failed|authentication (failed|required|error)|access denied for user|28P01|28000"
+            r"|invalid (credential|password|api.?key|token|access key)|(credential|password|token|secret).{0,20}expired"
+            r"|unauthori[sz]ed|\b401\b|NOAUTH|WRONGPASS|UNAUTHENTICATED",
+        ),
+        (
+            "limited",
+            r"\b429\b|too many requests|rate.?limit|quota.{0,20}exceeded|throttl|RESOURCE_EXHAUSTED|slow ?down",
+        ),
+        (
+            "garbled",
+            r"invalid character .{0,20}looking|unexpected token|JSONDecode|json.{0,30}(decod|pars|syntax|unmarshal)"
+            r"|malformed|can ?not be read|unreadable|unexpected end of|invalid (xml|json|utf)|deserializ|checksum",
+        ),
+        ("no_space", r"no space left|ENOSPC|disk.{0,10} full|disk quota|\b53100\b|read-only file system"),
+        ("no_files", r"too many open files|EMFILE|ENFILE|file descriptors?.{0,20}(exhaust|limit|left)"),
+        ("no_memory", r"out of memory|OutOfMemory|oom.?kill|can ?not allocate memory|ENOMEM|MemoryError|heap space"),
+        (
+            "no_connections",
+            r"connection pool|pool.{0,12}(exhaust|timed? ?out|is full)|free connection|too many (connections|clients)"
+            r"|connection slots|\b53300\b|QueuePool|HikariPool|connection is not available",
+        ),
+        (
+            "no_threads",
+            r"can'?t start new thread|unable to create.{0,20}thread|RejectedExecution|thread pool.{0,20}full",
+        ),
+        ("deadlock", r"deadlock|\b40P01\b"),
+        ("locked", r"waiting for \w*lock|lock (wait )?timeout|obtain lock|\b55P03\b|due to lock|Lock wait"),
+        ("poison", r"redeliver|dead.?letter|poison|max(imum)? deliver"),
+        (
+            "overlap",
+            r"job.{0,60}(still running|earlier run|overlap|already running|under way)|previous run.{0,30}running",
+        ),
+        (
+            "crashed",
+            r"terminated and started|back-?off restarting|CrashLoop|segmentation fault|SIGSEGV|panic:|core dumped"
+            r"|exited with (code|status)|fatal signal|was killed",
+        ),
+        (
+            "refused",
+            r"connection refused|ECONNREFUSED|connection reset|ECONNRESET|broken pipe|EPIPE|no healthy upstream"
+            r"|server closed the connection|57P01|57P03|no (ready|available) (endpoint|backend)|UNAVAILABLE: ",
+        ),
+        (
+            "unreachable",
+            r"dial tcp[^:]*: i/o timeout|connect(ion|ing)? (has )?timed? ?out|connect timeout|ConnectTimeout|ETIMEDOUT"
+            r"|no route to host|EHOSTUNREACH|ENETUNREACH|network is unreachable|host is unreachable",
+        ),
+        ("late", r"deadline exceeded|DEADLINE_EXCEEDED|timed? ?out|time-?out|no answer|\b504\b|\b57014\b"),
+        (
+            "busy",
+            r"\b503\b|service unavailable|overload|shedding|queue is full|too busy|backpressure|circuit.{0,10}open",
+        ),
+        ("failing", r"\b50[012]\b|internal (server )?error|bad gateway"),
+        ("thrown", r"exception|traceback|(Type|Value|Key|Index|Attribute|Reference|Null\w*)Error|undefined is not"),
+    )
+)
+# What the speaker says of itself, whoever else it names.
+OF_SELF = frozenset(
+    {
+        "clock",
+        "no_space",
+        "no_files",
+        "no_memory",
+        "no_connections",
+        "no_threads",
+        "deadlock",
+        "locked",
+        "poison",
+        "overlap",
+        "crashed",
+        "thrown",
+    }
+)
+NUMBERS = re.compile(r"(?<![\w.-])\d+(?:[.:]\d+)*(?![\w-])")
+NAMES = re.compile(r"[A-Za-z][\w.-]*[A-Za-z0-9]")
+CHARS_MAX = 640
+
+
+def word_of(text: str) -> str:
+    """What the text speaks of; empty when it is nothing that is known.
+
+    >>> word_of("dial tcp: lookup payments: no such host"), word_of("GET / 200 in 12 ms")
+    ('unresolved', '')
+    """
+    text = text[:CHARS_MAX]
+    return next((word for word, pattern in LEXICON if pattern.search(text)), "")
+
+
+def alike(text: str) -> str:
+    """The text with the numbers that stand alone made one, so that names keep theirs.
+
+    >>> alike("call to cart-2 failed after 17 ms")
+    'call to cart-2 failed after 0 ms'
+    """
+    return NUMBERS.sub("0", text[:CHARS_MAX])
