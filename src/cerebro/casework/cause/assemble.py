@@ -1,6 +1,7 @@
 """From what was found around a case to the picture of it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -185,7 +186,7 @@ def _ids(trace: pa.ChunkedArray, span: pa.ChunkedArray) -> NDArray[np.object_]:
     return _words(pc.binary_join_element_wise(trace, span, ":"))
 
 
-def _words(column: pa.ChunkedArray) -> NDArray[np.object_]:
+def _words(column: pa.ChunkedArray | pa.Array) -> NDArray[np.object_]:
     return np.asarray(column.to_numpy(zero_copy_only=False), object) if len(column) else np.zeros(0, object)
 
 
@@ -227,8 +228,19 @@ def _from_logs(held: Held, place: dict[EntityKey, int], known: dict[str, EntityK
         at // 1_000_000 >= held.grid.split_ms,
     )
     called = {name: place[key] for name, key in known.items() if key in place}
-    words = tallied_words(lines, held.logs["severity"].to_numpy()[keep], called)
+    whole = replace(lines, message=_with_errors(held.logs)[keep])
+    words = tallied_words(whole, held.logs["severity"].to_numpy()[keep], called)
     return joined_tallies([tallied_lines(lines), words])
+
+
+ERRORS = ("error", "error.type", "error.message", "exception.type", "exception.message")
+
+
+def _with_errors(logs: pa.Table) -> NDArray[np.object_]:
+    """The lines, each with what its attributes say of an error."""
+    attributes = logs["attributes"].combine_chunks()
+    parts = [pc.fill_null(pc.map_lookup(attributes, name, "first"), "") for name in ERRORS]
+    return _words(pc.binary_join_element_wise(logs["body"].combine_chunks(), *parts, " "))
 
 
 def _changes(held: Held) -> tuple[Change, ...]:
