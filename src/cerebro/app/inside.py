@@ -157,6 +157,9 @@ class SimulatedStage:
         """The virtual hour."""
         return self._clock.now_ms()
 
+    async def begin_afresh(self) -> None:
+        """Nothing is older here than the quiet stretch, and what was opened in it is told apart."""
+
     async def pass_time(self, duration_s: float) -> None:
         """Move the clock; the estate sends, and everyone looks."""
         await self._clock.advance(duration_s)

@@ -158,6 +158,10 @@ class RealStage:
             calm = calm + 1 if well else 0
         await asyncio.to_thread(self.cerebro.close_cases)
 
+    async def begin_afresh(self) -> None:
+        """Close what late findings of the last drill have opened."""
+        await asyncio.to_thread(self.cerebro.close_cases)
+
 
 @asynccontextmanager
 async def real_stage(settings: Settings, progress: Progress, *, eager: bool = False) -> AsyncIterator[RealStage]:

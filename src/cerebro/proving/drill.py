@@ -123,6 +123,7 @@ async def after_prelude(stage: Stage, plan: Plan, ground: str, before: Prelude, 
         await _watch(stage, plan.fault_s + plan.after_s, "quiet", tell)
         return [await _quiet_run(stage, watcher, plan, ground, began_ms) for watcher in stage.watchers]
     usual = usual_of(before.looks)
+    await stage.begin_afresh()
     injection = await stage.ground.inject(plan.kind, seed=plan.seed)
     brisk = stage.brisk and injection.fault.cause_kind != CONTROL
 

@@ -55,6 +55,10 @@ class Stage(Protocol):
         """The ground's own hour, Unix milliseconds."""
         ...
 
+    async def begin_afresh(self) -> None:
+        """Right before a fault: whatever is still open of older troubles is closed, so that nothing new joins it."""
+        ...
+
     async def pass_time(self, duration_s: float) -> None:
         """Let the ground and its watchers go on for so long."""
         ...

@@ -135,7 +135,7 @@ def diagnosed(case: Case, told: Diagnosis, now_ms: int) -> Case:
     if case.state not in LIVE or not told.causes or same(case.causes, told.causes):
         return case
     after = replace(case, causes=told.causes, updated_ms=max(case.updated_ms, now_ms))
-    lines = [Entry(now_ms, "cerebro", "cause_named", _said(told.causes))]
+    lines = [Entry(now_ms, "cerebro", "cause_named", _said(told.causes), reference=told.causes[0].entity.text)]
     if not case.causes:
         lines += [Entry(now_ms, "cerebro", "dead_end", end.why) for end in told.dead_ends[:DEAD_ENDS_TOLD]]
         lines += [Entry(now_ms, "cerebro", "gap", gap) for gap in told.gaps]

@@ -127,8 +127,7 @@ class Proposer:
     def _is_steady(self, case: Case, now_ms: int) -> bool:
         """Whether the likeliest cause is nearly sure, or has been the likeliest for a while: first guesses change."""
         first = min(case.causes, key=lambda each: each.rank)
-        named_ms = max((entry.at_ms for entry in case.timeline if entry.kind == "cause_named"), default=0)
-        return first.share >= SURE_SHARE or now_ms - named_ms >= self._steady_ms
+        return first.share >= SURE_SHARE or now_ms - blamed_since_ms(case) >= self._steady_ms
 
     async def _offers(self, case: Case, scene: Scene, tried: set[tuple[str, object]]) -> list[Offer]:
         """What could be done about the likeliest cause that leaves something to do."""
@@ -238,6 +237,17 @@ class Proposer:
 def _named(cause: Cause) -> float:
     """Its share of the blame, counted more when the evidence tells what is wrong with it, too."""
     return cause.share * (1 + max((telling(mark.word) for mark in cause.marks), default=0))
+
+
+def blamed_since_ms(case: Case) -> int:
+    """Since when the thing that is the likeliest cause has been that; what kind of cause it is may become clearer."""
+    named = [entry for entry in case.timeline if entry.kind == "cause_named"]
+    since_ms = 0
+    for entry in reversed(named):
+        if entry.reference != named[-1].reference:
+            break
+        since_ms = entry.at_ms
+    return since_ms
 
 
 def _chosen(offers: Sequence[Offer]) -> Offer | None:
