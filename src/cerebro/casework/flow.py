@@ -20,7 +20,7 @@ from cerebro.casework.store import NOTICES, Notice, known_tenants
 from cerebro.casework.topology.surveyor import Surveyor
 from cerebro.kernel.bus.port import Message
 from cerebro.kernel.bus.position import Entry, Place, key_of, load, trim_to_slowest
-from cerebro.kernel.clock import Clock
+from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel, Task
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.observe.traces import span
@@ -112,7 +112,7 @@ class Brain:
             if found and found[0] == before and before.after < state.last_sequence:
                 return
             before = found[0] if found else None
-            await _pause(self._kernel.clock, stop, STANDBY_S)
+            await pause(self._kernel.clock, stop, STANDBY_S)
 
     async def take(self, messages: Iterable[Message]) -> None:
         """Admit the findings of some messages, tenant by tenant.
@@ -158,7 +158,7 @@ class Sweeper:
                 tenants = await known_tenants(transaction)
             for tenant in tenants:
                 await self._desk.sweep(tenant)
-            await _pause(self._kernel.clock, stop, SWEEP_S)
+            await pause(self._kernel.clock, stop, SWEEP_S)
 
 
 class Messenger:
@@ -182,7 +182,7 @@ class Messenger:
         try:
             while not stop.is_set():
                 if not await self.round():
-                    await _pause(self._clock, stop, ROUND_S)
+                    await pause(self._clock, stop, ROUND_S)
         finally:
             await self._webhook.close()
 
@@ -258,11 +258,3 @@ def _without_nul(value: Any) -> Any:
     if isinstance(value, dict):
         return {_without_nul(name): _without_nul(inner) for name, inner in value.items()}
     return [_without_nul(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-async def _pause(clock: Clock, stop: asyncio.Event, duration_s: float) -> None:
-    """Return after `duration_s` of this clock's time, or as soon as `stop` is set."""
-    waits = {asyncio.ensure_future(clock.sleep(duration_s)), asyncio.ensure_future(stop.wait())}
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for each in waits:
-        each.cancel()

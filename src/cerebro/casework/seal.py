@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cerebro.casework.proof import CLICKHOUSE, digest, fault_of, proof_id
 from cerebro.casework.reread import rows_of
 from cerebro.casework.store import CASES, findings_of, known_tenants
-from cerebro.kernel.clock import Clock
+from cerebro.kernel.clock import Clock, pause
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Collection, Search
@@ -72,7 +72,7 @@ class Sealer:
                 tenants = await known_tenants(transaction)
             for tenant in tenants:
                 await self.seal(tenant)
-            await self._pause(stop)
+            await pause(self._clock, stop, ROUND_S)
 
     async def seal(self, tenant: TenantId) -> int:
         """Seal what is due of one tenant; how many."""
@@ -115,9 +115,3 @@ class Sealer:
                 return False
         self._done.add((tenant, name))
         return True
-
-    async def _pause(self, stop: asyncio.Event) -> None:
-        waits = {asyncio.ensure_future(self._clock.sleep(ROUND_S)), asyncio.ensure_future(stop.wait())}
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for each in waits:
-            each.cancel()

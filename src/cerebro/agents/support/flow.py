@@ -30,6 +30,7 @@ from cerebro.agents.support.standing import standing_of
 from cerebro.kernel.bus.port import Message
 from cerebro.kernel.bus.position import Place
 from cerebro.kernel.bus.retry import publish_until
+from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.observe.traces import span
@@ -257,8 +258,7 @@ class Foreseer:
         """Look ahead every five minutes until `stop`."""
         while self._selectors and not stop.is_set():
             await self.look(DEFAULT_TENANT)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), FORESEE_S)
+            await pause(self._kernel.clock, stop, FORESEE_S)
 
     async def look(self, tenant: TenantId) -> None:
         """Foresee every selector once and publish what is expected."""

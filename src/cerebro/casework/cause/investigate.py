@@ -17,6 +17,7 @@ from cerebro.casework.metrics import DIAGNOSES, DIAGNOSIS_SECONDS
 from cerebro.casework.quiet import troubled_before
 from cerebro.casework.store import CASES, findings_of, known_tenants
 from cerebro.casework.topology.atlas import Atlas
+from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.observe.traces import span
@@ -64,8 +65,7 @@ class Investigator:
                 tenants = await known_tenants(transaction)
             for tenant in tenants:
                 await self.round(tenant)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), ROUND_S)
+            await pause(self._kernel.clock, stop, ROUND_S)
 
     async def round(self, tenant: TenantId) -> None:
         """Look at every live case that is due and ours."""

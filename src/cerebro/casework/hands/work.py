@@ -1,13 +1,13 @@
 """The task of the brain that acts: each round, every open action one step on, then a look at the cases."""
 
 import asyncio
-from contextlib import suppress
 
 from cerebro.casework.executors.port import Reach
 from cerebro.casework.hands.engine import Engine
 from cerebro.casework.hands.propose import Proposer
 from cerebro.casework.hands.users import Users
 from cerebro.casework.store import known_tenants
+from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.spine.errors import CerebroError
@@ -39,8 +39,7 @@ class Hands:
                 tenants = await known_tenants(transaction)
             for tenant in tenants:
                 await self.round(tenant)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._kernel.settings.hands.round_s)
+            await pause(self._kernel.clock, stop, self._kernel.settings.hands.round_s)
 
     async def round(self, tenant: TenantId) -> None:
         """Bring what is open forward, then think of what is new."""

@@ -13,6 +13,7 @@ from cerebro.casework.topology.spans import SpanMemory, sighted_in_spans
 from cerebro.casework.topology.survey import Survey, head_of
 from cerebro.kernel.bus.port import Message
 from cerebro.kernel.bus.position import Entry, Place, key_of, load, trim_to_slowest
+from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.spine.errors import Conflict, Invalid, LimitReached, Unavailable
@@ -190,11 +191,4 @@ class Surveyor:
             if found and found[0] == before and before.after < state.last_sequence:
                 return
             before = found[0] if found else None
-            await _pause(self._kernel, stop, STANDBY_S)
-
-
-async def _pause(kernel: Kernel, stop: asyncio.Event, duration_s: float) -> None:
-    waits = {asyncio.ensure_future(kernel.clock.sleep(duration_s)), asyncio.ensure_future(stop.wait())}
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for each in waits:
-        each.cancel()
+            await pause(self._clock, stop, STANDBY_S)
