@@ -41,6 +41,30 @@ class Events:
         return Events(self.found + other.found, self.missed + other.missed, self.false + other.false)
 
 
+def held(score: NDArray[np.float64], *, opens: float, calm: float, hold: int) -> NDArray[np.bool_]:
+    """Alarms as they stand: each from `opens` on until the score has been under `calm` for `hold` samples, (n,).
+
+    So a trouble that flickers about the threshold is one alarm, as an episode in life is one finding.
+
+    >>> held(np.array([0.0, 5, 3, 1, 5, 1, 1, 5]), opens=4.0, calm=2.0, hold=2).astype(int).tolist()
+    [0, 1, 1, 1, 1, 1, 0, 1]
+    """
+    return np.asarray(_held(score, opens, calm, hold))
+
+
+@native
+def _held(score: Any, opens: float, calm: float, hold: int) -> Any:
+    alarm = np.zeros(len(score), np.bool_)
+    left = 0
+    for k in range(len(score)):
+        if score[k] >= opens or (left > 0 and score[k] >= calm):
+            left = hold
+        elif left > 0:
+            left -= 1
+        alarm[k] = left > 0
+    return alarm
+
+
 def count_events(label: NDArray[Any], alarm: NDArray[np.bool_], delay_max: int) -> Events:
     """Compare alarms with labelled stretches.
 

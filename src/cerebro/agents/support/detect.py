@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from cerebro.agents.support.model import (
     CACHE_LINE_BYTES,
     NO_HOUR,
-    SAMPLE_TESTS,
     SHARES,
     TAIL_COUNT,
     TEST_COUNT,
@@ -91,8 +90,9 @@ FLAT_YOUNG = 200  # samples before it is known how often a series repeats itself
 FLAT_SHARE_MAX = 0.1  # a series that repeats itself more often may stand still
 FLAT_CHANCE = 0.5  # that a value is repeated by a sender that caches
 UNEASE_MEMORY = 66.0  # usual intervals; a longer wait fades more
-NEWS_MAX = 3.0  # strangeness from which more of it is no more news
-NEWS_MEMORY_S = 150 * 86_400.0  # half is forgotten in three and a half months
+SECOND_SHARE = 0.1  # 0.1 … 0.3 differ little
+NEWS_MIN = 3.2  # strangeness from which the next is no news for a while
+NEWS_REST = 120.0  # usual intervals; 80 … 150 differ little
 RARITY_MIN = 1e-30
 LEAK_SAMPLES = 6.0  # an hour must hold, so that its end is a point of it
 LEAK_STAKE = 0.5  # of what is owned, on the next hour going the same way
@@ -203,8 +203,7 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
         s.value, s.predicted, s.band = number, middle, reach
         judged[k], predicted[k], band[k] = number, middle, reach
         if s.count >= warmup_count:
-            strange = _strangeness(s, scores, priors, 0, SAMPLE_TESTS)
-            stretch = _strangeness(s, scores, priors, SAMPLE_TESTS, TAIL_COUNT)
+            strange, stretch = _strangeness(s, scores, priors), _strange_stretch(s, scores, priors)
             s.unease = max(s.unease / (1.0 + elapsed_s / (UNEASE_MEMORY * max(s.interval_s, 0.01))), strange)
             strangeness[k], unease[k], news[k] = strange, s.unease, _news(s, max(strange, stretch), elapsed_s)
         if abs(z) < CALM:
@@ -407,29 +406,50 @@ def _weigh(s: Any, scores: Any, priors: Any, unit: float) -> Any:
 
 
 @native
-def _strangeness(s: Any, scores: Any, priors: Any, first: int, last: int) -> float:
-    """-log10 of the chance, at one sample, of an answer as strange as the strangest of these tests."""
-    strangest: float = 0.0
+def _strangeness(s: Any, scores: Any, priors: Any) -> float:
+    """-log10 of the chance, at one sample, of an answer as strange as this sample's own.
+
+    Far from where it should be and far from the samples before it are two signs of one trouble: where both are seen,
+    the lesser one adds to the greater.
+    """
+    spike, jump = _answer(s, scores, priors, _SPIKE), _answer(s, scores, priors, _JUMP)
+    strangest: float = max(spike, jump) + SECOND_SHARE * min(spike, jump)
     if s.same_count >= FLAT_MIN:  # nothing is called rarer than what has been watched can tell
-        strangest = -log10(max(_flat_rate(s), 0.1 / s.count))
-    for j in range(first, last):
-        tail = s.tail[j]
-        if scores[j] > tail[THRESHOLD]:
-            excess = log(scores[j] / tail[THRESHOLD])
-            mine = -log10(max(rate_beyond(tail, excess, priors[s.family, j]), RARITY_MIN))
-        else:  # under the threshold the chance falls from 1 to that of a cluster
-            mine = UNDER * scores[j] / tail[THRESHOLD]
-        strangest = max(strangest, mine)
+        strangest = max(strangest, -log10(max(_flat_rate(s), 0.1 / s.count)))
     return strangest
 
 
 @native
+def _strange_stretch(s: Any, scores: Any, priors: Any) -> float:
+    """The same of what is asked of a stretch: of the last three samples, and of longer ones."""
+    return max(
+        _answer(s, scores, priors, _SHIFT), _answer(s, scores, priors, _DRIFT), _answer(s, scores, priors, _VARIANCE)
+    )
+
+
+@native
+def _answer(s: Any, scores: Any, priors: Any, j: int) -> float:
+    """-log10 of the chance of one test's answer."""
+    tail = s.tail[j]
+    if scores[j] <= tail[THRESHOLD]:  # under the threshold the chance falls from 1 to that of a cluster
+        return float(UNDER * scores[j] / tail[THRESHOLD])
+    excess = log(scores[j] / tail[THRESHOLD])
+    return -log10(max(rate_beyond(tail, excess, priors[s.family, j]), RARITY_MIN))
+
+
+@native
 def _news(s: Any, strangeness: float, elapsed_s: float) -> float:
-    """What of it goes beyond what was told before, which fades."""
-    strange = min(strangeness, NEWS_MAX)
-    news: float = max(strange - s.told, 0.0)
-    s.told = max(s.told / (1.0 + elapsed_s / NEWS_MEMORY_S), strange)
-    return news
+    """The strangeness, or nothing when it is told already: a change is news once, however long it lasts.
+
+    Source: the rest after an alarm is that of V. Ishimtsev et al., Conformal k-NN Anomaly Detector for Univariate Data
+    Streams, COPA 2017, 213-227.
+    """
+    s.told = max(s.told - elapsed_s / max(s.interval_s, 0.01), 0.0)
+    if s.told > 0.0:
+        return 0.0
+    if strangeness >= NEWS_MIN:
+        s.told = NEWS_REST
+    return strangeness
 
 
 @native

@@ -25,7 +25,6 @@ class Test(IntEnum):
 
 
 TEST_COUNT = len(Test)
-SAMPLE_TESTS = 3  # the first tests, which ask of a sample; those after ask of a stretch
 TAIL_COUNT = 5  # the first tests, whose tails are learned; those of a flat line and of a leak are known
 SHARES = np.array([0.12, 0.4, 0.1, 0.11, 0.03, 0.02, 0.02])  # of a series' part of the budget; a fifth is for silence
 SILENCE_SHARE = 0.2
@@ -77,7 +76,7 @@ SERIES = np.dtype(
         ("value", "f4"),  # the newest sample as judged, in its unit
         ("predicted", "f4"),
         ("band", "f4"),  # half-width
-        ("told", "f4"),  # what news there has been, fading over months
+        ("told", "f4"),  # usual intervals until something can be news again
         ("unease", "f4"),  # highest strangeness of late, fading over an hour of samples
         ("quick", "f4"),  # mean of the last few residuals
         ("step_spread", "f4"),  # of what a residual adds to it
@@ -183,9 +182,11 @@ class Judged:
     test: NDArray[np.uint8]  # the `Test` that turned
     weekly: NDArray[np.float64]  # where it turned: expected count a week of something as strange
     effect: NDArray[np.float32]  # distance from the expected value, in half-widths of the band
-    strangeness: NDArray[np.float32]  # -log10 of the calibrated chance that one sample is as strange
+    strangeness: NDArray[
+        np.float32
+    ]  # -log10 of the calibrated chance that one sample is as strange; two signs of it add up
     unease: NDArray[np.float32]  # the highest strangeness of late, fading by half in fifty samples
-    news: NDArray[np.float32]  # the part of the strangeness, up to 1 in 1000, that this series had not shown for months
+    news: NDArray[np.float32]  # strangeness of any test; 0 for a while after something strange
     judged_count: int
     late_count: int
     refused_count: int  # not a number, or a counter that is not finite

@@ -82,8 +82,25 @@ def test_unease_outlasts_strangeness_and_news_comes_once():
     at = QUIET_COUNT + 20
 
     assert judged.unease[at + 5] == pytest.approx(judged.strangeness[at] * 0.985**5, rel=0.01)
-    assert judged.news[at] > 0.0
-    assert judged.news[at + 40] < 0.1
+    assert judged.news[at] > 3.2
+    assert judged.news[at + 40] == 0.0
+
+
+def test_after_a_rest_the_same_is_news_again():
+    after = noise()
+    after[5] = 400.0
+    judged = judge(np.concatenate([after, noise(), noise(), after]))
+    told = QUIET_COUNT + np.array([5, 5 + 3 * AFTER_COUNT])
+
+    assert (judged.news[told] > 3.2).all()
+    assert (np.delete(judged.news, told)[QUIET_COUNT:] < 4.0).all()
+
+
+def test_a_spike_that_stands_alone_is_stranger_than_one_of_its_height_on_a_hill():
+    alone, hill = noise(), noise() + np.minimum(np.arange(AFTER_COUNT), 40.0)
+    alone[100], hill[100] = 200.0, 200.0
+
+    assert judge(alone).strangeness[QUIET_COUNT + 100] > judge(hill).strangeness[QUIET_COUNT + 100]
 
 
 def grow(slope_a_day, noise=0.001, days=9, seed=3):

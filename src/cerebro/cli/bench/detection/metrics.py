@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import SERIES, Judged, SeriesName, blank_rows
 from cerebro.agents.support.watch import no_priors, start_row
-from cerebro.algorithms.alarms import Events, count_events, normal, sweep, sweep_best, worth_at
+from cerebro.algorithms.alarms import Events, count_events, held, normal, sweep, sweep_best, worth_at
 from cerebro.algorithms.joint import joint_scores
 from cerebro.algorithms.volume import season_window, vus_pr
 from cerebro.cli.bench.detection.sets import KPI_SETS, MACHINE_SETS, Labelled, read_kpis, read_machines, read_nab
@@ -27,6 +27,7 @@ NAME = SeriesName(1, 1, "value", (), "gauge", "", "service", "s")
 UNIT = 0.01  # expected false findings a week of one series, as of 500 under a budget of 5: what freezes learning
 WARMUP_COUNT = 36  # as the settings have it
 ALARM_RARITY = 4.0  # strangeness from which any series is called strange: a chance of 1 in 10,000
+CALM, HOLD = 2.0, 8  # it lasts until it has been under 1 in 100 for as many samples as make an alarm late
 DELAY_MAX = 7
 RESAMPLES = 1000
 
@@ -116,8 +117,8 @@ def _kpis(kind: str, judgings: Iterable[Judging]) -> list[Measured]:
     kept, events, volumes = [], [], []
     for each in judgings:
         of = each.of
-        label, strangeness = of.label[of.judged], each.strangeness[of.judged]
-        events.append(count_events(label, strangeness >= ALARM_RARITY, DELAY_MAX))
+        label, alarm = of.label[of.judged], held(each.strangeness, opens=ALARM_RARITY, calm=CALM, hold=HOLD)
+        events.append(count_events(label, alarm[of.judged], DELAY_MAX))
         if label.any():
             volumes.append(vus_pr(label, each.unease[of.judged], season_window(of.value[of.judged, 0])))
         kept.append(each)
