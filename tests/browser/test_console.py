@@ -15,10 +15,10 @@ PAGES = (
     "/", "/cases", "/cases?state=all", "/cases/{case}", "/findings", "/entities", "/entities/host/{host}",
     "/entities/service/checkout", "/topology", "/series?q=queue_depth", "/engines", "/budget", "/silences",
     "/connect", "/users", "/keys", "/audit", "/sql", "/nowhere", "/cases/{case}/post-mortem", "/actions",
-    "/playbooks", "/autonomy", "/patterns",
+    "/playbooks", "/playbooks/restart-service", "/autonomy", "/patterns", "/changes", "/correlation", "/forecast",
 )  # fmt: skip
 KEY = re.compile(
-    r"(?<![\w./])(?:nav|case|cases|do|entity|intake|engine|budget|problem|sql|story|action|actions|playbooks|autonomy|patterns|topology|level)\.[a-z_]+(?![\w/])"
+    r"(?<![\w./])(?:nav|case|cases|do|entity|intake|engine|budget|problem|sql|story|action|actions|playbooks|autonomy|patterns|topology|level|changes|correlation|post_mortem|finding)\.[a-z_]+(?![\w/])"
 )
 OTHER_COLOUR = """() => {
   const canvas = document.querySelector('.chart canvas');
@@ -145,6 +145,51 @@ def test_an_action_is_approved_as_it_was_shown(room, visit, console):
     page.wait_for_selector("dialog", state="detached")
 
     assert [json.loads(body) for body in asked] == [{"digest": "d" * 64}]
+
+
+def test_a_playbook_is_written_with_its_faults_named(room, visit):
+    """Each fault has its line; a text that fits is tried on past cases, and can be signed off."""
+    page = visit.go("/playbooks/restart-service")
+    page.wait_for_selector("main .s-good")
+    area = page.locator("textarea.code")
+    text = area.input_value()
+    area.fill(text.replace("risk: guarded", "risk: harmless"))
+    page.wait_for_selector(".faults li")
+    assert "Line 5" in page.inner_text(".faults")
+    assert page.locator(".gutter li.bad").inner_text() == "5"
+    assert page.locator("button.primary").is_disabled()
+    area.fill(text.replace("name: restart-service", "name: my-restart"))
+    page.wait_for_selector("main .backtest")
+    page.keyboard.press("Control+s")
+
+    page.wait_for_url("**/playbooks/my-restart")
+
+
+def test_a_post_mortem_is_read_and_written(room, visit, console):
+    """As a page, with no markup of it left; what someone writes is kept."""
+    page = visit.go(f"/cases/{console.case}/post-mortem")
+    page.wait_for_selector(".prose h3")
+    assert "##" not in page.inner_text(".prose")
+    page.keyboard.press("e")
+    area = page.locator("textarea.document")
+    area.fill(area.input_value() + "\n## Learned\n\n- **All** of it, \\<b>really\\</b>\n")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".prose h3:has-text('Learned')")
+
+    assert "All of it, <b>really</b>" in page.inner_text(".prose")
+
+
+def test_rules_are_tried_before_they_are_kept(room, visit):
+    """A rule that cannot be read is told with its line; one that can is tried on last week's findings."""
+    visit.expected = ("400",)
+    page = visit.go("/correlation")
+    page.wait_for_selector("text=findings they would have made")
+    page.fill("textarea.code", "map: {hops: 9}")
+    page.wait_for_selector("main [role=alert]")
+    assert page.locator("button.primary").is_disabled()
+    page.fill("textarea.code", "map: {hops: 1, within: 2m}")
+
+    page.wait_for_selector("button.primary:not([disabled])")
 
 
 def test_a_map_of_500_can_be_read(room, visit):

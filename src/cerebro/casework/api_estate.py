@@ -11,6 +11,7 @@ from starlette.requests import Request
 from cerebro.casework import estate, questions
 from cerebro.casework.answers import Answers, Json, answer, question, quick_route
 from cerebro.casework.lines import CaseLine
+from cerebro.casework.reread import readable
 from cerebro.kernel.access.guard import Principal
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.web.door import needs
@@ -214,7 +215,7 @@ def router(kernel: Kernel, answers: Answers) -> APIRouter:
             raise Invalid("There is no SQL in the request.", 'Send {"query": "SELECT 1"}.')
         bounded = f"SELECT * FROM (\n{text}\n) LIMIT {ROWS_MAX + 1}"  # noqa: S608  SQL is what is asked for here
         table = await telemetry.query(bounded, tenant=principal.tenant)
-        rows = [[_plain(value) for value in row.values()] for row in table.slice(0, ROWS_MAX).to_pylist()]
+        rows = [[_plain(value) for value in row.values()] for row in readable(table.slice(0, ROWS_MAX)).to_pylist()]
         return answer(Rows(table.column_names, rows, table.num_rows > ROWS_MAX))
 
     return routes

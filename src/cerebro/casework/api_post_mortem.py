@@ -123,7 +123,7 @@ async def post_mortem(kernel: Kernel, tenant: TenantId, case_id: CaseId, languag
     if kept:
         return PostMortem(case_id, kept.value.markdown, kept.version, kept.value.by, kept.value.saved_ms, page)
     material = await gather(kernel, tenant, case_id)
-    actions = await Ledger(kernel).of_case(tenant, case_id)
+    actions = await Ledger(kernel).of_story(tenant, case_id)
     teller = Teller(language, kernel.clock.now_ms(), 0)
     made = draft(Record(material.case, tell(material, teller), actions, page), teller)
     return PostMortem(case_id, made, 0, "", 0, page)

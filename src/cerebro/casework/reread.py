@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
+import pyarrow as pa
 
 from cerebro.casework.proof import CLICKHOUSE, RECORDS, digest, digest_of_rows
 from cerebro.casework.store import CASES, FINDINGS
@@ -114,8 +115,17 @@ async def _answer(kernel: Kernel, tenant: TenantId, evidence: Evidence) -> tuple
 async def rows_of(kernel: Kernel, tenant: TenantId, sql: str) -> tuple[str, int]:
     """The digest of what a SELECT over the tenant's telemetry answers, and how many rows it has."""
     table = await kernel.telemetry.query(sql, tenant=tenant)
-    rows: Sequence[Sequence[object]] = [tuple(row.values()) for row in table.to_pylist()]
+    rows: Sequence[Sequence[object]] = [tuple(row.values()) for row in readable(table).to_pylist()]
     return digest_of_rows(table.column_names, rows), len(rows)
+
+
+def readable(table: pa.Table) -> pa.Table:
+    """The table with times of nanoseconds cut to microseconds, for Python's own times know no finer ones."""
+    for place, kept in enumerate(table.schema):
+        if pa.types.is_timestamp(kept.type) and kept.type.unit == "ns":
+            cut = table.column(place).cast(pa.timestamp("us", kept.type.tz), safe=False)
+            table = table.set_column(place, kept.name, cut)
+    return table
 
 
 def _is_old(kernel: Kernel, evidence: Evidence) -> bool:

@@ -13,6 +13,8 @@ actions = typer.Typer(help="What is done about cases: shown first, then approved
 playbooks = typer.Typer(help="What may be done about which cause.", no_args_is_help=True)
 autonomy = typer.Typer(help="What Cerebro may do by itself.")
 LEVELS = ("suggest", "ask", "act", "silent")
+Reason = Annotated[str, typer.Option(help="Why; kept in the audit log.")]
+Name = Annotated[str, typer.Argument(help="As `cerebro playbooks list` prints it.")]
 Id = Annotated[str, typer.Argument(help="The action's id, as `cerebro actions` prints it.")]
 
 
@@ -67,7 +69,7 @@ def approve(
 
 
 @actions.command()
-def refuse(action_id: Id, reason: str = "", url: Url = "", key: Key = "") -> None:
+def refuse(action_id: Id, reason: Reason = "", url: Url = "", key: Key = "") -> None:
     """Say no."""
     with failures():
         client(url, key).post(f"/api/v1/actions/{action_id}/refuse", {"reason": reason})
@@ -92,8 +94,8 @@ def why(action_id: Id, url: Url = "", key: Key = "") -> None:
 
 @actions.command()
 def propose(  # noqa: PLR0917  typer names them
-    case: str,
-    playbook: str,
+    case: Annotated[str, typer.Argument(help="The case's id.")],
+    playbook: Name,
     target: Annotated[str, typer.Argument(help="kind/name")],
     parameters: Annotated[list[str] | None, typer.Argument(help="name=value …")] = None,
     url: Url = "",
@@ -122,7 +124,7 @@ def list_playbooks(url: Url = "", key: Key = "", json: Json = False) -> None:
 
 
 @playbooks.command()
-def read(name: str) -> None:
+def read(name: Name) -> None:
     """A shipped playbook's text, to start one of your own from."""
     from importlib.resources import files
 
@@ -160,7 +162,7 @@ def validate(
 
 
 @playbooks.command()
-def add(file: Path, url: Url = "", key: Key = "") -> None:
+def add(file: Annotated[Path, typer.Argument(help="A YAML file.")], url: Url = "", key: Key = "") -> None:
     """Sign off a playbook of your own."""
     with failures():
         kept = client(url, key).post("/api/v1/playbooks", {"text": _text(file)})
@@ -168,7 +170,12 @@ def add(file: Path, url: Url = "", key: Key = "") -> None:
 
 
 @playbooks.command()
-def backtest(name: str, url: Url = "", key: Key = "", json: Json = False) -> None:
+def backtest(
+    name: Annotated[str, typer.Argument(help="A playbook's name, or a YAML file.")],
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
     """What it would have done on past cases, and what became of its like there; a file works too."""
     with failures():
         way, file = client(url, key), Path(name)
@@ -208,7 +215,12 @@ def show_autonomy(context: typer.Context, url: Url = "", key: Key = "", json: Js
 
 
 @autonomy.command("set")
-def set_level(playbook: str, level: str, url: Url = "", key: Key = "") -> None:
+def set_level(
+    playbook: Name,
+    level: Annotated[str, typer.Argument(help="suggest, ask, act or silent.")],
+    url: Url = "",
+    key: Key = "",
+) -> None:
     """Set a playbook's level: suggest, ask, act or silent."""
     with failures():
         if level not in LEVELS:
@@ -218,7 +230,7 @@ def set_level(playbook: str, level: str, url: Url = "", key: Key = "") -> None:
 
 
 @autonomy.command()
-def freeze(reason: str = "", url: Url = "", key: Key = "") -> None:
+def freeze(reason: Reason = "", url: Url = "", key: Key = "") -> None:
     """Nothing is done unasked from now on; approvals still work."""
     _turn(url, key, {"frozen": True, "reason": reason}, "Frozen. Go on with: cerebro autonomy thaw")
 
@@ -230,7 +242,7 @@ def thaw(url: Url = "", key: Key = "") -> None:
 
 
 @autonomy.command()
-def stop(reason: str = "", url: Url = "", key: Key = "") -> None:
+def stop(reason: Reason = "", url: Url = "", key: Key = "") -> None:
     """The global stop: nothing is begun any more, approved or not."""
     _turn(url, key, {"stopped": True, "reason": reason}, "Stopped. Go on with: cerebro autonomy thaw")
 

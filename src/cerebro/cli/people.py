@@ -26,9 +26,14 @@ def list_users(url: Url = "", key: Key = "", json: Json = False) -> None:
 
 @users.command("add")
 def add_user(
-    login: str,
+    login: Annotated[str, typer.Argument(help="The name to log in with.")],
     role: Annotated[str, typer.Option(help="viewer, responder, operator or admin.")] = "responder",
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)] = "",
+    password: Annotated[
+        str,
+        typer.Option(
+            prompt=True, hide_input=True, confirmation_prompt=True, help="At least 12 characters; asked when left out."
+        ),
+    ] = "",
     url: Url = "",
     key: Key = "",
 ) -> None:
@@ -39,7 +44,7 @@ def add_user(
 
 
 @users.command("remove")
-def remove_user(login: str, url: Url = "", key: Key = "") -> None:
+def remove_user(login: Annotated[str, typer.Argument(help="Whose.")], url: Url = "", key: Key = "") -> None:
     """Let someone in no more; their tokens end at once."""
     with failures():
         client(url, key).delete(f"/api/v1/users/{login}")
@@ -60,7 +65,7 @@ def list_keys(url: Url = "", key: Key = "", json: Json = False) -> None:
 
 @keys.command("add")
 def add_key(
-    name: str,
+    name: Annotated[str, typer.Argument(help="What it is for, such as prometheus.")],
     scope: Annotated[
         list[str] | None, typer.Option(help="ingest (when none is named), read, respond, operate or admin; repeatable.")
     ] = None,
@@ -95,7 +100,9 @@ def verify_audit(url: Url = "", key: Key = "") -> None:
 
 
 @audit.command("list")
-def list_audit(limit: int = 50, url: Url = "", key: Key = "", json: Json = False) -> None:
+def list_audit(
+    limit: Annotated[int, typer.Option(help="How many.")] = 50, url: Url = "", key: Key = "", json: Json = False
+) -> None:
     """The newest changes."""
     with failures():
         answer = client(url, key).get("/api/v1/audit", limit=limit)

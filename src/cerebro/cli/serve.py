@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return once everything is ready.")] = False,
 ) -> None:
-    """Start everything on this machine: the engines, then every role."""
+    """Start everything on this machine."""
     from cerebro.kernel import supervise
 
     with failures():
@@ -40,7 +40,7 @@ def down() -> None:
 
 
 def status(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """What runs, and how it is."""
+    """What runs, how it is, and where; exit code 3 when not all is ready."""
     from cerebro.kernel import supervise
 
     with failures():
@@ -50,7 +50,16 @@ def status(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fals
         else:
             rows = [[c["name"], c["state"], c["pid"], duration(c["age_s"]), c["restarts"]] for c in children]
             table(["process", "state", "pid", "for", "restarts"], rows, "Cerebro is not running. Start it: make up.")
+            if children:
+                _where(load_settings())
     raise SystemExit(0 if children and all(c["state"] == "ready" for c in children) else 3)
+
+
+def _where(settings: Settings) -> None:
+    """Where it is found: by people, and on the disk."""
+    from cerebro.cli.client import door
+
+    say(f"console {door(settings)}   data {settings.data_dir}   logs {settings.data_dir / 'logs'}")
 
 
 def run_role(

@@ -49,6 +49,7 @@ def subject_of(name: SeriesName) -> str:
         for label, value in name.labels
         if value and not label.startswith(IDENTITY) and label not in ("job", "instance", "__name__")
     ]
+    told = list(dict.fromkeys(told))  # a status code is often the kind of the error too: once is enough
     return f"{said} ({', '.join(told[:LABELS_MAX])})" if told else said
 
 

@@ -23,8 +23,9 @@ def sentence_of(view: View, entity: int, rows: Sequence[int]) -> str:
         parts.append(f"{who.text} tells nothing of itself, and all that need it suffer without another reason.")
     if fused.change[entity] >= 0:
         change = picture.changes[fused.change[entity]]
-        minutes = max(0.0, (picture.onset_ms - change.at_ms) / 60_000)
-        parts.append(f"{quoted(change.title or change.kind)} came {minutes:.0f} min before the first sign.")
+        before_s = max(0.0, (picture.onset_ms - change.at_ms) / 1000)
+        span = f"{before_s:.0f} s" if before_s < 120 else f"{before_s / 60:.0f} min"
+        parts.append(f"{quoted(change.title or change.kind)} came {span} before the first sign.")
     if fused.support[entity] >= 2.0:
         parts.append("What needs it suffers too.")
     return " ".join(parts) or f"{who.text} fits what was noticed, without a clear sign of its own."

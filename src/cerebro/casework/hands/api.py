@@ -21,6 +21,7 @@ from cerebro.kernel.secrets import load_secrets
 from cerebro.kernel.web.door import needs
 from cerebro.spine.actions import ActionState
 from cerebro.spine.errors import Invalid
+from cerebro.spine.identity import CaseId
 
 Reader = Annotated[Principal, Depends(needs("read"))]
 Responder = Annotated[Principal, Depends(needs("respond"))]
@@ -58,6 +59,8 @@ def _read_actions(routes: APIRouter, counter: Counter) -> None:
         """Actions, the newest first, each with its diff, prediction, risk, undo, reasons and story."""
         where: dict[str, Any] = {"case": case, "target": target, "playbook": playbook}
         where = {name: value for name, value in where.items() if value}
+        if case:
+            where["case"] = await counter.ledger.story_of(principal.tenant, CaseId(case))
         if state:
             where["state"] = _states(state)
         return answer(await counter.actions(principal.tenant, where, cursor, limit))

@@ -73,6 +73,18 @@ class Ledger:
         found = await self._find(tenant, Search({"case": case}, order="-made_ms", limit=OF_CASE_MAX))
         return [record.value for record in found]
 
+    async def of_story(self, tenant: TenantId, case: CaseId) -> Sequence[KeptAction]:
+        """As `of_case`, with those of the cases that were merged into it."""
+        where = {"case": await self.story_of(tenant, case)}
+        found = await self._find(tenant, Search(where, order="-made_ms", limit=OF_CASE_MAX))
+        return [record.value for record in found]
+
+    async def story_of(self, tenant: TenantId, case_id: CaseId) -> tuple[str, ...]:
+        """The ids under which a case's story was kept: its own, and those of the cases that were merged into it."""
+        case = await self.case(tenant, case_id)
+        merged = [entry.reference for entry in case.timeline if entry.kind == "merged"] if case else []
+        return tuple(dict.fromkeys([str(case_id), *([str(case.id)] if case else []), *merged]))
+
     async def one(self, tenant: TenantId, action_id: str) -> Record[KeptAction]:
         """An action.
 

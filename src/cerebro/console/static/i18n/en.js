@@ -840,4 +840,11 @@ export default {
   "autonomy.why.the control door's own level": "the control door’s own level",
   "autonomy.why.the level set for this playbook": "set by hand",
   "autonomy.why.a rule of the policy": "a rule of the policy",
+  "entry.cause_named": "named a cause",
+  "case.signals": "Every signal",
+  "case.merged_into": "This case is part of another one now; what happens next stands there.",
+  "case.merged_open": "Open it",
+  "case.whole_timeline": { one: "Show {count} earlier line", other: "Show {count} earlier lines" },
+  "kind.instance": "replica",
+  "kinds.instance": "Replicas",
 };

@@ -23,9 +23,9 @@ export function Actions() {
         const show = asked.show === "ended" || (!open.length && asked.show !== "open") ? "ended" : "open";
         return html`<div class="filters"><${Chips} label=${t("case.state")} value=${show} options=${[["open", t("actions.open", { count: open.length })], ["ended", t("actions.ended", { count: ended.length })]]} onChange=${(value) => refine({ show: value })} /></div>
           ${show === "open"
-            ? open.length ? html`<${Card} label=${t("nav.actions")}><${ActionCards} actions=${open} reload=${actions.reload} keys /><//>` : html`<${Card}><${Empty} icon="calm" title=${t("actions.none_open")} /><//>`
+            ? open.length ? html`<${Card} label=${t("nav.actions")}><${ActionCards} actions=${open} reload=${actions.reload} keys cases /><//>` : html`<${Card}><${Empty} icon="calm" title=${t("actions.none_open")} /><//>`
             : html`<${Card} label=${t("nav.actions")}><${Ended} actions=${ended} onChosen=${setChosen} /><//>
-              ${chosen ? html`<${Card} title=${chosen.title}><${ActionCards} actions=${[chosen]} reload=${actions.reload} /><//>` : null}`}`;
+              ${chosen ? html`<${Card} title=${chosen.title}><${ActionCards} actions=${[chosen]} reload=${actions.reload} cases /><//>` : null}`}`;
       }}
     <//>
   </div>`;

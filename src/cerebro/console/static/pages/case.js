@@ -17,6 +17,7 @@ const EVIDENCE_SHOWN = 3;
 const SIGNALS_FROM = 4; // fewer are told by the story
 const NEAR_MS = 45_000; // a line of the timeline so near to what is pointed at is meant
 const NEIGHBOURS_MAX = 12;
+const LINES_SHOWN = 14; // of the timeline, the newest; the rest is one click away
 const HOURS = [0.5, 1, 4, 12, 24, 72, 168];
 
 export function CasePage({ id }) {
@@ -44,6 +45,7 @@ function Whole({ one, reload }) {
       <a class="button bare" href=${`/cases/${one.id}/post-mortem`}><${Icon} name="audit" />${t("case.post_mortem")}</a>
       <button class="button bare" onClick=${share} title="y"><${Icon} name="link" />${t("case.share")}</button>
     <//>
+    ${one.labels?.merged_into ? html`<p class="lost merged" role="status"><${Icon} name="link" /><span>${t("case.merged_into")}</span><a class="button small" href=${`/cases/${one.labels.merged_into}`}>${t("case.merged_open")}</a></p>` : null}
     <div class="case-line">
       <${Severity} value=${one.severity} /><${State} value=${one.state} />
       <span class="soft"><${Icon} name="clock" />${isLive ? html`<${Since} ms=${begins} />` : t("case.lasted", { span: span((one.resolved_ms || one.updated_ms) - begins) })}</span>
@@ -54,7 +56,7 @@ function Whole({ one, reload }) {
     </div>
     ${may("respond") && deeds.length
       ? html`<div class="deeds" role="toolbar" aria-label=${t("case.deeds")}>
-          ${deeds.filter((deed) => deed.shown).map((deed) => html`<button class=${`button ${deed.look ?? ""}`} disabled=${busy} onClick=${deed.run}><${Icon} name=${deed.icon} />${deed.text}<kbd>${deed.key}</kbd></button>`)}
+          ${deeds.filter((deed) => deed.shown).map((deed) => html`<button class=${`button ${deed.look ?? ""}`} disabled=${busy} onClick=${deed.run}>${deed.icon ? html`<${Icon} name=${deed.icon} />` : null}${deed.text}<kbd>${deed.key}</kbd></button>`)}
         </div>`
       : null}
     <div class="case-columns told">
@@ -87,8 +89,8 @@ function deedsOf(one, me, { act, setOver, comment, share }) {
   if (!ended) deeds.push({ key: "z", icon: "silences", text: t("do.silence"), shown: true, run: () => setOver("silence") });
   if (one.state === "resolved") deeds.push({ key: "o", icon: "retry", text: t("do.reopen"), shown: true, run: () => act("reopen", {}, t("case.reopened")) });
   if (!ended) deeds.push({ key: "x", icon: "close", text: t("do.close"), shown: true, run: () => setOver("close") });
-  if (!ended) deeds.push({ key: "J", icon: "link", look: "bare", text: t("do.merge"), shown: true, run: () => setOver("merge") });
-  if (!ended && one.signals.length > 1) deeds.push({ key: "B", icon: "topology", look: "bare", text: t("do.split"), shown: true, run: () => setOver("split") });
+  if (!ended) deeds.push({ key: "J", look: "bare", text: t("do.merge"), shown: true, run: () => setOver("merge") });
+  if (!ended && one.signals.length > 1) deeds.push({ key: "B", look: "bare", text: t("do.split"), shown: true, run: () => setOver("split") });
   deeds.push({ key: "c", icon: "comment", text: t("do.comment"), run: () => comment.current?.focus() });
   deeds.push({ key: "y", text: t("case.share"), run: share });
   return deeds;
@@ -104,7 +106,7 @@ function Signals({ one }) {
   if (!signals.length) return null;
   const sorted = [...signals].sort((a, b) => Number(a.cleared) - Number(b.cleared) || rank(b.severity) - rank(a.severity) || a.at_ms - b.at_ms);
   const off = signals.filter((signal) => !signal.cleared).length;
-  return html`<${Card} title=${t("case.what_hurts")} aside=${t("case.signals_off", { off, count: signals.length })}>
+  return html`<${Card} title=${t("case.signals")} aside=${t("case.signals_off", { off, count: signals.length })}>
     <ul class="rows">${sorted.slice(0, 12).map(
       (signal) => html`<li><a class=${`row${signal.cleared ? " over" : ""}`} href=${`/findings/${signal.finding}`}>
         ${signal.cleared ? html`<${Glyph} level="good" />` : html`<${Severity} value=${signal.severity} bare />`}
@@ -121,8 +123,10 @@ function Proof({ findings, one }) {
     const told = findings.filter((finding) => !finding.cleared);
     const latest = new Map(); // one picture a trouble: the latest
     for (const finding of [...told].sort((a, b) => a.seen_ms - b.seen_ms)) latest.set(finding.dedup_key ?? finding.id, finding);
-    return [...latest.values()].sort((a, b) => rank(b.severity) - rank(a.severity) || a.at_ms - b.at_ms);
-  }, [findings]);
+    const hurting = new Set(one.active_keys); // what is over by now comes last
+    const over = (finding) => Number(!hurting.has(finding.dedup_key));
+    return [...latest.values()].sort((a, b) => over(a) - over(b) || rank(b.severity) - rank(a.severity) || a.at_ms - b.at_ms);
+  }, [findings, one.active_keys]);
   if (!raised.length) return html`<${Card} title=${t("case.evidence")}><${Empty} small icon="findings" title=${t("case.no_evidence")} /><//>`;
   const shown = all ? raised : raised.slice(0, EVIDENCE_SHOWN);
   return html`${shown.map((finding) => html`<${Shown} key=${finding.id} finding=${finding} one=${one} />`)}
@@ -168,13 +172,15 @@ function Neighbourhood({ centre, topology }) {
 
 const weight = (node) => ["good", "unknown", "notice", "minor", "major", "critical"].indexOf(node.level) * 10 + (node.key.kind === "service" ? 1 : 0);
 
-const LINE_ICONS = { action_proposed: "actions", action_approved: "check", action_begun: "play", action_done: "actions", action_helped: "calm", action_not_helped: "retry", action_undone: "retry", action_failed: "warning", action_harmed: "warning", action_refused: "close", escalated: "users", post_mortem_written: "audit", diagnosed: "findings", ruled_out: "close", split: "link", commented: "comment", acknowledged: "check", assigned: "user", silenced: "silences", closed: "close", reopened: "retry", resolved: "calm", merged: "link" };
+const LINE_ICONS = { action_proposed: "actions", action_approved: "check", action_begun: "play", action_done: "actions", action_helped: "calm", action_not_helped: "retry", action_undone: "retry", action_failed: "warning", action_harmed: "warning", action_refused: "close", escalated: "users", cause_named: "findings", dead_end: "close", gap: "search", post_mortem_written: "audit", diagnosed: "findings", ruled_out: "close", split: "link", commented: "comment", acknowledged: "check", assigned: "user", silenced: "silences", closed: "close", reopened: "retry", resolved: "calm", merged: "link" };
 
 function Timeline({ one, me, box, reload }) {
   const [text, setText] = useState("");
   const [busy, run] = useDeed(); // its own: a comment does not wait for a deed
   const { ms: shownMs, by } = useStore(pointed);
+  const [all, setAll] = useState(false);
   const lines = [...(one.timeline ?? [])].reverse();
+  const shown = all || lines.length <= LINES_SHOWN + 3 ? lines : lines.slice(0, LINES_SHOWN);
   const say = async (event) => {
     event?.preventDefault();
     if (!text.trim() || busy) return;
@@ -194,7 +200,7 @@ function Timeline({ one, me, box, reload }) {
         </form>`
       : null}
     <ol class="timeline">
-      ${lines.map((line) => {
+      ${shown.map((line) => {
         const human = line.actor !== "cerebro";
         return html`<li class=${`${human ? "human" : ""}${line === meant ? " meant" : ""}`} onMouseEnter=${() => point(moment(line), "timeline")} onMouseLeave=${() => unpoint("timeline")}>
           <span class="line-mark">${LINE_ICONS[line.kind] ? html`<${Icon} name=${LINE_ICONS[line.kind]} />` : html`<i></i>`}</span>
@@ -202,6 +208,7 @@ function Timeline({ one, me, box, reload }) {
           <p class="line-text">${line.text}</p></div></li>`;
       })}
     </ol>
+    ${shown.length < lines.length ? html`<p class="rows-more"><button type="button" class="link" onClick=${() => setAll(true)}>${t("case.whole_timeline", { count: lines.length - shown.length })}</button></p>` : null}
   <//>`;
 }
 

@@ -23,19 +23,19 @@ export function useActions(reload) {
   return { busy, asked, setAsked, tell };
 }
 
-export function ActionCards({ actions, reload, keys = false }) {
+export function ActionCards({ actions, reload, keys = false, cases = false }) {
   const deeds = useActions(reload);
   const sorted = [...actions].sort((a, b) => order(a) - order(b) || b.updated_ms - a.updated_ms);
   const first = sorted.find((one) => WAITING.includes(one.state));
   const mine = keys && first && may("respond");
   useKeys(t("action.title"), mine ? [["A", t("do.approve"), () => deeds.setAsked({ action: first, verb: "approve" })], ["R", t("do.refuse"), () => deeds.setAsked({ action: first, verb: "refuse" })]] : []);
-  return html`<ul class="action-cards">${sorted.map((action) => html`<li key=${action.id}><${ActionCard} action=${action} deeds=${deeds} keyed=${mine && action === first} /></li>`)}</ul>
+  return html`<ul class="action-cards">${sorted.map((action) => html`<li key=${action.id}><${ActionCard} action=${action} deeds=${deeds} keyed=${mine && action === first} cases=${cases} /></li>`)}</ul>
     ${deeds.asked ? html`<${Confirm} ...${deeds.asked} deeds=${deeds} />` : null}`;
 }
 
 const order = (action) => (WAITING.includes(action.state) ? 0 : UNDER_WAY.includes(action.state) ? 1 : 2);
 
-function ActionCard({ action, deeds, keyed }) {
+function ActionCard({ action, deeds, keyed, cases }) {
   const waits = WAITING.includes(action.state);
   const undoable = action.state === "helped" || action.state === "escalated";
   const judged = ENDED.includes(action.state) && !action.verdict;
@@ -48,7 +48,7 @@ function ActionCard({ action, deeds, keyed }) {
   }
   return html`<article class=${`action ${waits ? "waits" : ""}`} aria-label=${action.title}>
     <p class="action-head"><b>${action.title}</b><span class="grow"></span><${ActionState} value=${action.state} /></p>
-    <p class="row-note"><${EntityLink} of=${action.target} /><${Risk} value=${action.risk} /><span class="faint">${action.playbook}</span></p>
+    <p class="row-note"><${EntityLink} of=${action.target} /><${Risk} value=${action.risk} /><a class="faint" href=${`/playbooks/${encodeURIComponent(action.playbook)}`}>${action.playbook}</a>${cases ? html`<a class="inline" href=${`/cases/${action.case}`}>${t("finding.case")}</a>` : null}</p>
     <${Differences} action=${action} />
     <${Promised} action=${action}>
       ${action.outcome ? html`<dt>${t("action.outcome")}</dt><dd>${action.outcome}</dd>` : null}

@@ -116,7 +116,7 @@ function settings({ box, lines, band, height, write, sync, extras, onCursor }) {
     scales: { x: { time: true }, y: { range: (_, low, high) => bounds(low, high) } },
     axes: [
       { ...axis, space: 70, size: 26, values: (_, splits, __, ___, step) => splits.map((ms) => tickText(ms, step)) },
-      { ...axis, size: 62, space: 36, values: (_, splits) => splits.map(write) },
+      { ...axis, size: (_, texts) => wide(texts), space: 36, values: (_, splits) => splits.map(write) },
     ],
     series: [
       {},
@@ -143,6 +143,9 @@ function settings({ box, lines, band, height, write, sync, extras, onCursor }) {
     },
   };
 }
+
+// Room for the longest text of an axis: a unit may be a word.
+const wide = (texts) => Math.min(130, Math.max(48, 14 + 6.3 * Math.max(0, ...(texts ?? []).map((text) => text.length))));
 
 const low = (stroke) => ({ stroke, width: 1, points: { show: false }, spanGaps: true });
 

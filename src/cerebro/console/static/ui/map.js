@@ -10,6 +10,7 @@ const [WIDE, GAP] = [206, 56]; // of a thing, and between two columns
 const [SMALL_WIDE, SMALL_GAP] = [106, 22];
 const ROWS_MAX = 22; // of one column; a longer one is broken into several
 const FOLD_FROM = 60; // fewer are drawn one by one
+const REPLICAS_FROM = 24; // so many, and replicas stand within their service
 const FEW = 12; // folding down to less than this is left out, while it can be
 const PARTS_OF = new Set(["process", "disk", "interface", "container", "filesystem"]);
 const LEVELS = ["good", "unknown", "notice", "minor", "major", "critical"];
@@ -56,24 +57,24 @@ export function only(graph, keep) {
 const stem = (name) => name.replace(/([-_.:](?:\d+|[0-9a-f]{5,})|\d+)+$/i, "");
 const head = (name) => name.split(/[-_./:]/)[0];
 
-// Parts go into what they run on, then those of one name but for a number, then those of one first word.
+// Replicas go into their service, parts into what they run on, then those of one name but for a number, then those of one first word.
 export function folded(graph, opened) {
   let now = graph;
-  const steps = [byHost, (all) => byName(all, stem, 3), (all) => byName(all, head, 5)];
-  for (const step of steps) {
-    if (now.nodes.size <= FOLD_FROM) break;
+  const steps = [[byService, REPLICAS_FROM], [byHost, FOLD_FROM], [(all) => byName(all, stem, 3), FOLD_FROM], [(all) => byName(all, head, 5), FOLD_FROM]];
+  for (const [step, most] of steps) {
+    if (now.nodes.size <= most) continue;
     const fewer = merge(now, step(now), opened);
     if (fewer.nodes.size >= FEW || now.nodes.size > 4 * FOLD_FROM) now = fewer; // a map of three boxes says nothing
   }
   return now;
 }
 
-function byHost(graph) {
+const byService = (graph) => within(graph, (edge) => edge.kind === "instance_of");
+const byHost = (graph) => within(graph, (edge, part) => edge.kind === "runs_on" && PARTS_OF.has(part.key.kind));
+
+function within(graph, isPart) {
   const groups = new Map();
-  for (const edge of graph.edges) {
-    const part = graph.nodes.get(edge.from);
-    if (edge.kind === "runs_on" && PARTS_OF.has(part.key.kind)) groups.set(edge.from, edge.to);
-  }
+  for (const edge of graph.edges) if (isPart(edge, graph.nodes.get(edge.from))) groups.set(edge.from, edge.to);
   return [...graph.nodes.keys()].map((id) => [id, groups.get(id) ?? ""]);
 }
 
@@ -171,6 +172,9 @@ function centre(layer, tall) {
   for (const node of layer) node.y += down;
 }
 
+// A part is named by its whole too ("checkout:checkout-0"); beside it the last word is enough.
+const short = ({ kind, name }) => (kind === "instance" || PARTS_OF.has(kind) ? name.slice(name.indexOf(":") + 1) || name : name);
+
 // Well by itself, and in need of something that is not.
 const suffers = (node) => !node.group && !sick(node.level) && LEVELS.indexOf(node.needs) >= 4;
 
@@ -211,7 +215,7 @@ export function Graph({ graph, zoom = 1, small = false, lit = null, chosen = "",
         ${node.group ? html`<rect class="behind" x=${node.x + 4} y=${node.y + 4} width=${wide} height=${TALL} rx="6" />` : null}
         <rect class="body" x=${node.x} y=${node.y} width=${wide} height=${TALL} rx="6" />
         <svg x=${node.x + 8} y=${node.y + 7} width="14" height="14"><${Glyph} level=${node.level} /></svg>
-        <svg x=${node.x + 28} y=${node.y} width=${wide - 34 - (node.count > 1 ? 34 : 0)} height=${TALL}><text y="18"><tspan class="map-kind">${small || node.key.kind === "service" ? "" : `${word("kind", node.key.kind)} `}</tspan>${node.key.name}</text></svg>
+        <svg x=${node.x + 28} y=${node.y} width=${wide - 34 - (node.count > 1 ? 34 : 0)} height=${TALL}><text y="18"><tspan class="map-kind">${small || node.key.kind === "service" ? "" : `${word("kind", node.key.kind)} `}</tspan>${short(node.key)}</text></svg>
         ${node.count > 1 ? html`<text class="map-count" x=${node.x + wide - 8} y=${node.y + 18} text-anchor="end">${node.sickCount ? `${node.sickCount}/` : ""}${node.count}</text>` : null}
       </a>`;
     })}
