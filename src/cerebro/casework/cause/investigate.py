@@ -10,6 +10,7 @@ from cerebro.casework.cause.assemble import around, picture_of
 from cerebro.casework.cause.diagnose import Diagnosis, diagnose
 from cerebro.casework.cause.held import HISTORY_MS, Held, Source, grid_around
 from cerebro.casework.cause.looks import Looks
+from cerebro.casework.cause.ours import Done, done_lately, of_others
 from cerebro.casework.cause.usual import without
 from cerebro.casework.desk import Desk
 from cerebro.casework.life import TIMELINE_MAX
@@ -103,20 +104,24 @@ class Investigator:
         entities = around(case, topology, HOPS, ENTITIES_MAX)
         async with self._kernel.records.transaction() as transaction:
             findings = await findings_of(transaction, tenant, case.id, FINDINGS_READ_MAX)
+            done = await done_lately(transaction, tenant)
         onset_ms = _onset_ms(case, findings)
         grid = grid_around(onset_ms, self._now_ms(), _known_ms(onset_ms, entities, topology))
         troubles = await troubled_before(self._kernel, case)
         held = without(await self._source.held(tenant, entities, grid), troubles, onset_ms)
         if not self._apart:
-            return _thought(case, findings, held, topology)
-        return await asyncio.to_thread(_thought, case, findings, held, topology)
+            return _thought(case, findings, held, topology, done)
+        return await asyncio.to_thread(_thought, case, findings, held, topology, done)
 
     def _now_ms(self) -> int:
         return self._kernel.clock.now_ms()
 
 
-def _thought(case: Case, findings: Sequence[Finding], held: Held, topology: Topology) -> Diagnosis:
-    return diagnose(picture_of(case, findings, held, topology))
+def _thought(
+    case: Case, findings: Sequence[Finding], held: Held, topology: Topology, done: Sequence[Done]
+) -> Diagnosis:
+    picture = picture_of(case, findings, held, topology)
+    return diagnose(replace(picture, changes=of_others(picture.changes, done)))
 
 
 def _known_ms(onset_ms: int, entities: Sequence[EntityKey], topology: Topology) -> int:

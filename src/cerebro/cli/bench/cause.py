@@ -12,6 +12,7 @@ from time import perf_counter
 
 import numpy as np
 
+from cerebro.casework.cause.changed import blamed
 from cerebro.casework.cause.clues import clues
 from cerebro.casework.cause.diagnose import NOBODY_KNOWN, diagnose, ranking
 from cerebro.casework.cause.fuse import fuse
@@ -149,8 +150,7 @@ def answered(question: Question) -> Answer:
     begun = perf_counter()
     told = diagnose(question.picture)
     seconds = perf_counter() - begun
-    order = ranking(question.picture, fuse(question.picture, clues(question.picture)))
-    names = [question.picture.entities[k].name for k in order]
+    names = _ranked(question)
     names = [name for name in names if not question.among or name in question.among]
     named = [cause for cause in told.causes if cause.entity != NOBODY_KNOWN]
     return Answer(
@@ -164,6 +164,15 @@ def answered(question: Question) -> Answer:
         tuple((cause.share, cause.entity.name == question.truth) for cause in named),
         seconds,
     )
+
+
+def _ranked(question: Question) -> list[str]:
+    """The names of what is accused, the most accused first: of things, or of what was changed."""
+    picture = question.picture
+    fused = fuse(picture, clues(picture))
+    if question.change:
+        return [picture.changes[k].entity.name for k, _ in blamed(picture, fused.unchanged)]
+    return [picture.entities[k].name for k in ranking(picture, fused)]
 
 
 def rated(name: str, metric: str, answers: Sequence[Answer]) -> Row:

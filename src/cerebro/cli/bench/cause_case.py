@@ -28,6 +28,7 @@ class Question:
     truth: str  # the entity's name
     picture: Picture
     among: frozenset[str] = field(default_factory=frozenset)  # the set's own candidates; empty for every entity
+    change: bool = False  # whether it is asked which change did it, and not which entity
 
 
 @dataclass(frozen=True, slots=True)

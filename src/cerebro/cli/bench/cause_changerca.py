@@ -20,6 +20,7 @@ from cerebro.casework.cause.picture import NOBODY, Change, Picture, Sign, Tallie
 from cerebro.cli.bench.cause_case import Question, calls, columns, service
 
 STEP_S = 60
+SETTLING_S = 120  # until a pod that was started is asked
 LEAD_S = 180  # the first sign comes before the alert
 KPIS = ("SuccessRate", "Latency", "CPUUsageRate(%)", "MemoryUsageRate(%)")
 FRONT = "frontend"
@@ -41,12 +42,14 @@ def questions(part: Path) -> Iterator[Question]:
             case["fault_release_service"],
             _picture(case, rows, [pair for pair in pairs if not pair[1][0].isdigit()]),
             frozenset(plan),
+            change=True,
         )
 
 
 def _picture(case: Mapping[str, Any], rows: Mapping[str, NDArray[Any]], pairs: list[tuple[str, str]]) -> Picture:
     detect_s = int(case["detect_timestamp"])
     owner = np.array([str(pod).split("-v")[0] for pod in rows["pod"]], object)
+    rows = {**rows, "owner": owner}
     served = owner == rows["target"]
     canary = np.array(["-v2-" in str(pod) for pod in rows["pod"]])
     ts = rows["ts"].astype(np.int64)
@@ -123,30 +126,44 @@ def _grid(kept: Kept, value: NDArray[np.float64], mask: NDArray[np.bool_], times
 def _absent(
     case: Mapping[str, Any], entities: list[str], rows: Mapping[str, NDArray[Any]], ts: NDArray[np.int64], end: int
 ) -> Tallies:
-    """Pods that were released two minutes ago or more and have told nothing."""
-    heard = set(rows["pod"][ts <= end].tolist())
+    """Minutes in which pods of a new version told nothing, beside those of the old version at the same time.
+
+    Only minutes count in which the old version answered somebody: where nobody asks, silence says nothing.
+    """
     found = []
     for name, plan in sorted(case["plan"].items()):
+        mine = np.asarray(rows["owner"] == name) & (ts < end)
+        told = set(zip(rows["pod"][mine].tolist(), (ts[mine] // STEP_S).tolist(), strict=True))
+        asked = set((ts[mine & np.isfinite(rows["SuccessRate"].astype(float))] // STEP_S).tolist())
         pods = [
-            pod
-            for step in plan["process"].values()
-            if step.get("release_complete_timestamp", end) <= end - 2 * STEP_S
-            for pod in step["release_pod"]
+            (pod, _released(step, end) + SETTLING_S) for step in plan["process"].values() for pod in step["release_pod"]
         ]
-        if pods:
-            found.append((entities.index(name), sum(pod not in heard for pod in pods), len(pods)))
+        olds = sorted({pod for pod in rows["pod"][mine].tolist() if "-v2-" not in pod})
+        now = [(pod, minute) for pod, since_s in pods for minute in asked if minute * STEP_S >= since_s]
+        usual = [(pod, minute) for pod in olds for minute in asked if _there(pod, minute, told)]
+        if now and usual:
+            missing = [sum(each not in told for each in part) for part in (usual, now)]
+            found.append((entities.index(name), missing[0], len(usual), missing[1], len(now)))
+    columns = [np.array(column, np.float64) for column in zip(*found, strict=True)] or [np.zeros(0)] * 5
     count = len(found)
     return Tallies(
-        np.array([each[0] for each in found], np.int32),
+        columns[0].astype(np.int32),
         np.full(count, NOBODY, np.int32),
         ("absent",) * count,
         ("a pod that was started",) * count,
         np.zeros(count, np.int8),
-        np.zeros(count),
-        np.full(count, 20.0),  # pods of old versions that came up: none has been missing
-        np.array([float(each[1]) for each in found]),
-        np.array([float(each[2]) for each in found]),
+        *columns[1:],
     )
+
+
+def _there(pod: str, minute: int, told: set[tuple[str, int]]) -> bool:
+    """Whether the pod was there in that minute: it is heard of then, or before and after."""
+    minutes = [at for name, at in told if name == pod]
+    return min(minutes) <= minute <= max(minutes)
+
+
+def _released(step: Mapping[str, Any], end: int) -> int:
+    return int(step.get("release_complete_timestamp", end))
 
 
 def _changes(case: Mapping[str, Any], end: int) -> tuple[Change, ...]:

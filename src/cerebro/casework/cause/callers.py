@@ -1,0 +1,62 @@
+"""What callers tell of those they call: of the way to them, and of those who tell nothing themselves."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebro.casework.cause.clues import NATS_MIN, Clues, Family
+from cerebro.casework.cause.picture import NOBODY, Picture
+from cerebro.casework.cause.strength import SECOND, Real, combined, soft
+
+# Of all its callers' unexplained suffering that a silent thing is accused by: of one caller, less than the caller
+# itself; of two, more than either, since two reasons at one moment are rarer than one.
+SILENT_PART, SILENT_MOST = 0.7, 1.5
+ALONE_PART = 0.5  # where a callee has one caller, nobody else can say
+DOUBT = 0.1  # at least so much of what a caller sees is laid on the callee
+
+
+def wire_of(clues: Clues, count: int) -> Real:
+    """What callers see accuses a callee as far as its other callers see it, and a caller as far as all it calls do so.
+
+    That three callees fail one caller at one moment, and nobody else, has one reason more likely than three.
+    """
+    found, told = np.zeros((count, count)), np.zeros((count, count), np.bool_)
+    every = np.flatnonzero((clues.peer >= 0) & (clues.family != Family.TRAFFIC))
+    mine = every[(clues.sign[every] > 0) & (clues.nats[every] >= NATS_MIN)]
+    if not len(mine):
+        return np.zeros(count)
+    np.maximum.at(found, (clues.entity[mine], clues.peer[mine]), soft(clues.nats[mine]))
+    told[clues.entity[every], clues.peer[every]] = True
+    seen = found > 0
+    callers, callees = told.sum(0)[None, :], told.sum(1)[:, None]
+    # of the other callers of the same callee, how many see it; of the other callees of the same caller, how many fail
+    others = np.where(callers > 1, (seen.sum(0)[None, :] - seen) / np.maximum(callers - 1, 1), ALONE_PART)
+    rival = np.where(callees > 1, (seen.sum(1)[:, None] - seen) / np.maximum(callees - 1, 1), 0.0)
+    others = np.maximum(others, DOUBT)
+    blame = np.where(seen, others / (others + rival), 0.0)
+    callee = combined((found * blame).T)
+    caller = np.where(seen.sum(1) > 1, _together(found * (1.0 - blame) * seen), 0.0)
+    return np.maximum(callee, caller) + SECOND * np.minimum(callee, caller)
+
+
+def _together(parts: Real) -> Real:
+    """All of them, and at most so much more than the strongest."""
+    return np.minimum(parts.sum(1), SILENT_MOST * parts.max(1))
+
+
+def silent_of(picture: Picture, needs: NDArray[np.bool_], symptom: Real, own: Real) -> Real:
+    """For what tells nothing of itself: what its callers suffer without another reason, when all of them do."""
+    count = len(needs)
+    tells = np.zeros(count, np.bool_)
+    tells[picture.tracks.entity] = True
+    tells[picture.times.entity[picture.times.peer == NOBODY]] = True
+    found = np.zeros(count)
+    for entity in np.flatnonzero(~tells):
+        callers = np.flatnonzero(needs[:, entity])
+        speaking = callers[tells[callers]]
+        if not len(speaking) or (symptom[speaking] < NATS_MIN).any():
+            continue
+        rivals = (~tells & needs[speaking].any(0)).sum()  # other silent things that the same callers need
+        unexplained = symptom[speaking] - 0.5 * np.minimum(own[speaking], symptom[speaking])
+        found[entity] = min(SILENT_PART * float(unexplained.sum()), SILENT_MOST * float(unexplained.max()))
+        found[entity] /= np.sqrt(max(rivals, 1))
+    return found

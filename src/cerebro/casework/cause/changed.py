@@ -1,0 +1,70 @@
+"""What was done to things shortly before: reasons, and renewals."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebro.casework.cause.clues import NATS_MIN
+from cerebro.casework.cause.picture import NOBODY, Picture
+from cerebro.casework.cause.strength import Real
+
+CHANGE_WITHIN_MS = 30 * 60_000
+# A fault that a change brings shows soon after it: what is later by so much is less likely by a nat.
+FADES_MS = 10 * 60_000
+GRACE_MS = 60_000  # clocks differ, and a sign is seen in its own minute
+TOO_LATE = 0.2  # of the score of what changed when the trouble was there already
+REASONS = frozenset(
+    {"deploy", "rollout", "release", "config", "flag", "feature_flag", "migration", "schedule", "certificate"}
+)
+RENEWING = frozenset({"deploy", "rollout", "release", "restart", "scale", "boot"})
+
+
+def renewed(picture: Picture) -> NDArray[np.bool_]:
+    """The entities whose processes were replaced on purpose shortly before."""
+    last = {
+        change.entity
+        for change in picture.changes
+        if change.kind in RENEWING and picture.onset_ms - CHANGE_WITHIN_MS <= change.at_ms <= picture.end_ms
+    }
+    return np.array([key in last for key in picture.entities], np.bool_)
+
+
+def changes_of(picture: Picture, evidence: Real) -> NDArray[np.int64]:
+    """The newest change of each entity that is accused already, from shortly before the onset."""
+    place = {key: k for k, key in enumerate(picture.entities)}
+    found = np.full(len(place), NOBODY)
+    order: Sequence[int] = sorted(
+        range(len(picture.changes)), key=lambda k: (picture.changes[k].at_ms, picture.changes[k].title)
+    )
+    for k in order:
+        change = picture.changes[k]
+        entity = place.get(change.entity)
+        before = picture.onset_ms - change.at_ms
+        if change.kind not in REASONS:
+            continue  # what an autoscaler, a supervisor or we did about a trouble is no reason for it
+        if entity is not None and -GRACE_MS <= before <= CHANGE_WITHIN_MS and evidence[entity] >= 2 * NATS_MIN:
+            found[entity] = k
+    return found
+
+
+def blamed(picture: Picture, score: Real) -> list[tuple[int, float]]:
+    """Which change did it: every change that can be a reason, an index into the picture's with its nats, worst first.
+
+    What comes before the trouble can have begun it, and rather did the shorter before it was; what comes after can
+    not. Of several steps of one change on one thing, the last before the trouble counts.
+
+    Args:
+        score: (entity,), nats for each thing being the cause, whether it was changed or not.
+    """
+    place = {key: k for k, key in enumerate(picture.entities)}
+    best: dict[int, tuple[float, int]] = {}
+    for k, change in enumerate(picture.changes):
+        entity = place.get(change.entity, NOBODY)
+        if entity == NOBODY or change.kind not in REASONS:
+            continue
+        before_ms = picture.onset_ms - change.at_ms
+        nats = float(score[entity]) - max(before_ms, 0) / FADES_MS
+        nats *= TOO_LATE if before_ms < 0 and nats > 0 else 1.0
+        best[entity] = max(best.get(entity, (-np.inf, k)), (nats, k))
+    return sorted(((k, nats) for nats, k in best.values()), key=lambda each: (-each[1], picture.changes[each[0]].title))

@@ -1,0 +1,88 @@
+"""Load: the one cause that travels from callers to callees.
+
+It begins where users come in and ask more than usual, or where a cache no longer answers and what it kept from the
+store behind it falls on that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebro.casework.cause.clues import Clues, Family
+from cerebro.casework.cause.reach import HOPS_MAX
+from cerebro.casework.cause.strength import SURE, Real, soft
+
+SURGED = 0.5  # of what is usual, that must come more at an entrance to be a surge
+SPILT = 0.5  # of what a store is asked more, that a cache must answer less to be the reason
+MISSED = ("miss",)  # in the name of what a cache counts when it does not have the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """An entry an entity.
+
+    Args:
+        begun: Nats for more load beginning here.
+        carried: Whether that much more has come down to it.
+    """
+
+    begun: Real
+    carried: NDArray[np.bool_]
+
+
+def load_of(clues: Clues, needs: NDArray[np.bool_]) -> Load:
+    """Where more load begins, and whom it reaches."""
+    rise, more, nats = _asked(clues, len(needs))
+    surge, carried = _surge(needs, rise, nats)
+    spilt, flooded = _spilt(clues, needs, more, nats)
+    return Load(np.maximum(surge, spilt), carried | flooded)
+
+
+def _asked(clues: Clues, count: int) -> tuple[Real, Real, Real]:
+    """What is asked of each entity more than usual: in parts of that, in its unit, and how sure that is."""
+    rise, more, nats = np.zeros(count), np.zeros(count), np.zeros(count)
+    own = (clues.family == Family.TRAFFIC) & (clues.peer < 0) & (clues.sign > 0) & (clues.level > 0)
+    for row in np.flatnonzero(own):
+        entity, part = clues.entity[row], clues.change[row] / clues.level[row]
+        if part >= SURGED and clues.nats[row] > nats[entity]:
+            rise[entity], more[entity], nats[entity] = part, clues.change[row], clues.nats[row]
+    return rise, more, nats
+
+
+def _surge(needs: NDArray[np.bool_], rise: Real, nats: Real) -> tuple[Real, NDArray[np.bool_]]:
+    """How strongly more is asked of an entrance, which nobody here calls; and to whom that much more has come down."""
+    entrance = (needs.sum(0) == 0) & (needs.sum(1) > 0) & (nats >= SURE)
+    surge = np.where(entrance, soft(nats), 0.0)
+    if not entrance.any():
+        return surge, np.zeros(len(needs), np.bool_)
+    return surge, _washed(needs, entrance, rise >= 0.5 * rise[entrance].max()) & ~entrance
+
+
+def _spilt(clues: Clues, needs: NDArray[np.bool_], more: Real, nats: Real) -> tuple[Real, NDArray[np.bool_]]:
+    """Caches that miss by as much more as a store is asked more by those who ask both; and those stores.
+
+    Requests are conserved: what the cache does not answer, its callers ask of what lies behind.
+    """
+    count = len(needs)
+    spilt, flooded = np.zeros(count), np.zeros(count, np.bool_)
+    for row in np.flatnonzero((clues.sign > 0) & (clues.peer < 0) & (clues.family == Family.RESOURCE)):
+        if not any(word in clues.text[row].lower() for word in MISSED):
+            continue
+        cache = int(clues.entity[row])
+        callers = needs[:, cache]
+        behind = needs[callers].any(axis=0) & (nats >= SURE) & (clues.change[row] >= SPILT * more) & ~callers
+        behind[cache] = False
+        if behind.any():
+            spilt[cache] = max(spilt[cache], float(soft(clues.nats[row : row + 1])[0]))
+            flooded |= behind
+    return spilt, flooded
+
+
+def _washed(needs: NDArray[np.bool_], source: NDArray[np.bool_], wet: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What can be reached from the sources over what is wet."""
+    reached, wave = np.zeros(len(needs), np.bool_), source
+    for _ in range(2 * HOPS_MAX):
+        wave = needs[wave].any(axis=0) & wet & ~reached & ~source
+        reached |= wave
+    return reached

@@ -1,0 +1,47 @@
+"""What Cerebro did itself: told as a change by what it was done to, it is no reason of a trouble."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cerebro.casework.cause.picture import Change
+from cerebro.casework.hands.store import ACTIONS
+from cerebro.kernel.records.port import Search, Transaction
+from cerebro.spine.actions import Action
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.identity import TenantId
+
+ACTIONS_READ_MAX = 100  # the newest of a tenant: those of the last hour, and more
+EARLY_MS, LATE_MS = 5_000, 90_000  # a change is told a little before it is done by clocks that differ, or a while after
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One step of an action: what it was done to, and from when to when."""
+
+    target: EntityKey
+    begun_ms: int
+    ended_ms: int
+
+    def told_by(self, change: Change) -> bool:
+        """Whether the change is this step, as others tell it."""
+        return self.target == change.entity and self.begun_ms - EARLY_MS <= change.at_ms <= self.ended_ms + LATE_MS
+
+
+async def done_lately(transaction: Transaction, tenant: TenantId) -> list[Done]:
+    """What Cerebro has done, whatever case it was for."""
+    page = await transaction.find(ACTIONS, tenant, Search({}, order="-made_ms", limit=ACTIONS_READ_MAX))
+    return [each for record in page.records for each in steps_of(record.value)]
+
+
+def steps_of(action: Action) -> list[Done]:
+    """The steps that were begun; taking one back is a change, too, until the action has ended."""
+    return [
+        Done(step.call.target, step.begun_ms, max(step.done_ms, action.ended_ms, step.begun_ms))
+        for step in action.steps
+        if step.begun_ms
+    ]
+
+
+def of_others(changes: Iterable[Change], done: Sequence[Done]) -> tuple[Change, ...]:
+    """The changes without our own."""
+    return tuple(change for change in changes if not any(each.told_by(change) for each in done))
