@@ -35,6 +35,7 @@ from cerebro.spine.topology import Topology
 FAILED_STATUS = 2
 SIGNS_MAX = 200
 CLOCK_AHEAD, CLOCK_S_MIN = "log.clock.ahead", 5.0  # by less, lines wander on their way
+HOST, UNPLACED_MAX = "host", 50
 
 
 def around(case: Case, topology: Topology, hops: int, entities_max: int) -> tuple[EntityKey, ...]:
@@ -45,7 +46,13 @@ def around(case: Case, topology: Topology, hops: int, entities_max: int) -> tupl
         found |= dict.fromkeys(ring)
         if len(found) >= entities_max:
             break
+    found |= dict.fromkeys(unplaced(topology)[:UNPLACED_MAX])
     return tuple(found)[:entities_max]
+
+
+def unplaced(topology: Topology) -> list[EntityKey]:
+    """The machines of which nobody knows what runs there: a cause may lie in any."""
+    return sorted(key for key in topology.entities if key.kind == HOST and not topology.inward.get(key))
 
 
 def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: Topology) -> Picture:

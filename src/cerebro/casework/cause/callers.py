@@ -35,12 +35,12 @@ def wire_of(clues: Clues, count: int) -> Real:
     blame = np.where(seen, others / (others + rival), 0.0)
     callee = combined((found * blame).T)
     caller = np.where(seen.sum(1) > 1, _together(found * (1.0 - blame) * seen), 0.0)
-    return np.maximum(callee, caller) + SECOND * np.minimum(callee, caller)
+    return np.asarray(np.maximum(callee, caller) + SECOND * np.minimum(callee, caller))
 
 
 def _together(parts: Real) -> Real:
     """All of them, and at most so much more than the strongest."""
-    return np.minimum(parts.sum(1), SILENT_MOST * parts.max(1))
+    return np.asarray(np.minimum(parts.sum(1), SILENT_MOST * parts.max(1)))
 
 
 def silent_of(picture: Picture, needs: NDArray[np.bool_], symptom: Real, own: Real) -> Real:

@@ -28,6 +28,7 @@ from cerebro.casework.cause.clues import NATS_MIN, SYMPTOMS, Clues, Family
 from cerebro.casework.cause.excess import alike, excess_of, explained_by, material_part, to_the_point
 from cerebro.casework.cause.load import load_of
 from cerebro.casework.cause.picture import NOBODY, Picture
+from cerebro.casework.cause.places import HURT, places_of
 from cerebro.casework.cause.reach import needs_of, reached_from, softly_of, support_of
 from cerebro.casework.cause.strength import SECOND, Real, combined, ranks, soft
 from cerebro.casework.cause.traced import borne_out
@@ -106,16 +107,20 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
     load = load_of(clues, needs)
     per_family[:, Family.TRAFFIC] = np.maximum(per_family[:, Family.TRAFFIC], load.begun)
     per_family[:, Family.LATENCY] *= borne_out(picture, clues, needs)
+    places = places_of(picture, clues, per_family)
+    per_family = per_family * places.weight[:, None]
+    per_family[:, HURT] *= (1.0 - places.excused)[:, None]
     wire = wire_of(clues, len(needs))
     total = _total(per_family) + wire
     symptoms = _symptoms(picture, clues, needs, per_family, total)
     own = _own(per_family, softly_of(needs, total))
     silent = silent_of(picture, needs, symptoms.left, own)
     support = support_of(needs, symptoms.felt)
-    reached = reached_from(picture, needs)
+    reached = reached_from(picture, needs) | places.unplaced
+    carried = load.carried | (places.on & load.carried[:, None]).any(axis=0)
     change = changes_of(picture, own + symptoms.left + wire + silent)
     evidence = combined(np.stack([own, symptoms.left, wire, silent], axis=1)) + SUPPORT * support
-    weight = np.where(reached, 1.0, UNREACHED) * np.where(load.carried, CARRIED, 1.0)
+    weight = np.where(reached, 1.0, UNREACHED) * np.where(carried, CARRIED, 1.0)
     return Fused(
         (evidence + np.where(change >= 0, CHANGED, 0.0)) * weight + load.begun,
         evidence * weight + load.begun,

@@ -68,6 +68,30 @@ LIMIT {limit}
 """
 
 
+QUERIES = {"tracks": _SERIES, "spans": _SPANS, "logs": _LOGS, "events": _EVENTS}
+
+
+def asked(table: str, grid: Grid, limit: int) -> tuple[str, int, int]:
+    """The question that fills a table, with `ENTITIES` for those it is about, and the stretch that it covers."""
+    near_ms = max(grid.start_ms, grid.split_ms - USUAL_MS)
+    start_ms = {"tracks": grid.start_ms, "events": grid.split_ms - CHANGES_MS}.get(table, near_ms)
+    sql = QUERIES[table].format(start=start_ms, end=grid.end_ms, limit=limit, step=grid.step_ms, entities=ENTITIES)
+    return sql.strip(), start_ms, grid.end_ms
+
+
+def limits(grid: Grid) -> dict[str, int]:
+    """The most rows that are read, by table."""
+    series_max = max(1, CELLS_MAX // grid.count)
+    return {"tracks": series_max, "spans": SPANS_MAX, "logs": LINES_MAX, "events": EVENTS_MAX}
+
+
+def proof_of(table: str, grid: Grid, row_count: int) -> Evidence:
+    """What was asked, and how much came back."""
+    query, start_ms, end_ms = asked(table, grid, limits(grid)[table])
+    said = {"rows": row_count}
+    return Evidence("", CLICKHOUSE, query, start_ms, end_ms, digest(said), said)
+
+
 class StoreSource:
     """Asks ClickHouse. A question that is too large for the store is a gap of the picture, and no error."""
 
@@ -76,13 +100,8 @@ class StoreSource:
 
     async def held(self, tenant: TenantId, entities: Sequence[EntityKey], grid: Grid) -> Held:
         """What there is; see `Source`."""
-        asked = _Asked(self._telemetry, tenant, f"({', '.join(literal(each) for each in entities)})")
-        near_ms = max(grid.start_ms, grid.split_ms - USUAL_MS)
-        series_max = max(1, CELLS_MAX // grid.count)
-        rows = await asked.ask("tracks", _SERIES, grid.start_ms, grid.end_ms, series_max, step=grid.step_ms)
-        spans = await asked.ask("spans", _SPANS, near_ms, grid.end_ms, SPANS_MAX)
-        logs = await asked.ask("logs", _LOGS, near_ms, grid.end_ms, LINES_MAX)
-        events = await asked.ask("events", _EVENTS, grid.split_ms - CHANGES_MS, grid.end_ms, EVENTS_MAX)
+        question = _Asked(self._telemetry, tenant, f"({', '.join(literal(each) for each in entities)})", grid)
+        rows, spans, logs, events = [await question.ask(table) for table in QUERIES]
         series, mean, last = _gridded(rows, grid)
         return Held(
             grid,
@@ -92,21 +111,22 @@ class StoreSource:
             _as(spans, WEIGHTED_SPANS),
             _as(logs, LOG_SCHEMA),
             _as(events, EVENT_SCHEMA),
-            asked.proofs,
-            tuple(asked.gaps),
+            question.proofs,
+            tuple(question.gaps),
         )
 
 
 class _Asked:
     """The questions of one picture."""
 
-    def __init__(self, telemetry: Telemetry, tenant: TenantId, entities: str) -> None:
-        self._telemetry, self._tenant, self._entities = telemetry, tenant, entities
+    def __init__(self, telemetry: Telemetry, tenant: TenantId, entities: str, grid: Grid) -> None:
+        self._telemetry, self._tenant, self._entities, self._grid = telemetry, tenant, entities, grid
         self.proofs: dict[str, Evidence] = {}
         self.gaps: list[str] = []
 
-    async def ask(self, table: str, sql: str, start_ms: int, end_ms: int, limit: int, *, step: int = 0) -> pa.Table:
-        query = sql.format(start=start_ms, end=end_ms, limit=limit, step=step, entities=ENTITIES).strip()
+    async def ask(self, table: str) -> pa.Table:
+        limit = limits(self._grid)[table]
+        query, _, _ = asked(table, self._grid, limit)
         try:
             rows = await self._telemetry.query(query.replace(ENTITIES, self._entities), tenant=self._tenant)
         except LimitReached as error:
@@ -114,8 +134,7 @@ class _Asked:
             return pa.table({})
         if rows.num_rows >= limit:
             self.gaps.append(f"Only the newest {limit} {table} around this case were looked at.")
-        said = {"rows": rows.num_rows}
-        self.proofs[table] = Evidence("", CLICKHOUSE, query, start_ms, end_ms, digest(said), said)
+        self.proofs[table] = proof_of(table, self._grid, rows.num_rows)
         return rows
 
 

@@ -20,10 +20,13 @@ NUMBER = re.compile(r"\b\d+(?:\.\d+)*[a-z]{0,2}\b")
 LITERAL = re.compile(r"\"([^\"]{2,})\"|'([^']{2,})'|`([^`]{2,})`")
 CALL = re.compile(r"([A-Za-z_]\w+)\s*\(")
 HARMLESS = re.compile(
-    r"(_test\.|\.test\.|/tests?/|testdata|\.md$|docs?/|\.css$|\.scss$|\.html$|\.tsx$|\.svg$|theme|changelog|license"
-    r"|\.golangci|\.github|codeowners|logging\.|/metrics?\.)",
+    r"(_test\.|\.test\.|_spec\.|\.spec\.|(^|/)tests?/|testdata|\.md$|(^|/)docs?/|changelog|license|\.golangci|\.github"
+    r"|codeowners|\.gitignore|\.editorconfig)",
     re.IGNORECASE,
 )
+SELDOM = re.compile(r"(\.css$|\.scss$|\.html$|\.[jt]sx$|\.svg$|theme|logging\.|/metrics?\.)", re.IGNORECASE)
+SELDOM_PART = 0.3  # of the effect of a change of looks, or of what is only told: it seldom breaks a service, but it can
+TURNED = re.compile(r"\b(true|false|enabled|disabled)\b|[<>=!]=|&&|\|\||(?<![-=<>])[<>](?![=<>])|\s+", re.IGNORECASE)
 PINS = re.compile(r"(go\.(mod|sum)|package(-lock)?\.json|requirements.*\.txt|\.lock|pom\.xml|build\.gradle)$")
 COMMON = frozenset(
     {
@@ -216,9 +219,21 @@ def effect_of(patch: Patch) -> float:
         effect += 0.6 * _lost(_literals(before), _literals(after))
     effect += 0.5 * _lost(CALL.findall(before), CALL.findall(after)) * (len(gone) > len(put))
     effect += 0.5 * (before.count("if ") > after.count("if "))
+    effect += 0.6 * _turned(gone, put)
     effect += 0.5 * bool(re.search(r"\b(for|range|while)\b", after) and re.search(r"select |query|get", after, re.I))
     effect += 0.4 * bool(re.search(r"\bselect\b|\bfrom\b \w+|create|insert", after, re.I) and not gone)
-    return effect
+    seldom = all(SELDOM.search(name) or HARMLESS.search(name) for name in patch.files)
+    return effect * (SELDOM_PART if seldom else 1.0)
+
+
+def _turned(gone: Sequence[str], put: Sequence[str]) -> bool:
+    """Whether a line became another that differs in a comparison or a truth value only.
+
+    >>> _turned(["if used < limit {"], ["if used <= limit {"]), _turned(["a = b"], ["a  = b"])
+    (True, False)
+    """
+    before = {TURNED.sub("", line): "".join(line.split()) for line in gone}
+    return any(before.get(TURNED.sub("", line), "".join(line.split())) != "".join(line.split()) for line in put)
 
 
 def _literals(text: str) -> list[str]:

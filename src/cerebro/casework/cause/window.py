@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cerebro.casework.cause.grid import on_grid
 from cerebro.casework.cause.held import Grid, Held, Series
+from cerebro.casework.cause.stored import proof_of
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import TenantId
 from cerebro.spine.telemetry import EVENT_SCHEMA, LOG_SCHEMA, SPAN_SCHEMA, SampleBatch
@@ -53,14 +54,19 @@ class WindowSource:
         wanted = set(entities)
         mean, last = self._gridded(grid)
         rows = [k for k, series in enumerate(self._named) if series.entity in wanted]
+        spans, logs = self._table("spans", SPAN_SCHEMA, grid), self._table("logs", LOG_SCHEMA, grid)
+        events = self._table("events", EVENT_SCHEMA, grid)
+        counts = {"tracks": len(rows), "spans": spans.num_rows, "logs": logs.num_rows, "events": events.num_rows}
         return Held(
             grid,
             [self._named[k] for k in rows],
             mean[rows],
             last[rows],
-            self._table("spans", SPAN_SCHEMA, grid),
-            self._table("logs", LOG_SCHEMA, grid),
-            self._table("events", EVENT_SCHEMA, grid),
+            spans,
+            logs,
+            events,
+            # what a store would have been asked: the same rows are told to it, where there is one
+            {table: proof_of(table, grid, count) for table, count in counts.items()},
         )
 
     def _gridded(self, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

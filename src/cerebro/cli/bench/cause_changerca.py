@@ -152,7 +152,10 @@ def _absent(
         ("absent",) * count,
         ("a pod that was started",) * count,
         np.zeros(count, np.int8),
-        *columns[1:],
+        hits_before=columns[1],
+        of_before=columns[2],
+        hits_during=columns[3],
+        of_during=columns[4],
     )
 
 
