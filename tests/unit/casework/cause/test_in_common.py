@@ -1,0 +1,104 @@
+"""One reason in common is likelier than several: callers, caches, machines, changes."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from cerebro.casework.cause.changed import blamed
+from cerebro.casework.cause.diagnose import diagnose
+from cerebro.casework.cause.ours import Done, of_others
+from cerebro.casework.cause.picture import Change, Tallies
+from cerebro.spine.entities import EntityKey, Relation
+from cerebro.spine.identity import TenantId
+
+ONSET_MS = 62 * 60_000
+
+
+def key(name):
+    return EntityKey("service", name)
+
+
+def first(picture):
+    return diagnose(picture).causes[0].entity.name
+
+
+def calls(picture, failing):
+    """Calls by pair: each fails half the time where it is told so."""
+    place = {each.name: k for k, each in enumerate(picture.entities)}
+    pairs = [(r.source.name, r.target.name) for r in picture.relations]
+    count = len(pairs)
+    return replace(
+        picture,
+        tallies=Tallies(
+            np.array([place[a] for a, _ in pairs], np.int32),
+            np.array([place[b] for _, b in pairs], np.int32),
+            ("call",) * count,
+            ("calls",) * count,
+            np.zeros(count, np.int8),
+            np.zeros(count),
+            np.full(count, 200.0),
+            np.array([100.0 if pair in failing else 0.0 for pair in pairs]),
+            np.full(count, 200.0),
+        ),
+    )
+
+
+MESH = (("front", "cart"), ("front", "stock"), ("cart", "one"), ("cart", "two"), ("cart", "three"), ("stock", "one"))
+SERIES = tuple((name, "requests") for name in ("front", "cart", "stock", "one", "two", "three"))
+
+
+def test_a_caller_whom_all_it_calls_fail_is_blamed(draw):
+    picture = calls(draw(SERIES, MESH), {("cart", "one"), ("cart", "two"), ("cart", "three")})
+    assert first(picture) == "cart"
+
+
+def test_a_callee_that_fails_all_its_callers_is_blamed(draw):
+    assert first(calls(draw(SERIES, MESH), {("cart", "one"), ("stock", "one")})) == "one"
+
+
+def test_a_cache_is_blamed_for_what_falls_on_the_store_behind_it(draw):
+    series = [("cart", "duration.mean"), ("cache", "keyspace.misses"), ("store", "requests"), ("store", "cpu")]
+    series += [("front", "duration.mean"), ("store", "duration.mean")]
+    ill = [(*each, 40.0, 3) for each in series if each[1] != "requests"] + [("store", "requests", 35.0 + 100.0, 3)]
+    picture = draw(series, (("front", "cart"), ("cart", "cache"), ("cart", "store")), ill=[])
+    misses = draw(series, (("front", "cart"), ("cart", "cache"), ("cart", "store")), ill=ill)
+    assert first(picture) == "unknown"
+    assert first(misses) == "store"  # it is asked more than the cache misses more: the cache is not the reason
+    ill = [*ill[:-1], ("cache", "keyspace.misses", 130.0, 3), ("store", "requests", 135.0, 3)]
+    assert first(draw(series, (("front", "cart"), ("cart", "cache"), ("cart", "store")), ill=ill)) == "cache"
+
+
+def on_host(picture, names, host="node-1"):
+    """The picture with one of its entities made the machine that others run on."""
+    machine = EntityKey("host", host)
+    entities = tuple(machine if each.name == host else each for each in picture.entities)
+    runs = tuple(Relation(TenantId("default"), key(name), machine, "runs_on") for name in names)
+    return replace(picture, entities=entities, relations=(*picture.relations, *runs))
+
+
+def machine(draw, ill):
+    series = [(name, "cpu.time") for name in ("a", "b", "c")] + [("node-1", "cpu.percent"), ("front", "duration.mean")]
+    ill = [(name, "cpu.time", 20.0, 2) for name in ill] + [("node-1", "cpu.percent", 85.0, 2)]
+    picture = draw(
+        series, tuple(("front", name) for name in ("a", "b", "c")), ill=[*ill, ("front", "duration.mean", 20.0, 2)]
+    )
+    return on_host(picture, ("a", "b", "c"))
+
+
+def test_a_full_machine_is_blamed_for_what_all_on_it_suffer(draw):
+    assert first(machine(draw, ("a", "b", "c"))) == "node-1"
+
+
+def test_a_machine_that_one_of_those_on_it_keeps_busy_is_not(draw):
+    assert first(machine(draw, ("b",))) == "b"
+
+
+def test_a_change_after_the_first_sign_began_nothing(draw):
+    picture = draw(SERIES, MESH, changes=[("cart", "deploy", 120_000, "late"), ("stock", "deploy", -60_000, "after")])
+    score = np.array([1.0 if each.name == "cart" else 3.0 for each in picture.entities])
+    assert [picture.changes[k].entity.name for k, _ in blamed(picture, score)] == ["cart", "stock"]
+
+
+def test_what_we_did_ourselves_is_no_reason():
+    ours, theirs = Change(key("cart"), 60_000, "deploy", "rolled back"), Change(key("cart"), 600_000, "deploy", "v2")
+    assert of_others([ours, theirs], [Done(key("cart"), 58_000, 61_000)]) == (theirs,)
