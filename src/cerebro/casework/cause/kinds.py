@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from cerebro.casework.cause.clues import Clues, Family
+from cerebro.casework.cause.picture import NOBODY
 from cerebro.casework.cause.view import View
 from cerebro.spine.cases import Mark
 
@@ -29,6 +30,7 @@ STORES = frozenset({"database", "cache", "queue", "topic", "bucket", "store"})
 OUTSIDE = frozenset({"external", "supplier", "outside", "endpoint"})
 OF_STORES = ("postgresql.", "redis.", "mysql.", "mongodb.", "db.server.", "messaging.queue.", "kafka.", "rabbitmq.")
 BURNS = 6.0  # nats of a resource, from which on it names the kind whatever else shows
+LOADED = 4.0  # nats of more requests, from which on they are more
 UNANSWERED = 0.3  # of the calls
 BUSY = re.compile(r"lock|tup_|rows|rollback|misses|evict|wal|\.lag|oldest")
 LOAD = (Family.TRAFFIC,)
@@ -52,17 +54,31 @@ def kind_of(view: View, entity: int, rows: Sequence[int], marks: Sequence[Mark] 
         return _of_store(view, rows)
     if fused.silent[entity] > max(fused.own[entity], fused.symptom[entity]):
         return "dependency"
-    return _of_service(found, entity, rows, weight)
+    return _of_service(view, entity, rows, weight)
 
 
-def _of_service(found: Clues, entity: int, rows: Sequence[int], weight: Mapping[str, float]) -> str:
+def _of_service(view: View, entity: int, rows: Sequence[int], weight: Mapping[str, float]) -> str:
     """More work than it can do, something it uses up, the way to it, or its code."""
-    if weight.get("load", 0.0) >= 4.0 and weight.get("resource", 0.0) >= 2.0 and _load_came_first(found, rows):
+    found = view.found
+    loaded = weight.get("load", 0.0) >= LOADED and weight.get("resource", 0.0) >= 2.0
+    if loaded and _load_came_first(found, rows) and _came_from_above(view, entity):
         return "capacity"
     if weight.get("resource", 0.0) >= BURNS or _unanswered(found, entity, rows):
         return "resource"
     best = max(("resource", "wire", "code", "symptom"), key=lambda name: (weight.get(name, 0.0), name))
     return {"resource": "resource", "wire": "network", "code": "code", "symptom": "code"}[best]
+
+
+def _came_from_above(view: View, entity: int) -> bool:
+    """Whether more is asked of those who call it, too: what is asked more of it alone are tries again."""
+    found, place = view.found, {key: k for k, key in enumerate(view.picture.entities)}
+    callers = {place.get(each.source, NOBODY) for each in view.picture.relations if place.get(each.target) == entity}
+    asked = [
+        row
+        for row in range(len(found))
+        if found.family[row] == Family.TRAFFIC and found.peer[row] == NOBODY and found.entity[row] in callers
+    ]
+    return not asked or any(found.sign[row] > 0 and found.nats[row] >= LOADED for row in asked)
 
 
 def _unanswered(found: Clues, entity: int, rows: Sequence[int]) -> bool:
