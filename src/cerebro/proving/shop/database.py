@@ -102,9 +102,10 @@ class Pool:
             if not connection.closed and not connection.broken:
                 return connection
         try:
-            return await psycopg.AsyncConnection.connect(
-                self._board.registry.database_url, connect_timeout=CONNECT_S, options=OPTIONS
-            )
+            with self._telling.storing("connect", "session"):
+                return await psycopg.AsyncConnection.connect(
+                    self._board.registry.database_url, connect_timeout=CONNECT_S, options=OPTIONS
+                )
         except psycopg.Error as error:
             self._telling.log("ERROR", "database cannot be reached", reason=str(error).strip())
             raise Refused(503, "database unreachable") from error

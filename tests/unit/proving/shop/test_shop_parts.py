@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from contextlib import nullcontext
 from random import Random
 from types import SimpleNamespace
 
@@ -254,7 +255,12 @@ async def test_a_pool_loses_no_place_to_those_who_are_cut_off(monkeypatch):
     """Requests that are given up anywhere on the way give back what they hold."""
     board, told = SimpleNamespace(value=lambda _name: 2, trouble=lambda _kind: None), []
     board.registry = SimpleNamespace(database_url="")
-    telling = SimpleNamespace(gauge=lambda *_: None, counter=lambda *_: None, log=lambda *_, **__: told.append(1))
+    telling = SimpleNamespace(
+        gauge=lambda *_: None,
+        counter=lambda *_: None,
+        storing=lambda *_: nullcontext(),
+        log=lambda *_, **__: told.append(1),
+    )
     pool = Pool(board, telling)
 
     async def connect(*_arguments, **_named):
