@@ -185,6 +185,12 @@ class Text(Strict):
     text: str = Field(max_length=65_536)
 
 
+class Draft(Text):
+    """A playbook that is still being written."""
+
+    backtest: bool = Field(True, description="Also try it on past cases, which takes seconds where there are many.")
+
+
 class RuleBody(Strict):
     """A bound on what is done by itself."""
 

@@ -167,9 +167,9 @@ def _playbooks(routes: APIRouter, counter: Counter) -> None:
         return answer(next(line for line in lines if line.name == playbook.name), 201)
 
     @routes.post("/playbooks/check", response_model=answers.Checked)
-    async def check(principal: Reader, asked: answers.Text) -> Json:
+    async def check(principal: Reader, asked: answers.Draft) -> Json:
         """Read a playbook's text: every fault with its line and mend; and what it would have done on past cases."""
-        return answer(await counter.check(principal.tenant, asked.text))
+        return answer(await counter.check(principal.tenant, asked.text, past=asked.backtest))
 
     @routes.get("/playbooks/{name}", response_model=answers.PlaybookLine)
     async def playbook(principal: Reader, name: Id) -> Json:

@@ -137,13 +137,13 @@ class Counter:
             policy=replace(policy, rules=()), door=None, share=0.0, bounds=self._bounds, now_ms=self._clock.now_ms(),
         )  # fmt: skip
 
-    async def check(self, tenant: TenantId, text: str) -> Checked:
-        """Whether a text is a playbook, and what it would have done."""
+    async def check(self, tenant: TenantId, text: str, *, past: bool = True) -> Checked:
+        """Whether a text is a playbook, and with `past` what it would have done."""
         try:
             playbook = read(text)
         except BadPlaybook as error:
             return Checked([FaultLine(each.line, each.what, each.mend) for each in error.faults])
-        return Checked((), playbook.name, await self.past_of(tenant, playbook))
+        return Checked((), playbook.name, await self.past_of(tenant, playbook) if past else None)
 
     async def past_of(self, tenant: TenantId, playbook: Playbook) -> Backtest:
         """The playbook tried on past cases."""

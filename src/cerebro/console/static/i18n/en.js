@@ -395,7 +395,7 @@ export default {
   "connect.how": "How to send",
   "connect.arriving": "What arrives",
   "connect.prometheus": "Prometheus",
-  "connect.otel": "OpenTelemetry SDK",
+  "connect.otel": "OTel SDK",
   "connect.collector": "OTel collector",
   "connect.curl": "curl",
   "connect.prometheus.hint": "Add it to prometheus.yml and reload. Once the sender gets its answer, the samples are on disk.",
@@ -847,4 +847,6 @@ export default {
   "case.whole_timeline": { one: "Show {count} earlier line", other: "Show {count} earlier lines" },
   "kind.instance": "replica",
   "kinds.instance": "Replicas",
+  "intake.series.doors": "series of senders",
+  "playbooks.backtest.trying": "Trying it on past cases …",
 };

@@ -395,7 +395,7 @@ export default {
   "connect.how": "Как присылать",
   "connect.arriving": "Что приходит",
   "connect.prometheus": "Prometheus",
-  "connect.otel": "OpenTelemetry SDK",
+  "connect.otel": "OTel SDK",
   "connect.collector": "OTel collector",
   "connect.curl": "curl",
   "connect.prometheus.hint": "Добавьте в prometheus.yml и перечитайте настройки. Раз ответ получен – отсчёты уже на диске.",
@@ -847,4 +847,6 @@ export default {
   "case.whole_timeline": { one: "Показать ещё {count} запись", few: "Показать ещё {count} записи", many: "Показать ещё {count} записей", other: "Показать ещё {count} записи" },
   "kind.instance": "реплика",
   "kinds.instance": "Реплики",
+  "intake.series.doors": "рядов от отправителей",
+  "playbooks.backtest.trying": "Пробуем на прошлых случаях …",
 };

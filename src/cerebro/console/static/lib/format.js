@@ -76,6 +76,9 @@ const UCUM = {
 };
 const SHARES = /(?:^|[._])(utili[sz]ation|ratio|fraction|share|saturation|pressure)(?:$|[._])/i;
 
+// Whether several series of it are to be averaged: half of a disk and half of another are no whole one.
+export const isShare = (metric) => SHARES.test(metric);
+
 // How to write the values of a series, from its UCUM unit or else from its name.
 export function writer(metric = "", unit = "") {
   const rate = unit.endsWith("/s") && !UCUM[unit];

@@ -93,7 +93,7 @@ function Arriving({ intake }) {
   return html`<div class="table-wrap"><table class="list"><thead><tr><th></th><th class="end">${t("intake.now")}</th><th class="end">${t("intake.hour")}</th></tr></thead>
       <tbody>${Object.entries(intake.per_s).map(([signal, rate]) => html`<tr><td>${word("signal", signal)}</td><td class="end">${short(rate)}/s</td><td class="end">${short(stored(signal))}</td></tr>`)}</tbody></table></div>
     ${intake.hour.missing ? html`<p class="card-body soft">${intake.hour.missing}</p>` : null}
-    <dl class="facts card-body"><dt>${t("intake.series")}</dt><dd>${t("intake.series.of", { count: count(intake.series.count), most: short(intake.series.max) })}</dd></dl>
+    <dl class="facts card-body"><dt>${t("intake.series.doors")}</dt><dd>${t("intake.series.of", { count: count(intake.series.count), most: short(intake.series.max) })}</dd></dl>
     ${intake.doors.length
       ? html`<ul class="rows topped">${intake.doors.map(
           (one) => html`<li class="row plain"><span class="row-text"><code>${one.path}</code><span class="row-note faint">${one.sender} · <${Time} ms=${one.at_ms} /> · ${bytes(one.byte_count)}</span></span>

@@ -1,7 +1,8 @@
 import { html, useEffect, useMemo, useState } from "../lib/html.js";
 import { query, useApi } from "../lib/api.js";
-import { span, stamp, writer } from "../lib/format.js";
+import { isShare, span, stamp, writer } from "../lib/format.js";
 import { t } from "../lib/i18n.js";
+import { items } from "../lib/model.js";
 import { refine, route } from "../lib/router.js";
 import { useStore } from "../lib/store.js";
 import { Chart } from "../ui/chart.js";
@@ -16,7 +17,7 @@ const STEPS_MIN = 48;
 export function Forecast() {
   const { query: asked } = useStore(route);
   const horizon = asked.h in HORIZONS ? asked.h : "1d";
-  const aggregate = AGGREGATES.includes(asked.a) ? asked.a : "sum";
+  const aggregate = AGGREGATES.includes(asked.a) ? asked.a : isShare((asked.q ?? "").split("{")[0]) ? "avg" : "sum";
   const [selector, setSelector] = useState(asked.q ?? "");
   const [bound, setBound] = useState(asked.b ?? "");
   useEffect(() => {
@@ -32,9 +33,16 @@ export function Forecast() {
       <${Chips} label=${t("forecast.aggregate")} value=${aggregate} options=${AGGREGATES.map((name) => [name, t(`forecast.${name}`)])} onChange=${(a) => refine({ a })} />
     </div>
     <${Card} label=${t("nav.forecast")}><div class="card-body">
-      ${path ? html`<${Ahead} path=${path} selector=${asked.q} />` : html`<${Empty} icon="series" title=${t("forecast.choose")}><p class="soft">${t("forecast.choose.text")}</p><//>`}
+      ${path ? html`<${Ahead} path=${path} selector=${asked.q} />` : html`<${Empty} icon="series" title=${t("forecast.choose")}><p class="soft">${t("forecast.choose.text")}</p><${Examples} onTake=${setSelector} /><//>`}
     </div><//>
   </div>`;
+}
+
+// What fills up: of the metrics that are really there, those that have a limit.
+function Examples({ onTake }) {
+  const found = useApi("/series?q=utilization&limit=200", { every: 600 });
+  const metrics = [...new Set(items(found.data).map((one) => one.metric))].filter((metric) => !metric.includes(":") && !metric.startsWith("process.")).slice(0, 6);
+  return metrics.length ? html`<p class="action-deeds">${metrics.map((metric) => html`<button type="button" class="button small mono" onClick=${() => onTake(metric)}>${metric}</button>`)}</p>` : null;
 }
 
 function Ahead({ path, selector }) {

@@ -52,10 +52,24 @@ function Editor({ name, start }) {
     const abort = new AbortController();
     const check = async () => {
       try {
-        setChecked({ text, found: await post("/playbooks/check", { text }) });
+        const found = await post("/playbooks/check", { text, backtest: false });
+        if (abort.signal.aborted) return;
+        setChecked({ text, found });
+        if (!found.faults.length) setTimeout(past, PAUSE_MS);
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
         if (!abort.signal.aborted) setChecked({ text, error });
+      }
+    };
+    // Many past cases take a while: what is wrong with the text is told before.
+    const past = async () => {
+      if (abort.signal.aborted) return;
+      try {
+        const found = await post("/playbooks/check", { text });
+        if (!abort.signal.aborted) setChecked({ text, found });
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        if (!abort.signal.aborted) setChecked((now) => ({ ...now, late: error }));
       }
     };
     const later = setTimeout(check, text === start && !checked ? 0 : PAUSE_MS);
@@ -88,7 +102,7 @@ function Editor({ name, start }) {
         ${takes ? html`<p class="soft">${t(takes.own ? "playbooks.replaces.own" : "playbooks.replaces.shipped", { name: takes.name, version: takes.version })}</p>` : null}
       </div><//>
       <${Card} title=${t("playbooks.backtest.title")}><div class="card-body">
-        ${good && current.found.backtest ? html`<${Backtest} of=${current.found.backtest} />` : html`<${Empty} small icon="retry" title=${t("playbooks.backtest.wait")} />`}
+        ${good && current.found.backtest ? html`<${Backtest} of=${current.found.backtest} />` : current?.late ? html`<${Failure} error=${current.late} />` : good ? html`<p class="soft">${t("playbooks.backtest.trying")}</p>` : html`<${Empty} small icon="retry" title=${t("playbooks.backtest.wait")} />`}
       </div><//>
       <${Card} title=${t("playbooks.sign")}><div class="card-body stack">
         <p class="soft">${t("playbooks.sign.text")}</p>
