@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cerebro.agents.support.backtest import Fired, Replay, backtest
 from cerebro.agents.support.band import Band
 from cerebro.agents.support.model import SeriesName
+from cerebro.agents.support.outlook import wall_ms
 from cerebro.agents.support.select import parse_selector
 from cerebro.cli.ask import client, moment
 from cerebro.cli.out import as_json, say, table
@@ -52,10 +53,15 @@ def run(query: str, start: str, end: str, budget: float, *, plot: bool, url: str
     if from_ms >= to_ms:
         raise Invalid("The window is empty.", "Choose --from before --to.")
     asked = client(url, key)
-    unit = budget or float(asked.get("/api/v1/budget").get("threshold_per_week") or 0.0) or UNIT
+    standing = asked.get("/api/v1/budget")
+    unit = budget or float(standing.get("threshold_per_week") or 0.0) or UNIT
+    zone, country = str(standing.get("time_zone") or "UTC"), str(standing.get("holidays") or "")
     found = []
     for name, at_ms, value in _read(asked, query, from_ms, to_ms):
-        replay = backtest(name, at_ms, value, unit=unit, warmup_count=WARMUP_COUNT, from_ms=from_ms)
+        replay = backtest(
+            name, at_ms, value,
+            unit=unit, warmup_count=WARMUP_COUNT, from_ms=from_ms, wall_ms=wall_ms(at_ms, zone, country),
+        )  # fmt: skip
         found.append((name, replay))
     if json:
         as_json({"from_ms": from_ms, "to_ms": to_ms, "unit": unit, "items": [_told(*each) for each in found]})

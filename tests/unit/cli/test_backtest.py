@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from cerebro.agents.support.backtest import backtest
+from cerebro.agents.support.band import replay as replayed
 from cerebro.agents.support.model import SeriesName
+from cerebro.agents.support.outlook import wall_ms
 from cerebro.cli import backtest as command
 from cerebro.spine.errors import Invalid
 
@@ -76,3 +78,21 @@ def test_rows_of_another_form_are_refused(rows):
 def test_a_time_that_is_none_is_refused():
     with pytest.raises(Invalid):
         command.time_of("yesterday-ish", 0)
+
+
+def test_a_holiday_that_is_like_a_sunday_is_in_its_band_where_the_calendar_knows_it():
+    """Seven weeks to Wednesday, 1 May 2024; working days are busy, Sundays and the holiday are not."""
+    day_ms, first_ms = 86_400_000, 1_711_929_600_000  # 1 April 2024, a Monday
+    at_ms = np.arange(first_ms - 3 * 7 * day_ms, first_ms + 31 * day_ms, 600_000)
+    noted = wall_ms(at_ms, "Europe/Berlin", "DE")
+    weekday = (noted // day_ms + 3) % 7
+    busy = (weekday < 6) & (noted // 3_600_000 % 24 >= 8) & (noted // 3_600_000 % 24 < 18)
+    value = 0.1 + 0.5 * busy + 0.01 * np.random.default_rng(4).standard_normal(len(at_ms))
+    holiday = at_ms >= first_ms + 30 * day_ms
+
+    known, unknown = (
+        replayed(NAME, at_ms, value, unit=0.5, warmup_count=36, wall_ms=clock) for clock in (noted, at_ms)
+    )
+
+    away = [float(np.abs(band.value - band.expected)[holiday].max()) for band in (known, unknown)]
+    assert away[0] < 0.5 * away[1]

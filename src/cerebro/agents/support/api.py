@@ -17,7 +17,7 @@ from cerebro.agents.support.flow import foresee_total
 from cerebro.agents.support.model import Reading, SeriesName
 from cerebro.agents.support.nature import reading_of
 from cerebro.agents.support.observe import Watch
-from cerebro.agents.support.outlook import Foreseen, horizon_of
+from cerebro.agents.support.outlook import Foreseen, horizon_of, wall_ms
 from cerebro.agents.support.select import Selector, parse_selector
 from cerebro.agents.support.standing import all_together
 from cerebro.agents.support.words import subject_of
@@ -81,7 +81,7 @@ def router(kernel: Kernel) -> APIRouter:
         """The noise budget of your tenant, over metrics, log lines and spans: what may be expected, spent, admitted."""
         noted = await store.load_standings(kernel.bus, principal.tenant)
         shown: dict[str, Any] = msgspec.to_builtins(all_together(noted, rules.noise_budget))
-        return shown
+        return shown | {"time_zone": rules.time_zone, "holidays": rules.holidays}
 
     @routes.post("/api/v1/findings/{finding_id}/feedback", status_code=202)
     async def finding_feedback(principal: Responder, finding_id: Id, said: Feedback) -> dict[str, Any]:
@@ -132,7 +132,8 @@ def router(kernel: Kernel) -> APIRouter:
         at_ms, value = await store.find_points(kernel.telemetry, principal.tenant, key, window, cumulative=cumulative)
         noted = (await store.load_standings(kernel.bus, principal.tenant)).get("metrics")
         unit = noted.threshold_per_week if noted else LIST_UNIT
-        found = replay(named, at_ms, value, unit=unit, warmup_count=rules.warmup_samples)
+        local_ms = wall_ms(at_ms, rules.time_zone, rules.holidays)
+        found = replay(named, at_ms, value, unit=unit, warmup_count=rules.warmup_samples, wall_ms=local_ms)
         return band_view(named, cut(found, start_ms, end_ms))
 
     @routes.get("/api/v1/templates")

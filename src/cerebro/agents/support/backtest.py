@@ -62,6 +62,7 @@ def backtest(
     unit: float,
     warmup_count: int,
     from_ms: int,
+    wall_ms: NDArray[np.int64] | None = None,
 ) -> Replay:
     """Replay a series.
 
@@ -72,12 +73,14 @@ def backtest(
         unit: Expected false findings a week that a series of weight 1 may cause.
         warmup_count: Samples before it is judged.
         from_ms: What fires before is learning, and not told.
+        wall_ms: That of `detect`.
     """
     rows = blank_rows(1)
     start_row(rows, 0, name)
     judged = detect(
-        rows, np.zeros(len(at_ms), np.int32), at_ms, value, unit=unit, priors=no_priors(), warmup_count=warmup_count
-    )
+        rows, np.zeros(len(at_ms), np.int32), at_ms, value,
+        unit=unit, priors=no_priors(), warmup_count=warmup_count, wall_ms=wall_ms,
+    )  # fmt: skip
     learning = np.arange(len(at_ms)) < warmup_count
     bounds = band_of(rows[0], np.where(learning, np.float32(np.nan), judged.predicted), judged.band, judged.value)
     band = Band(at_ms, judged.value, *bounds)

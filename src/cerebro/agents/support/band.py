@@ -27,13 +27,19 @@ class Band:
 
 
 def replay(
-    name: SeriesName, at_ms: NDArray[np.int64], value: NDArray[np.float64], *, unit: float, warmup_count: int
+    name: SeriesName,
+    at_ms: NDArray[np.int64],
+    value: NDArray[np.float64],
+    *,
+    unit: float,
+    warmup_count: int,
+    wall_ms: NDArray[np.int64] | None = None,
 ) -> Band:
-    """Judge the samples, in time order, as if the series had begun with the first of them."""
+    """Judge the samples, in time order, as if the series had begun with the first; `wall_ms` is that of `detect`."""
     rows = blank_rows(1)
     start_row(rows, 0, name)
     row = np.zeros(len(at_ms), np.int32)
-    judged = detect(rows, row, at_ms, value, unit=unit, priors=no_priors(), warmup_count=warmup_count)
+    judged = detect(rows, row, at_ms, value, unit=unit, priors=no_priors(), warmup_count=warmup_count, wall_ms=wall_ms)
     learning = np.arange(len(at_ms)) < warmup_count
     middle = np.where(learning, np.float32(np.nan), judged.predicted)
     expected, low, high = band_of(rows[0], middle, judged.band, judged.value)
