@@ -29,7 +29,7 @@ UNKNOWN_NATS = 3.0
 # from about eight nats on, and a difference of one is not odds of e. One map for everything, chosen once on the
 # development halves of docs/reference/root-cause.md so that shares are right as often as they say.
 BEND, TEMPERATURE = 8.0, 0.85
-MARKED, MARKED_MAX, OUTRIGHT = 1.5, 12, 3  # nats that a mark adds which names a cause, of the top ones
+MARKED, MARKED_MAX, OUTRIGHT = 2.5, 12, 3  # nats that a mark adds which names a cause, of the top ones
 SHARE_MIN = 0.02  # a smaller share is not worth a line
 OF_LOGS = ("log", "pair")
 SAMPLE_POINTS = 60

@@ -134,7 +134,18 @@ PATHS: Sequence[Gauge] = (  # of the way to a peer
 )
 # What is held while one waits: where a thing itself says that another is the trouble, that is why.
 HELD = frozenset(
-    {"held_pool", "waiting_pool", "no_connections", "no_threads", "many_files", "busy", "late", "failing", "thrown"}
+    {
+        "held_pool",
+        "retrying",
+        "waiting_pool",
+        "no_connections",
+        "no_threads",
+        "many_files",
+        "busy",
+        "late",
+        "failing",
+        "thrown",
+    }
 )
 MOST = 0.6  # of the ways to a thing
 SURGED = 1.6  # times what is usually asked
@@ -152,6 +163,8 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
     for mark in (*_spoken(view, entity), *_gauged(view, entity), *_travelled(view, entity), *_done(view, entity)):
         if mark.nats >= CLEAR:
             best[mark.word] = max(best.get(mark.word, 0.0), round(mark.nats, 3))
+    if "surged" in best:  # more work uses up more of everything
+        best = {word: nats for word, nats in best.items() if word not in HELD | {"busy_cpu", "growing"}}
     if _lays_it_on_another(view, entity):
         best = {word: nats for word, nats in best.items() if word not in HELD}
     return tuple(Mark(word, nats) for word, nats in sorted(best.items(), key=lambda each: (-each[1], each[0])))
@@ -196,7 +209,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     """By what it measures of itself."""
     tracks = view.picture.tracks
     rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
-    asked = 0.0
+    asked, called = 0.0, bool((tracks.peer == entity).any())  # load that callers bring is theirs
     for row in rows:
         signal = tracks.signal[row].lower()
         then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
@@ -206,7 +219,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
         then = then if np.isfinite(then) else 0.0
         if signal == REQUESTS:
             asked = now
-            if then > 0 and now >= SURGED * then:
+            if then > 0 and now >= SURGED * then and not called:
                 yield Mark("surged", _nats(view, int(row)))
         for gauge in GAUGES:
             if gauge.metric.search(signal) and _beyond(gauge, then, most if gauge.ever else now):

@@ -17,8 +17,11 @@ of the thing to blame, never by words alone.
 
 """
 PARTS = (
-    ("`trigger`", "`causes` and `entities` (a kind, or a nature such as database) must fit; of `needs` one word must be"
-     " in the proof; `words` make it fit better"),
+    ("`trigger`", "`entities` (a kind, or a nature such as database) must fit, and one of the `marks` that the evidence"
+     " has for the cause; with `mark_needed: false`, or without marks, the kind of the cause (`causes`) is enough;"
+     " none of `without` may be there; of `needs` one word must be in the proof; `words` make it fit better"),
+    ("`marks`", "words of a closed set for what the evidence says: `untrusted`, `unresolved`, `locked`, `full_disk`, …"
+     " (docs/decisions/0040-marks.md); unasked, a playbook is done only when it answers to the most telling of them"),
     ("`steps`", "an executor, an operation, its arguments with `${parameter}`, `canary` for one replica first, and the"
      " `undo` or `why_no_undo`"),
     ("`risk`", "`read`, `safe` (not noticed, can be taken back), `guarded` (may be noticed for a moment), `dangerous`"),

@@ -1,0 +1,97 @@
+"""What the evidence says of the kind of a trouble: from lines, from gauges, from the ways between two."""
+
+import numpy as np
+import pytest
+
+from cerebro.casework.cause.clues import clues
+from cerebro.casework.cause.diagnose import diagnose
+from cerebro.casework.cause.fuse import fuse
+from cerebro.casework.cause.lines import Lines, tallied_words
+from cerebro.casework.cause.marks import marks_of
+from cerebro.casework.cause.picture import NOBODY
+from cerebro.casework.cause.view import View
+from cerebro.casework.cause.words import word_of
+
+NAMES = {"front": 0, "cart-2": 1, "pay": 2}
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("getaddrinfo ENOTFOUND pay.internal", "unresolved"),
+        ("ssl.SSLCertVerificationError: certificate verify failed: certificate has expired", "untrusted"),
+        ('FATAL: password authentication failed for user "shop"', "denied"),
+        ("jwt: token issued in the future", "clock"),
+        ("HTTP 429: Too Many Requests", "limited"),
+        ("Unexpected token < in JSON at position 0", "garbled"),
+        ("OSError: [Errno 28] No space left on device", "no_space"),
+        ("accept4: too many open files", "no_files"),
+        ("java.lang.OutOfMemoryError: Java heap space", "no_memory"),
+        ("HikariPool-1 - Connection is not available, request timed out after 30000ms", "no_connections"),
+        ("connect ECONNREFUSED 10.0.0.7:5432", "refused"),
+        ("dial tcp 10.0.0.7:443: i/o timeout", "unreachable"),
+        ("rpc error: code = DeadlineExceeded desc = context deadline exceeded", "late"),
+        ("ERROR: deadlock detected", "deadlock"),
+        ("order 4711 confirmed in 17 ms", ""),
+    ],
+)
+def test_messages_of_runtimes_and_servers_have_their_word(line, word):
+    assert word_of(line) == word
+
+
+def heard(*rows):
+    """Tallies of lines given as (speaker, text, is during, severity)."""
+    columns = list(zip(*rows, strict=True))
+    during = np.array(columns[2], np.bool_)
+    lines = Lines(
+        np.array(columns[0], np.int32), np.array(columns[1], object), np.full(len(rows), NOBODY, np.int64),
+        np.arange(len(rows), dtype=np.int64), ~during, during,
+    )  # fmt: skip
+    return tallied_words(lines, np.array(columns[3], np.uint8), NAMES)
+
+
+def test_a_caller_blames_whom_it_names_and_speaks_of_its_own_files_itself():
+    told = heard(
+        (0, "call to cart-2 failed after 12 ms: no such host", True, 17),
+        (0, "call to cart-2 failed after 15 ms: no such host", True, 17),
+        (0, "cannot ask pay: too many open files", True, 17),
+        (0, "served pay: no such host is a nice text", True, 9),
+    )
+    rows = list(zip(told.kind, told.entity.tolist(), told.peer.tolist(), told.text, told.hits_during, strict=True))
+
+    assert rows == [("said", 0, NOBODY, "no_files", 1.0), ("blames", 0, 1, "unresolved", 2.0)]
+
+
+def words_of(picture, name):
+    found = clues(picture)
+    view = View(picture, found, fuse(picture, found))
+    entity = [key.name for key in picture.entities].index(name)
+    return [mark.word for mark in marks_of(view, entity)]
+
+
+def test_a_gauge_is_a_mark_by_its_amount_and_not_by_how_unusual_it_is(draw):
+    series = [("front", "duration.mean"), ("store", "system.filesystem.utilization"), ("store", "postgresql.wal.lag")]
+    ill = (("front", "duration.mean", 30.0, 3), ("store", "postgresql.wal.lag", 120.0, 3))
+    picture = draw(series, (("front", "store"),), ill=ill)
+
+    assert "lagging" in words_of(picture, "store")
+    assert "lagging" not in words_of(draw(series, (("front", "store"),), ill=ill[:1]), "store")
+
+
+def test_load_that_callers_bring_is_not_the_callees_surge(draw):
+    series = [(name, metric) for name in ("front", "cart") for metric in ("requests.rate", "duration.mean")]
+    ill = [(name, "requests.rate", 90.0, 3) for name in ("front", "cart")]
+    picture = draw(series, (("front", "cart"),), ill=ill)
+
+    assert "surged" in words_of(picture, "front")
+
+
+def test_a_cause_carries_its_marks(draw):
+    series = [("front", "duration.mean"), ("store", "postgresql.database.locks")]
+    ill = (("front", "duration.mean", 30.0, 3), ("store", "postgresql.database.locks", 60.0, 3))
+
+    cause = diagnose(draw(series, (("front", "store"),), ill=ill)).causes[0]
+
+    assert cause.entity.name == "store"
+    assert [mark.word for mark in cause.marks] == ["locked"]
+    assert cause.kind == "data"
