@@ -73,8 +73,8 @@ LEXICON: Sequence[tuple[str, re.Pattern[str]]] = tuple(
         ),
         (
             "unreachable",
-            r"dial tcp.{0,60}: i/o timeout|connect(ion|ing)? (has )?timed? ?out|connect timeout|ConnectTimeout|ETIMEDOUT"
-            r"|no route to host|EHOSTUNREACH|ENETUNREACH|network is unreachable|host is unreachable",
+            r"dial tcp.{0,60}: i/o timeout|connect(ion|ing)? (has )?timed? ?out|connect timeout|ConnectTimeout"
+            r"|ETIMEDOUT|no route to host|EHOSTUNREACH|ENETUNREACH|network is unreachable|host is unreachable",
         ),
         ("late", r"deadline exceeded|DEADLINE_EXCEEDED|timed? ?out|time-?out|no answer|\b504\b|\b57014\b"),
         (

@@ -13,7 +13,7 @@ from cerebro.casework.hands.work import Hands
 from cerebro.casework.store import CASES, every
 from cerebro.kernel.settings import Settings
 from cerebro.spine.actions import Difference, Level
-from cerebro.spine.cases import Cause
+from cerebro.spine.cases import Cause, Mark
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Unavailable
 from cerebro.spine.findings import Finding, Severity
@@ -102,14 +102,15 @@ class Bench:
     def brain(self):
         return Hands(self.kernel, self.users, Fixed((self.toy,)))
 
-    async def case(self, kind="deploy", share=0.9, target=CART, text="", name="one"):
+    async def case(self, kind="deploy", share=0.9, target=CART, text="", name="one", marks=()):
         now_ms = self.clock.now_ms()
         finding = Finding(
             FindingId(f"{name}-{now_ms}"), DEFAULT_TENANT, "support", "level_shift", target, now_ms, now_ms,
             Severity.MAJOR, 1e-9, 9.0, "http.server.request.duration", "Slow", (), f"key-{name}",
         )  # fmt: skip
         (kept,) = await self.desk.admit(DEFAULT_TENANT, [finding])
-        cause = Cause(target, kind, share, 1, text or f"the {kind}")
+        said = tuple(Mark(word, 8.0) for word in marks)
+        cause = Cause(target, kind, share, 1, text or f"the {kind}", marks=said)
         await self.desk.change(DEFAULT_TENANT, kept.case, lambda case: replace(case, causes=(cause,)))
         return kept.case
 

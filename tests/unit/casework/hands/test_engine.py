@@ -33,7 +33,7 @@ async def test_a_bad_deploy_is_rolled_back_verified_and_audited(bench):
 
 
 async def test_what_does_not_help_is_undone(bench):
-    await bench.case(kind="capacity", text="more traffic")
+    await bench.case(kind="capacity", text="more traffic", marks=("surged",))
 
     await bench.rounds(400)
 
