@@ -319,10 +319,18 @@ class Engine:
     # Verifying.
 
     async def _verify(self, record: Kept) -> Kept:
+        action = record.value
+        case = await self.ledger.case(action.tenant, action.case)
+        if case is not None and case.state is CaseState.CLOSED:
+            text = "It was not verified, for someone closed the case; what it did stays until someone takes it back."
+            return await self._end(record, S.ESCALATED, "action_not_verified", text)
+        return record if case is None else await self._judge(record, case)
+
+    async def _judge(self, record: Kept, case: Case) -> Kept:
+        """Whether it helped, harmed or did nothing, as far as can be told by now."""
         action, now_ms = record.value, self._clock.now_ms()
         since_ms = max(step.done_ms for step in action.steps)
-        case = await self.ledger.case(action.tenant, action.case)
-        if case is None or now_ms - since_ms < max(SETTLE_MS, round(self._settings.look_s * 300)):
+        if now_ms - since_ms < max(SETTLE_MS, round(self._settings.look_s * 300)):
             return record
         seen = await self.read(case, action, since_ms)
         well = is_well(action, case, seen)

@@ -7,6 +7,7 @@ import pytest
 
 from cerebro.casework.desk import Stale
 from cerebro.casework.hands.store import Policy
+from cerebro.casework.life import closed
 from cerebro.kernel.audit import Audit
 from cerebro.spine.actions import ActionState, Level, digest_of
 from cerebro.spine.cases import CaseState
@@ -41,6 +42,19 @@ async def test_what_does_not_help_is_undone(bench):
     assert tried[0].state is ActionState.UNDONE
     assert bench.toy.value["replicas"] == "1"
     assert all(each.state is ActionState.UNDONE for each in tried)
+
+
+async def test_what_was_done_for_a_case_that_someone_closed_stays(bench):
+    """The next trouble is not held against it: it is neither taken back nor learned from."""
+    case_id = await bench.case(kind="capacity", text="more traffic")
+    await bench.rounds(12)
+    await bench.desk.change(DEFAULT_TENANT, case_id, lambda case: closed(case, "", "ann", bench.clock.now_ms()))
+
+    await bench.rounds(400)
+
+    (tried,) = await bench.actions()
+    assert tried.state is ActionState.ESCALATED and "closed the case" in tried.outcome
+    assert bench.toy.value["replicas"] == "2"
 
 
 async def test_tries_are_bounded_and_told(make_bench):
