@@ -153,6 +153,12 @@ class SimulatedStage:
         """Make ready."""
         await self._cerebro.open()
 
+    def knowing(self, plan: Plan) -> "SimulatedStage":
+        """The same stage, whose estate knows the plan's own fault."""
+        if plan.own:
+            self._estate.declare(plan.own)
+        return self
+
     def now_ms(self) -> int:
         """The virtual hour."""
         return self._clock.now_ms()
@@ -175,4 +181,4 @@ async def simulated_stage(plan: Plan, settings: Settings) -> SimulatedStage:
     name = f"topology {plan.topology}" if plan.topology else f"{plan.kind} {plan.seed}"
     stage = SimulatedStage(plan.services, zlib.crc32(name.encode()), settings)
     await stage.open()
-    return stage
+    return stage.knowing(plan)

@@ -90,7 +90,7 @@ def play_shared(plans: Sequence[Plan], settings: Settings) -> Iterator[Answer]:
     gc.freeze()  # so that a copy's collector leaves the memory alone that both of us read
     try:
         for plan in plans:
-            yield in_copy(lambda plan=plan: asyncio.run(after_prelude(stage, plan, "simulated", before)))  # type: ignore[misc]
+            yield in_copy(lambda plan=plan: asyncio.run(after_prelude(stage.knowing(plan), plan, "simulated", before)))  # type: ignore[misc]
     finally:
         gc.unfreeze()
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from cerebro.proving.model import CONTROL, Fault, Health, Injection, Observation
+from cerebro.proving.model import CONTROL, Declared, Fault, Health, Injection, Observation
 from cerebro.proving.watch import Note, Seen, Stage, Watcher
 from cerebro.spine.cases import Case
 from cerebro.spine.entities import EntityKey
@@ -32,6 +32,7 @@ class Plan:
         after_s: How long is watched after it.
         services: Of a simulated ground.
         topology: Number of the simulated estate that it shares with other plans; 0 for one of its own.
+        own: The fault, where a suite's file declares it.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Plan:
     after_s: float
     services: int = 12
     topology: int = 0
+    own: Declared | None = None
 
 
 @dataclass(frozen=True, slots=True)

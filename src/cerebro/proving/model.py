@@ -36,6 +36,31 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """A fault of someone's own for simulated estates, in words: what it turns where, and what comes after it.
+
+    Args:
+        fault: What it is, and what honestly helps.
+        on: What can have it: service worker queue cache database external host entry.
+        turns: What is turned, and the bounds that its value is drawn between.
+        mends: Operations that take it away on its own target.
+        cycle_s: Where it comes and goes: the length of one turn and of its bad part; 0 and 0 for always.
+        lasts_s: When it passes by itself; 0 for never.
+        change: Kind of the change event that it shows at its start; empty for none.
+        then: Other kinds that begin so many seconds later, each at a place of its own: overlaps and cascades.
+    """
+
+    fault: Fault
+    on: tuple[str, ...]
+    turns: tuple[tuple[str, float, float], ...]
+    mends: tuple[str, ...] = ()
+    cycle_s: tuple[float, float] = (0.0, 0.0)
+    lasts_s: float = 0.0
+    change: str = ""
+    then: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Injection:
     """One fault on one target, with the truth that a score compares with."""
 

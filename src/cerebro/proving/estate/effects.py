@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cerebro.proving.estate.columns import Knob
-from cerebro.proving.estate.topology import CACHE, DATABASE, EXTERNAL, QUEUE, SERVICE, WORKER
+from cerebro.proving.estate.topology import CACHE, DATABASE, EXTERNAL, KIND_NAMES, QUEUE, SERVICE, WORKER
+from cerebro.proving.model import Declared
+from cerebro.spine.errors import Invalid
 
 ENTRY = 100  # a target: a service that users reach
 HOST = 101  # a target: a machine
@@ -111,3 +113,30 @@ EFFECTS: Mapping[str, Effect] = {
     "harmless_config": Effect(change="config"),
     "planned_scale": Effect(planned=("scale",)),
 }
+PLACES: Mapping[str, int] = {**{name: kind for kind, name in enumerate(KIND_NAMES)}, "entry": ENTRY, "host": HOST}
+TURNS: Mapping[str, Knob] = {knob.name.lower(): knob for knob in Knob}
+
+
+def effect_of(declared: Declared) -> Effect:
+    """The effect that a fault of someone's own has.
+
+    Raises:
+        Invalid: It names a place or a turn that there is not.
+    """
+    where = f"The fault {declared.fault.kind}"
+    if unknown := [each for each in declared.on if each not in PLACES]:
+        raise Invalid(f"{where} is on {unknown[0]!r}.", f"Write some of: {', '.join(PLACES)}.")
+    if unknown := [name for name, _, _ in declared.turns if name not in TURNS]:
+        raise Invalid(f"{where} turns {unknown[0]!r}.", f"Write some of: {', '.join(TURNS)}.")
+    if unknown := [kind for kind, _ in declared.then if kind not in EFFECTS]:
+        raise Invalid(f"{where} is followed by {unknown[0]!r}.", f"Write some of: {', '.join(EFFECTS)}.")
+    if "host" in declared.on and {name for name, _, _ in declared.turns} - {"job_cores"}:
+        raise Invalid(f"{where} turns more on a host than there is.", "On a host write turns.job_cores only.")
+    return Effect(
+        tuple(PLACES[each] for each in declared.on),
+        tuple((TURNS[name], low, high) for name, low, high in declared.turns),
+        cycle_s=declared.cycle_s,
+        change=declared.change,
+        lasts_s=declared.lasts_s,
+        mends=frozenset(declared.mends),
+    )

@@ -11,7 +11,7 @@ import pyarrow as pa
 from cerebro.kernel.bus.port import Bus
 from cerebro.kernel.clock import Clock
 from cerebro.proving.estate.columns import MULTIPLIED, REST, HostState, Knob, State
-from cerebro.proving.estate.effects import EFFECTS, ENTRY, HOST, KEEPER, WIDE, Effect
+from cerebro.proving.estate.effects import EFFECTS, ENTRY, HOST, KEEPER, WIDE, Effect, effect_of
 from cerebro.proving.estate.events import Change, events_table
 from cerebro.proving.estate.logs import LogWriter
 from cerebro.proving.estate.motion import Floats, Measured, Motion
@@ -21,7 +21,7 @@ from cerebro.proving.estate.spans import SpanWriter
 from cerebro.proving.estate.topology import CACHE, DATABASE, SERVICE, SYNC, make_topology
 from cerebro.proving.estate.users import Users
 from cerebro.proving.faults import ALL, fault_of
-from cerebro.proving.model import Fault, Health, Injection, Operation
+from cerebro.proving.model import Declared, Fault, Health, Injection, Operation
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid
 from cerebro.spine.identity import DEFAULT_TENANT, TenantId, new_id
@@ -78,6 +78,8 @@ class Estate:
         self._chance = Random(seed)  # noqa: S311  ids that can be replayed
         self._changes: list[Change] = []
         self._active: dict[str, _Active] = {}
+        self._declared: dict[str, Declared] = {}
+        self._followers: dict[str, tuple[Injection, ...]] = {}  # by the id of what they follow
         self._operations = Operations(self.motion)
         self._weights = _weights(self)
 
@@ -85,7 +87,17 @@ class Estate:
 
     def faults(self) -> Sequence[Fault]:
         """The kinds it can inject, controls among them."""
-        return [fault for kind, fault in ALL.items() if kind in EFFECTS]
+        own = [declared.fault for declared in self._declared.values()]
+        return [*(fault for kind, fault in ALL.items() if kind in EFFECTS), *own]
+
+    def declare(self, declared: Declared) -> None:
+        """Know a fault of someone's own from now on.
+
+        Raises:
+            Invalid: It names what there is not.
+        """
+        effect_of(declared)
+        self._declared[declared.fault.kind] = declared
 
     async def inject(self, kind: str, *, seed: int, target: EntityKey | None = None) -> Injection:
         """Begin a fault at the clock's time; without a target, one is drawn from the seed.
@@ -97,10 +109,11 @@ class Estate:
 
     def begin(self, kind: str, *, seed: int, target: EntityKey | None = None, at_ms: int = 0) -> Injection:
         """As `inject`, at a time of the estate's own; it works from the next tick on."""
-        fault = fault_of(kind)
-        if kind not in EFFECTS:
+        own = self._declared.get(kind)
+        fault = own.fault if own else fault_of(kind)
+        if not own and kind not in EFFECTS:
             raise Invalid(f"The estate has no {kind!r}.", f"It has: {', '.join(EFFECTS)}.")
-        effect, chance = EFFECTS[kind], np.random.default_rng([self.seed, seed, 6])
+        effect, chance = effect_of(own) if own else EFFECTS[kind], np.random.default_rng([self.seed, seed, 6])
         places = self._candidates(effect)
         if not places:
             raise Invalid(f"Nothing in this estate can have {kind!r}.", "Take an estate of more services.")
@@ -121,6 +134,10 @@ class Estate:
             self._tell(now_ms, effect.change, key, f"{effect.change} of {key.name}")
         for name in effect.planned:
             self._operate(Operation(name, key), now_ms, planned=True)
+        if own:
+            later = [(each, now_ms + round(after_s * 1000)) for each, after_s in own.then]
+            followers = (self.begin(each, seed=seed + n, at_ms=at_ms) for n, (each, at_ms) in enumerate(later, 1))
+            self._followers[injection.id] = tuple(followers)
         return injection
 
     async def end(self, injection: Injection) -> Injection:
@@ -129,6 +146,8 @@ class Estate:
 
     def finish(self, injection: Injection) -> Injection:
         """As `end`."""
+        for follower in self._followers.pop(injection.id, ()):
+            self.finish(follower)
         active = self._active.pop(injection.id, None)
         now_ms = max(self.clock.now_ms(), self.motion.now_ms)
         if active is None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from cerebro.proving.drill import QUIET, Plan
 from cerebro.proving.faults import ALL, CONTROLS, FIRST_TWELVE
-from cerebro.proving.model import CONTROL
+from cerebro.proving.model import CONTROL, Declared
+from cerebro.proving.suites.own import declared_in
 from cerebro.spine.errors import Invalid, NotFound
 
 HERE = Path(__file__).parent
@@ -23,7 +24,7 @@ STRETCH_S_MAX = 30 * 86_400
 SERVICES_MIN, SERVICES_MAX = 5, 500
 TOPOLOGIES_MAX = 10_000
 GOLDEN = (5**0.5 - 1) / 2
-FIELDS = frozenset({"title", "kinds", "seeds", "services", "topologies", "simulated", "real"})
+FIELDS = frozenset({"title", "kinds", "seeds", "services", "topologies", "simulated", "real", "faults"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Suite:
     topologies: int
     simulated: Stretch
     real: Stretch
+    own: Mapping[str, Declared]
 
     def plans(self, ground: str, seeds: int = 0, topologies: int = 0) -> Iterator[Plan]:
         """Every run, seed by seed, so that whoever stops early has seen every kind."""
@@ -61,7 +63,9 @@ class Suite:
         for number, (seed, kind) in enumerate(drills):
             topology = number % count + 1 if count else 0
             size = self.size(topology or number)
-            yield Plan(kind, seed, stretch.quiet_s, stretch.fault_s, stretch.after_s, size, topology)
+            yield Plan(
+                kind, seed, stretch.quiet_s, stretch.fault_s, stretch.after_s, size, topology, self.own.get(kind)
+            )
 
     def size(self, number: int) -> int:
         """How many services an estate has: any number of them, from the first on, is spread evenly over the sizes.
@@ -106,22 +110,24 @@ def suite_of(name: str, found: Mapping[str, Any]) -> Suite:
     """
     if unknown := sorted(set(found) - FIELDS):
         raise Invalid(f"A suite has no {unknown[0]!r}.", f"It has: {', '.join(sorted(FIELDS))}.")
+    own = declared_in(found.get("faults", {}))
     return Suite(
         name=name,
         title=str(found.get("title", name)),
-        kinds=_kinds(found.get("kinds")),
+        kinds=_kinds(found.get("kinds"), own),
         seeds=_whole("seeds", found.get("seeds", 1), 1, SEEDS_MAX),
         services=_sizes(found.get("services", 12)),
         topologies=_whole("topologies", found.get("topologies", 0), 0, TOPOLOGIES_MAX),
         simulated=_stretch("simulated", found.get("simulated")),
         real=_stretch("real", found.get("real", found.get("simulated"))),
+        own=own,
     )
 
 
-def _kinds(found: Any) -> tuple[str, ...]:
+def _kinds(found: Any, own: Mapping[str, Declared]) -> tuple[str, ...]:
     if not isinstance(found, list) or not found:
         raise Invalid("A suite says which kinds it plays.", 'Write kinds = ["crash", "hang"], or ["all"].')
-    known = {*ALL, QUIET}
+    known = {*ALL, QUIET, *own}
     kinds = [kind for word in found for kind in GROUPS.get(str(word), (str(word),))]
     if unknown := [kind for kind in kinds if kind not in known]:
         raise Invalid(f"There is no kind {unknown[0]!r}.", f"Write one of: {', '.join(sorted(known | set(GROUPS)))}.")
