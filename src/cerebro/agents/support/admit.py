@@ -139,6 +139,11 @@ class Budget:
         return self.parts.of(self.parts.joint) * self.spending.rate * self.eases[1].factor
 
     @property
+    def concert_unit(self) -> float:
+        """The same of several measures of an entity that move at once."""
+        return self.parts.of(self.parts.concert) * self.spending.rate * self.eases[1].factor
+
+    @property
     def peer_unit(self) -> float:
         """The same of all peers."""
         return self.parts.of(self.parts.peers) * self.spending.rate * self.eases[1].factor

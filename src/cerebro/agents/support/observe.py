@@ -28,6 +28,7 @@ from cerebro.agents.support.admit import (
     test_of,
 )
 from cerebro.agents.support.band import Band, band_of, within
+from cerebro.agents.support.concert import Concert, enrol_measures, judge_concert, loudness_of
 from cerebro.agents.support.describe import Allowed, Episode, Moment, cleared, opened, silenced
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import SHARES, Judged, SeriesName, Test, Turn
@@ -38,7 +39,7 @@ from cerebro.agents.support.recent import POINT, Recent, no_points
 from cerebro.agents.support.shares import ALONE, Parts
 from cerebro.agents.support.silence import Silence, find_silence, reached_ms
 from cerebro.agents.support.together import Together, away_from, away_of, enrol, judge_entities, judge_peers, peer_count
-from cerebro.agents.support.unlike import Mover, joint_finding, peer_finding
+from cerebro.agents.support.unlike import Mover, concert_finding, joint_finding, peer_finding
 from cerebro.agents.support.watch import Series, admit_series, no_priors, no_series, priors_of
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.scale import backward
@@ -115,7 +116,9 @@ class Watch:
     changes: list[Change] = field(default_factory=list)
     together: Together = field(default_factory=Together)
     ratios: Ratios = field(default_factory=Ratios)
+    concert: Concert = field(default_factory=Concert)
     open_joint: dict[int, Episode] = field(default_factory=dict)  # by slot
+    open_concerts: dict[int, Episode] = field(default_factory=dict)  # by slot
     open_peers: dict[int, Episode] = field(default_factory=dict)  # by place
     opinions_seen: dict[str, str] = field(default_factory=dict)  # verdict by finding, so that each counts once
     resumed_ms: int = 0  # when telemetry came again after nobody had sent any
@@ -173,7 +176,7 @@ def observe(watch: Watch, batch: SampleBatch, rules: Rules, clock_ms: int) -> li
     watch.recent.write(_points(row, at_ms, judged), series.count)
     findings = _turns(watch, row, at_ms, judged)
     if rules.together:
-        findings += _entities(watch, row, at_ms, judged)
+        findings += _entities(watch, row, at_ms, judged, rules.warmup_count)
     if min(int(at_ms[-1]), clock_ms) - watch.ticked_ms < TICK_MS:
         return findings
     return findings + tick(watch, min(reached_ms(series), clock_ms), rules)
@@ -195,13 +198,15 @@ def _silences(watch: Watch, now_ms: int, rules: Rules) -> list[Finding]:
     return [finding for silence in found if (finding := _tell_silence(watch, silence, now_ms))]
 
 
-def _entities(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], judged: Judged) -> list[Finding]:
+def _entities(
+    watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], judged: Judged, warmup_count: int
+) -> list[Finding]:
     """Entities that behave unlike themselves; not where one of their series has said so already."""
     enrol(watch.together, watch.series.names)
     rows = watch.series.rows
     away = away_from(judged.value, judged.predicted, judged.band, rows["scale"][row], rows["offset"][row])
     unit = watch.budget.joint_unit
-    findings = []
+    findings = _concerts(watch, row, at_ms, loudness_of(rows, row, judged.value, judged.predicted, away, warmup_count))
     for strange in judge_entities(watch.together, row, at_ms, away, unit):
         entity = watch.together.entities[strange.at]
         episode = watch.open_joint.pop(strange.at, None)
@@ -220,6 +225,30 @@ def _entities(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], ju
             watch.open_joint[strange.at] = _episode(finding, 0.0, tuple(int(member) for member in members[:1]))
             watch.together.joined["repeat"][strange.at] += REPEAT_COST
             admit(watch, finding, -1, urgent=False)
+    return findings
+
+
+def _concerts(
+    watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], loudness: NDArray[np.float64]
+) -> list[Finding]:
+    """Entities of which several measures have moved at once; not where one of their series has said so already."""
+    enrol_measures(watch.concert, watch.series.names)
+    unit = watch.budget.concert_unit
+    findings = []
+    for strange in judge_concert(watch.concert, row, at_ms, loudness, unit):
+        entity, opened = watch.concert.entities[strange.at], strange.turn is Turn.OPENED
+        episode = watch.open_concerts.pop(strange.at, None)
+        members = np.array(watch.series.by_entity[entity], np.int32)
+        if (opened and any(int(member) in watch.open_rows for member in members)) or (not opened and episode is None):
+            continue
+        movers = _movers(watch, members)
+        allowed = unit / max(watch.concert.whole, 1)
+        points = _shown(watch, movers[0].row)
+        findings.append(concert_finding(watch.tenant, entity, strange, movers, points, allowed, episode))
+        if opened:
+            watch.open_concerts[strange.at] = _episode(findings[-1], 0.0, tuple(int(member) for member in members[:1]))
+            watch.concert.heard["repeat"][strange.at] += REPEAT_COST
+            admit(watch, findings[-1], -1, urgent=False)
     return findings
 
 
@@ -266,7 +295,7 @@ def _tick(watch: Watch, now_ms: int, rules: Rules) -> None:
     set_prices(watch.budget, rows, elapsed_ms, _leans(watch, now_ms), current)
     watch.priced_ms = now_ms
     faded = fade(elapsed_ms, watch.budget.spending.per_week)
-    for part in (watch.together.joined, watch.together.peers):
+    for part in (watch.together.joined, watch.together.peers, watch.concert.heard):
         part["repeat"] = np.maximum(part["repeat"] - faded, 0.0)
     if now_ms - watch.lent_ms >= LEND_MS:
         watch.lent_ms = now_ms

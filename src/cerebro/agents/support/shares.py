@@ -18,6 +18,7 @@ class Parts:
     Args:
         series: Single series, what their silence tells included.
         joint: Entities unlike themselves.
+        concert: Entities of which several measures move at once.
         peers: The odd ones among their peers.
         novel: What nobody has seen before: templates of log lines, edges between entities.
         newcomers: The same of what comes along within a trace: operations, paths of errors.
@@ -25,6 +26,7 @@ class Parts:
 
     series: float
     joint: float = 0.0
+    concert: float = 0.0
     peers: float = 0.0
     novel: float = 0.0
     newcomers: float = 0.0
@@ -32,18 +34,20 @@ class Parts:
     @property
     def whole(self) -> float:
         """All that the state may spend."""
-        return fsum((self.series, self.joint, self.peers, self.novel, self.newcomers))
+        return fsum((self.series, self.joint, self.concert, self.peers, self.novel, self.newcomers))
 
     def of(self, part: float) -> float:
         """One of the parts as a share of the whole."""
         return part / self.whole
 
 
-METRICS = Parts(series=0.445, joint=0.055, peers=0.055)
+METRICS = Parts(series=0.445, joint=0.02, concert=0.07, peers=0.02)
 LINES = Parts(series=0.12, novel=0.1)
 SPANS = Parts(series=0.12, novel=0.1, newcomers=0.005)
 DETECTORS = {"metrics": METRICS, "lines": LINES, "spans": SPANS}  # all that spend
-ALONE = Parts(series=0.8, joint=0.1, peers=0.1)  # metrics where nothing else is watched: in a bench, in a replay
+ALONE = Parts(
+    series=0.8, joint=0.04, concert=0.12, peers=0.04
+)  # metrics where nothing else is watched: in a bench, in a replay
 
 
 def check_shares(detectors: dict[str, Parts]) -> None:

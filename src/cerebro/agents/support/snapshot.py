@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cerebro.agents.support.admit import Budget, Change, Leaning
+from cerebro.agents.support.concert import HEARD, MEASURE, enrol_measures
 from cerebro.agents.support.describe import Episode
 from cerebro.agents.support.model import SERIES, SeriesName, blank_rows
 from cerebro.agents.support.observe import Watch
@@ -64,6 +65,9 @@ class Contents:
     changes: list[Change] = field(default_factory=list)
     opinions_seen: dict[str, str] = field(default_factory=dict)
     ratio_bytes: tuple[int, int] = (0, 0)  # by row, by group
+    heard_shape: tuple[int, int] = (0, 0)
+    measures_shape: tuple[int, int] = (0, 0)
+    open_concerts: dict[int, Episode] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class Frozen:
     points: NDArray[np.void]
     joined: NDArray[np.void]
     peers: NDArray[np.void]
+    heard: NDArray[np.void]
+    measures: NDArray[np.void]
     ratios: tuple[bytes, bytes] = (b"", b"")
 
 
@@ -108,15 +114,27 @@ def freeze(watch: Watch, sequence: int) -> Frozen:
         changes=list(watch.changes),
         opinions_seen=dict(watch.opinions_seen),
         ratio_bytes=(len(ratios[0]), len(ratios[1])),
+        heard_shape=(len(watch.concert.heard), HEARD.itemsize),
+        measures_shape=(len(watch.concert.measures), MEASURE.itemsize),
+        open_concerts=dict(watch.open_concerts),
     )
     rows, together = watch.series.rows[: watch.series.count].copy(), watch.together
-    return Frozen(contents, rows, points, together.joined.copy(), together.peers.copy(), ratios)
+    return Frozen(
+        contents,
+        rows,
+        points,
+        together.joined.copy(),
+        together.peers.copy(),
+        watch.concert.heard.copy(),
+        watch.concert.measures.copy(),
+        ratios,
+    )
 
 
 def encode(frozen: Frozen) -> bytes:
     """The snapshot as bytes."""
     told = msgspec.json.encode(frozen.contents)
-    parts = (frozen.rows, frozen.points, frozen.joined, frozen.peers)
+    parts = (frozen.rows, frozen.points, frozen.joined, frozen.peers, frozen.heard, frozen.measures)
     arrays = b"".join([*(part.tobytes() for part in parts), *frozen.ratios])
     packed: bytes = pa.compress(arrays, codec="lz4", asbytes=True)
     return HEAD.pack(MAGIC, VERSION, 0, len(told), len(arrays)) + told + packed
@@ -155,7 +173,9 @@ def _thaw(contents: Contents, arrays: bytes) -> Watch:
     watch.open_silences = dict(contents.open_silences)
     watch.ticked_ms, watch.lent_ms, watch.resumed_ms = contents.ticked_ms, contents.lent_ms, contents.resumed_ms
     watch.priced_ms = contents.priced_ms
-    _thaw_together(watch, contents, arrays[split + contents.point_count * POINT.itemsize :])
+    rest = arrays[split + contents.point_count * POINT.itemsize :]
+    _thaw_together(watch, contents, rest)
+    _thaw_concert(watch, contents, rest)
     watch.ratios = _thaw_ratios(contents, arrays)
     watch.leanings, watch.changes = dict(contents.leanings), list(contents.changes)
     watch.opinions_seen = dict(contents.opinions_seen)
@@ -175,6 +195,21 @@ def _thaw_together(watch: Watch, contents: Contents, arrays: bytes) -> None:
     if peers == len(together.peers) and peer_bytes == PEER.itemsize:
         together.peers = np.frombuffer(arrays[split:], PEER, count=peers).copy()
         watch.open_peers = dict(contents.open_peers)
+
+
+def _thaw_concert(watch: Watch, contents: Contents, arrays: bytes) -> None:
+    """What was known of measures; it stands after entities and peers."""
+    enrol_measures(watch.concert, watch.series.names)
+    start = sum(count * size for count, size in (contents.joined_shape, contents.peers_shape))
+    (heard, heard_bytes), (measures, measure_bytes) = contents.heard_shape, contents.measures_shape
+    concert, split = watch.concert, start + heard * heard_bytes
+    if (heard, measures) != (len(concert.heard), len(concert.measures)):
+        return
+    if (heard_bytes, measure_bytes) != (HEARD.itemsize, MEASURE.itemsize):
+        return
+    concert.heard = np.frombuffer(arrays[start:split], HEARD, count=heard).copy()
+    concert.measures = np.frombuffer(arrays[split:], MEASURE, count=measures).copy()
+    watch.open_concerts = dict(contents.open_concerts)
 
 
 def _thaw_ratios(contents: Contents, arrays: bytes) -> Ratios:

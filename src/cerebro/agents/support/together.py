@@ -134,9 +134,9 @@ def enrol(together: Together, names: list[SeriesName]) -> None:
     together.slot = np.concatenate([together.slot, np.array(slots, np.int32)])
     together.axis = np.concatenate([together.axis, np.array(axes, np.int32)])
     together.sign = np.concatenate([together.sign, np.array(signs)])
-    together.joined = _begun(together.joined, len(together.entities), JOINED, 1.0)
+    together.joined = begun(together.joined, len(together.entities), JOINED, 1.0)
     count = len(together.peers)
-    together.peers = _begun(together.peers, min(count + len(peers), PEERS_MAX), PEER, PEER_THRESHOLD_MIN)
+    together.peers = begun(together.peers, min(count + len(peers), PEERS_MAX), PEER, PEER_THRESHOLD_MIN)
     for at, (row, group) in enumerate(peers[: len(together.peers) - count], start=count):
         together.peers["row"][at], together.peers["group"][at] = row, group
 
@@ -164,7 +164,7 @@ def _group_of(together: Together, name: SeriesName) -> int:
     return group
 
 
-def _begun(before: NDArray[np.void], count: int, kind: np.dtype[np.void], threshold: float) -> NDArray[np.void]:
+def begun(before: NDArray[np.void], count: int, kind: np.dtype[np.void], threshold: float) -> NDArray[np.void]:
     """The rows and as many new ones as are missing."""
     if count <= len(before):
         return before

@@ -58,6 +58,25 @@ def joint_finding(  # noqa: PLR0917
     )
 
 
+def concert_finding(  # noqa: PLR0917
+    tenant: TenantId, entity: tuple[str, str], strange: Strange, movers: Sequence[Mover], points: Band,
+    allowed: float, episode: Episode | None,
+) -> Finding:  # fmt: skip
+    """An entity of which several measures left their bands at once; arguments as of `joint_finding`."""
+    whose = f"{entity[0]} {entity[1]}"
+    named = ", ".join(subject_of(mover.name) for mover in movers[:MOVERS_NAMED])
+    if episode is None:
+        title = f"Several measures of {whose} moved at once: {named}"
+        sentence = (
+            f"They left their bands in the same moment, each by what matters; as many, as far at once is expected "
+            f"{rarity(strange.weekly)}, and the noise budget allows {rarity(allowed)}. Furthest out: {named}."
+        )
+    else:
+        title = f"The measures of {whose} are in their bands again"
+        sentence = f"They have come back {_after(strange, episode)} after they left their bands together."
+    return _finding(tenant, entity, "joint", "concert", strange, movers, points, title, sentence, allowed, episode)
+
+
 def peer_finding(  # noqa: PLR0917
     tenant: TenantId, row: int, name: SeriesName, peer_count: int, strange: Strange, away: float, points: Band,
     allowed: float, episode: Episode | None,
@@ -88,7 +107,7 @@ def _finding(  # noqa: PLR0917
     points: Band, title: str, sentence: str, allowed: float, episode: Episode | None,
 ) -> Finding:  # fmt: skip
     over = strange.turn is not Turn.OPENED
-    hi, lo = _number(entity, kind, movers[0].name if kind == "peer" and movers else None)
+    hi, lo = _number(entity, signal, movers[0].name if kind == "peer" and movers else None)
     key = episode.dedup_key if episode else dedup_key(tenant, hi, lo, kind, strange.onset_ms)
     sample = drawing_of(points) | {
         "onset_ms": strange.onset_ms,

@@ -40,7 +40,7 @@ def test_the_states_of_a_tenant_spend_the_setting_and_no_more():
     assert sum(budget.spending.per_week for budget in budgets) == pytest.approx(7.0)
     assert [budget.tenant_per_week for budget in budgets] == pytest.approx([7.0] * 3)
     for budget in budgets:
-        units = budget.joint_unit + budget.peer_unit + budget.novel_unit + budget.newcomer_unit
+        units = budget.joint_unit + budget.concert_unit + budget.peer_unit + budget.novel_unit + budget.newcomer_unit
         series = budget.parts.of(budget.parts.series) * budget.spending.rate
         assert units + series == pytest.approx(budget.spending.per_week)
 

@@ -48,7 +48,7 @@ def test_a_row_of_another_version_is_matched_by_name(used, monkeypatch):
     monkeypatch.undo()
     contents = frozen.contents
     told = replace(contents, fields=fields, row_bytes=older.itemsize)
-    swapped = snapshot.Frozen(told, rows, frozen.points, frozen.joined, frozen.peers)
+    swapped = replace(frozen, contents=told, rows=rows)
 
     again, _ = decode(encode(swapped))
 
