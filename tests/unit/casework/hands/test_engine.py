@@ -46,7 +46,7 @@ async def test_what_does_not_help_is_undone(bench):
 
 async def test_what_was_done_for_a_case_that_someone_closed_stays(bench):
     """The next trouble is not held against it: it is neither taken back nor learned from."""
-    case_id = await bench.case(kind="capacity", text="more traffic")
+    case_id = await bench.case(kind="capacity", text="more traffic", marks=("surged",))
     await bench.rounds(12)
     await bench.desk.change(DEFAULT_TENANT, case_id, lambda case: closed(case, "", "ann", bench.clock.now_ms()))
 
