@@ -64,6 +64,7 @@ class Choice:
 
 
 LOUD_NATS = 10.0
+OUTRIGHT = 3  # as `telling` has it
 
 
 def answered(playbook: Playbook, cause: Cause) -> tuple[float, tuple[str, ...]]:
@@ -86,13 +87,14 @@ def applies(playbook: Playbook, picture: Picture) -> bool:
     kinds = {picture.nature, cause.entity.kind} if picture.nature == cause.entity.kind else {picture.nature}
     said = {mark.word for mark in cause.marks}
     by_kind = cause.kind in trigger.causes and not (trigger.marks and trigger.mark_needed)
+    named = any(telling(word) == OUTRIGHT for word in said & set(trigger.marks))  # what is felt tells no more
     refusals = (
         not kinds & set(trigger.entities),
         cause.share < trigger.share_min,
         bool(said & set(trigger.without)),
         not said & set(trigger.marks) and not by_kind,
         bool(trigger.needs) and not any(word.lower() in picture.words for word in trigger.needs),
-        bool(trigger.shapes and picture.shape) and picture.shape not in trigger.shapes,
+        bool(trigger.shapes and picture.shape) and picture.shape not in trigger.shapes and not named,
         any(picture.gauges.get(probe.metric, float("-inf")) <= probe.above for probe in trigger.probes),
         bool(trigger.objectives) and not picture.objectives & set(trigger.objectives),
     )
