@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from cerebro.app.drivers import simulated_kernel
+from cerebro.casework.deeds import ACTIONS
 from cerebro.casework.desk import Desk
 from cerebro.casework.executors.port import Fixed, Preview
 from cerebro.casework.hands.felt import Felt
-from cerebro.casework.hands.store import ACTIONS
 from cerebro.casework.hands.work import Hands
 from cerebro.casework.store import every
 from cerebro.kernel.clock import VirtualClock

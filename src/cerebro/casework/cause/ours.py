@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cerebro.casework.cause.picture import Change
-from cerebro.casework.hands.store import ACTIONS
+from cerebro.casework.deeds import ACTIONS
 from cerebro.kernel.records.port import Search, Transaction
 from cerebro.spine.actions import Action
 from cerebro.spine.entities import EntityKey

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cerebro.casework.deeds import KeptAction
 from cerebro.casework.hands.backtest import Backtest
-from cerebro.casework.hands.store import KeptAction, Policy, Rule
+from cerebro.casework.hands.store import Policy, Rule
 from cerebro.spine.actions import Level, Risk
 
 

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 
 from cerebro.casework.answers import Json, answer
+from cerebro.casework.deeds import KeptAction
 from cerebro.casework.hands import answers
 from cerebro.casework.hands.backtest import Backtest
 from cerebro.casework.hands.counter import Counter, why
 from cerebro.casework.hands.links import Link, key_of, read, sign
-from cerebro.casework.hands.store import KeptAction
 from cerebro.kernel.access.guard import Principal
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.records.port import Record

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from cerebro.algorithms.beta import beta_quantile
+from cerebro.casework.deeds import ACTIONS, KeptAction
 from cerebro.casework.executors.supervisor import ControlDoor
 from cerebro.casework.hands.answers import (
     ActionPage,
@@ -29,7 +30,7 @@ from cerebro.casework.hands.policy import NEEDED, ORDER, Bounds, level_of
 from cerebro.casework.hands.propose import Proposer
 from cerebro.casework.hands.rank import summed
 from cerebro.casework.hands.reach import Doors
-from cerebro.casework.hands.store import ACTIONS, DOORS, DoorEntry, KeptAction, Past, Policy
+from cerebro.casework.hands.store import DOORS, DoorEntry, Past, Policy
 from cerebro.casework.hands.users import StoredUsers
 from cerebro.casework.notify import check_address
 from cerebro.casework.playbooks.model import Playbook

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cerebro.casework import metrics
+from cerebro.casework.deeds import KeptAction
 from cerebro.casework.desk import Stale
 from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.ledger import CEREBRO, Entry, Ledger, Locked
@@ -15,7 +16,6 @@ from cerebro.casework.hands.library import Library
 from cerebro.casework.hands.look import Look, folded, look
 from cerebro.casework.hands.plan import planned
 from cerebro.casework.hands.policy import Bar, Bounds, bars, recent_of
-from cerebro.casework.hands.store import KeptAction
 from cerebro.casework.hands.users import Users
 from cerebro.casework.quiet import Stretch, troubled_before
 from cerebro.kernel.kit import Kernel

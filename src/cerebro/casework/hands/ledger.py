@@ -6,21 +6,10 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from cerebro.casework import life, metrics
+from cerebro.casework.deeds import ACTIONS, KeptAction
 from cerebro.casework.desk import Also, Desk, Stale
 from cerebro.casework.hands.rank import moved_level
-from cerebro.casework.hands.store import (
-    ACTIONS,
-    LOCKS,
-    PASTS,
-    POLICIES,
-    POLICY,
-    KeptAction,
-    Lock,
-    Past,
-    Policy,
-    keep_action,
-    past_key,
-)
+from cerebro.casework.hands.store import LOCKS, PASTS, POLICIES, POLICY, Lock, Past, Policy, keep_action, past_key
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.casework.store import CASES
 from cerebro.kernel.audit import Audit

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cerebro.casework.cause.marks import telling
+from cerebro.casework.deeds import KeptAction
 from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.engine import Engine, needs_mending
 from cerebro.casework.hands.felt import shape_of
@@ -11,7 +12,7 @@ from cerebro.casework.hands.ledger import CEREBRO, Entry
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ORDER, STARTED, Bounds, bars, level_of, recent_of
 from cerebro.casework.hands.rank import Choice, Picture, ranked
-from cerebro.casework.hands.store import KeptAction, Past, Policy
+from cerebro.casework.hands.store import Past, Policy
 from cerebro.casework.hands.users import Users
 from cerebro.casework.store import CASES, findings_of
 from cerebro.kernel.kit import Kernel

@@ -3,18 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from cerebro.casework.deeds import KeptAction
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.kernel.records.port import Collection
 from cerebro.spine.actions import OPEN, UNDER_WAY, Action, Level
 from cerebro.spine.identity import ActionId
-
-
-@dataclass(frozen=True, slots=True)
-class KeptAction(Action):
-    """An action, with what it is looked for by."""
-
-    open: bool = True
-    under_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +108,6 @@ class KeptPlaybook:
     made_ms: int
 
 
-ACTIONS = Collection(
-    "actions",
-    KeptAction,
-    ("case", "playbook", "target", "state", "open", "under_way", "due_ms", "made_ms", "started_ms"),
-)
 LOCKS = Collection("action_locks", Lock)
 POLICIES = Collection("action_policies", Policy)
 PASTS = Collection("action_pasts", Past, ("playbook",))

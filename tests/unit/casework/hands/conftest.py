@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from cerebro.app.drivers import simulated_kernel
+from cerebro.casework.deeds import ACTIONS
 from cerebro.casework.desk import Desk
 from cerebro.casework.executors.port import Fixed, Preview
 from cerebro.casework.hands.felt import Felt
-from cerebro.casework.hands.store import ACTIONS
 from cerebro.casework.hands.work import Hands
 from cerebro.casework.store import CASES, every
 from cerebro.kernel.settings import Settings
