@@ -30,7 +30,7 @@ class EstateExecutor:
         """As the port says."""
         topology = self._estate.topology
         known = target.name in topology.hosts if target.kind == "host" else target.name in topology.names
-        return known and target.kind in ("host", "service") and operation in OPERATIONS
+        return known and target.kind in ("host", "service", "external") and operation in OPERATIONS
 
     async def state(self, target: EntityKey) -> Mapping[str, str]:
         """As the port says."""

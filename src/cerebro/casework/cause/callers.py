@@ -14,10 +14,18 @@ ALONE_PART = 0.5  # where a callee has one caller, nobody else can say
 DOUBT = 0.1  # at least so much of what a caller sees is laid on the callee
 
 
-def wire_of(clues: Clues, count: int) -> Real:
+# What callers see of a callee that only hands on what it was given itself: an answer, however bad. What they see
+# of the way to it, of its name or of its certificate is not handed on.
+HANDED_ON = frozenset({"failing", "late", "busy", "thrown", "garbled", "limited", "calls"})
+
+
+def wire_of(clues: Clues, count: int, handed_on: Real | None = None) -> Real:
     """What callers see accuses a callee as far as its other callers see it, and a caller as far as all it calls do so.
 
     That three callees fail one caller at one moment, and nobody else, has one reason more likely than three.
+
+    Args:
+        handed_on: 0 … 1 an entity, the part of its failing that what it needs explains: its callers see it again.
     """
     found, told = np.zeros((count, count)), np.zeros((count, count), np.bool_)
     every = np.flatnonzero((clues.peer >= 0) & (clues.family != Family.TRAFFIC))
@@ -33,9 +41,20 @@ def wire_of(clues: Clues, count: int) -> Real:
     rival = np.where(callees > 1, (seen.sum(1)[:, None] - seen) / np.maximum(callees - 1, 1), 0.0)
     others = np.maximum(others, DOUBT)
     blame = np.where(seen, others / (others + rival), 0.0)
-    callee = combined((found * blame).T)
+    callee = combined((found * blame * _fresh(clues, mine, found, handed_on)).T)
     caller = np.where(seen.sum(1) > 1, _together(found * (1.0 - blame) * seen), 0.0)
     return np.asarray(np.maximum(callee, caller) + SECOND * np.minimum(callee, caller))
+
+
+def _fresh(clues: Clues, mine: NDArray[np.int64], found: Real, handed_on: Real | None) -> Real:
+    """Of what each caller sees of each callee, the part that the callee has not from what it needs itself."""
+    if handed_on is None:
+        return np.ones_like(found)
+    left = np.zeros_like(found)
+    echo = np.array([clues.text[row] in HANDED_ON for row in mine], np.bool_)
+    nats = soft(clues.nats[mine]) * (1.0 - echo * handed_on[clues.peer[mine]])
+    np.maximum.at(left, (clues.entity[mine], clues.peer[mine]), nats)
+    return np.divide(left, found, out=np.ones_like(found), where=found > 0)
 
 
 def _together(parts: Real) -> Real:

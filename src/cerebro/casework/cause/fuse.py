@@ -113,6 +113,7 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
     wire = wire_of(clues, len(needs))
     total = _total(per_family) + wire
     symptoms = _symptoms(picture, clues, needs, per_family, total)
+    wire = wire_of(clues, len(needs), symptoms.handed_on)
     own = _own(per_family, softly_of(needs, total))
     silent = silent_of(picture, needs, symptoms.left, own)
     support = support_of(needs, symptoms.felt)
@@ -139,12 +140,17 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
 
 @dataclass(frozen=True, slots=True)
 class _Symptoms:
-    """Slow or failing answers, an entry an entity: what is felt, what nothing explains, and who explains the rest."""
+    """Slow or failing answers, an entry an entity: what is felt, what nothing explains, and who explains the rest.
+
+    Args:
+        handed_on: The part of its failing that what it needs explains.
+    """
 
     felt: Real
     left: Real
     explained: Real
     explainer: NDArray[np.int64]
+    handed_on: Real
 
 
 def _symptoms(picture: Picture, clues: Clues, needs: NDArray[np.bool_], per_family: Real, total: Real) -> _Symptoms:
@@ -159,7 +165,9 @@ def _symptoms(picture: Picture, clues: Clues, needs: NDArray[np.bool_], per_fami
     material[Family.LATENCY] = np.minimum(material[Family.LATENCY], material[Family.ERRORS])
     for family in SYMPTOMS:
         mine = per_family[:, family] * weight[family]
-        part, explainer = explained_by(excesses[family], needs, per_family[:, family], total, missing)
+        # a call that fails is waited for or tried again: failing is slowness for those who call, and not the reverse
+        behind = np.maximum(missing, per_family[:, Family.ERRORS]) if family == Family.LATENCY else missing
+        part, explainer = explained_by(excesses[family], needs, per_family[:, family], total, behind)
         felt.append(mine)
         left.append(mine * (1.0 - part) * material[family] * alike(clues, family, count))
         parts.append(part)
@@ -170,6 +178,7 @@ def _symptoms(picture: Picture, clues: Clues, needs: NDArray[np.bool_], per_fami
         np.stack(left).max(axis=0),
         np.stack(parts)[worst, rows],
         np.stack(explainers)[worst, rows],
+        parts[SYMPTOMS.index(Family.ERRORS)],
     )
 
 

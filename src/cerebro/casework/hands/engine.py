@@ -35,6 +35,7 @@ LEASE_SPARE_MS = 5_000
 REPLANS_MAX = 3
 ATTEMPTS_MAX = 4
 CASES_KEPT_MAX = 200
+ENDS_CALLS = frozenset({"open_circuit"})  # operations after which nobody calls the target, and that is as it should be
 WORSE_LOOKS = 2  # in a row, before it is called harm
 
 S = ActionState
@@ -333,6 +334,8 @@ class Engine:
         if now_ms - since_ms < max(SETTLE_MS, round(self._settings.look_s * 300)):
             return record
         seen = await self.read(case, action, since_ms)
+        if any(step.call.operation in ENDS_CALLS for step in action.steps):
+            seen = seen.without_calls_to(action.target)
         well = is_well(action, case, seen)
         if well and action.healthy_ms and now_ms - action.healthy_ms >= round(action.expect.hold_s * 1000):
             return await self._helped(record, seen, since_ms)

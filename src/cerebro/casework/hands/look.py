@@ -1,7 +1,7 @@
 """One look at what users feel around an action: as it usually is, just before, and now."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cerebro.casework.hands.felt import Felt, feels_bad, is_worse, told
 from cerebro.casework.hands.users import Users
@@ -55,6 +55,15 @@ class Look:
         return bool(hurt) and all(
             now.error_share <= old.error_share / 2 + 0.005 and now.mean_s <= old.mean_s * 0.75 + 0.005
             for old, now in hurt
+        )
+
+    def without_calls_to(self, target: EntityKey) -> "Look":
+        """The same without what callers of the target see of it: where it is meant to be called no more."""
+        end = f"/{target.name}<"
+        return replace(
+            self,
+            usual={name: felt for name, felt in self.usual.items() if not name.endswith(end)},
+            now={name: felt for name, felt in self.now.items() if not name.endswith(end)},
         )
 
     def sentence(self, names: Sequence[str]) -> str:

@@ -18,9 +18,11 @@ SERIES_MAX = 2000
 EXTERNAL = "external"
 PROBED = frozenset(probe.metric for playbook in shipped().values() for probe in playbook.trigger.probes)
 KEEP_MS = 1_200_000
+# The first that fits: a program's own names go before what every store tells, a cache as well.
 NATURES = (
-    ("postgresql.", "database"), ("mysql.", "database"), ("pg_", "database"), ("db.server.", "database"),
-    ("redis.", "cache"), ("redis_", "cache"), ("messaging.queue.", "queue"), ("rabbitmq", "queue"),
+    ("postgresql.", "database"), ("mysql.", "database"), ("pg_", "database"),
+    ("redis.", "cache"), ("redis_", "cache"), ("memcached", "cache"), ("messaging.queue.", "queue"),
+    ("rabbitmq", "queue"), ("db.server.", "database"),
 )  # fmt: skip
 
 MEASURES = """

@@ -56,6 +56,19 @@ def test_a_callee_that_fails_all_its_callers_is_blamed(draw):
     assert first(calls(draw(SERIES, MESH), {("cart", "one"), ("stock", "one")})) == "one"
 
 
+def test_who_hands_on_the_failures_of_a_supplier_is_not_blamed_for_what_its_callers_see_of_it(draw):
+    names, calls_of = ("front", "cart", "supplier"), (("front", "cart"), ("cart", "supplier"))
+    series = [(name, signal) for name in names for signal in ("failed.share", "requests")]
+    series += [("front", "duration.mean"), ("cart", "duration.mean")]
+    ill = [("supplier", "failed.share", 70.0, 2), ("cart", "failed.share", 30.0, 2), ("front", "failed.share", 10.0, 2)]
+    ill += [("front", "duration.mean", 4.0, 2), ("cart", "duration.mean", 4.0, 2)]  # failing calls are tried again
+    picture = draw(series, calls_of, ill=ill, signal="duration.mean")
+    seen = calls(picture, set(calls_of))  # and the callers of the cart say more of it than it does of the supplier
+    hits = np.where(seen.tallies.peer == len(names) - 1, 12.0, seen.tallies.hits_during)
+    assert first(replace(seen, tallies=replace(seen.tallies, hits_during=hits))) == "supplier"
+    assert first(calls(draw(series, calls_of, ill=ill[1:], signal="duration.mean"), {calls_of[0]})) == "cart"
+
+
 def test_a_cache_is_blamed_for_what_falls_on_the_store_behind_it(draw):
     series = [("cart", "duration.mean"), ("cache", "keyspace.misses"), ("store", "requests"), ("store", "cpu")]
     series += [("front", "duration.mean"), ("store", "duration.mean")]
