@@ -76,11 +76,12 @@ def api(kernel: Kernel, gate: Gate, live: Live, agents: Mapping[str, Agent], ans
     """REST and WebSocket, then the console for every path that is left."""
     from cerebro.casework.api import router as casework
     from cerebro.console.app import console_app
+    from cerebro.console.drills import router as drills
     from cerebro.intake.api import router as intake
 
     app = bare(kernel, gate)
     of_agents = [agent.router(kernel) for agent in agents.values()]
-    for router in (access(gate), casework(kernel, answers, live), intake(kernel), *of_agents):
+    for router in (access(gate), casework(kernel, answers, live), intake(kernel), drills(kernel), *of_agents):
         if router is not None:
             app.include_router(cast(APIRouter, router))
     document_doors(app)

@@ -40,6 +40,10 @@ class Client:
         """The JSON answer of a POST."""
         return self._call("POST", path, json=dict(body or {}))
 
+    def put(self, path: str, body: Mapping[str, object]) -> None:
+        """A PUT."""
+        self._call("PUT", path, json=dict(body))
+
     def send(self, path: str, body: bytes, headers: Mapping[str, str]) -> None:
         """A POST of bytes, such as telemetry."""
         self._call("POST", path, content=body, headers=dict(headers))

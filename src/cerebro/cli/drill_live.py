@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cerebro.cli.client import Client
+from cerebro.cli.drill_board import Board, Step, Story
 from cerebro.cli.out import clean
 from cerebro.cli.serve import greeting
 from cerebro.cli.shop import way_in
@@ -60,7 +61,7 @@ DEEDS = (
     ("action_helped", ("helped", "bold green")),
     ("action", ("action", "bold cyan")),
     ("escalated", ("asks", "bold yellow")),
-    ("postmortem", ("story", "bold")),
+    ("post_mortem", ("story", "bold")),
 )
 
 Progress = Callable[[str], None]
@@ -253,10 +254,22 @@ async def _told(settings: Settings, console: Console, fault: Fault, seed: int) -
     """The drill itself, on a stage of its own."""
     began_s = time.monotonic()
     async with real_stage(settings, lambda line: console.print(Text(clean(line), "dim")), eager=True) as stage:
-        teller = Teller(console, stage)
-        await teller.play(fault, seed)
-        await teller.sum_up(fault, time.monotonic() - began_s)
+        board = _board(stage)
+        teller = Teller(console, stage, board)
+        try:
+            await teller.play(fault, seed)
+            await teller.sum_up(fault, time.monotonic() - began_s)
+        except asyncio.CancelledError:
+            board.turn("stopped")
+            await board.send()
+            raise
         await _linger(console, stage)
+
+
+def _board(stage: RealStage) -> Board:
+    """Where the console is told."""
+    now_ms = stage.now_ms()
+    return Board(stage.cerebro.client, SystemClock().new_id(), Story(now_ms, now_ms + round(QUIET_S * 1000)))
 
 
 def _choose(shop: Shop, kind: str, seed: int, console: Console) -> Fault:
@@ -317,8 +330,8 @@ def verdict(marks: Mapping[str, float], blamed: Cause | None, target: EntityKey)
 class Teller:
     """Tells a drill line by line, each with the seconds since the fault began."""
 
-    def __init__(self, console: Console, stage: RealStage) -> None:
-        self._console, self._stage = console, stage
+    def __init__(self, console: Console, stage: RealStage, board: Board) -> None:
+        self._console, self._stage, self._board = console, stage, board
         self._told: set[str] = set()
         self._looks: list[Look] = []
         self._injection: Injection | None = None
@@ -329,17 +342,24 @@ class Teller:
     async def play(self, fault: Fault, seed: int) -> None:
         """Quiet, fault, end; each look is told."""
         self._say("", "bold", f"Now {QUIET_S:.0f} s in which nothing is wrong, to learn what is usual.")
+        self._console.print(Text(f"To watch in the console: {self._stage.cerebro.client.url}/drills", "dim"))
         self._begun_ms = self._stage.now_ms()
+        await self._board.send()
         await self._watch(QUIET_S)
         usual = usual_of(self._looks)
         self._injection = await self._stage.ground.inject(fault.kind, seed=seed)
         where = self._injection.target.text
         self._say("fault", "bold red", f"{fault.title}, at {where}. Users would notice: {fault.symptom}.")
+        self._board.inject(self._injection, self._injection.start_ms + round(FAULT_S * 1000))
+        await self._board.send()
         try:
             await self._watch(FAULT_S, usual)
         finally:
             await self._stage.ground.end(self._injection)
         self._say("end", "bold", "The fault ends.")
+        ended_ms = self._stage.now_ms()
+        self._board.turn("after", ended_ms + round(AFTER_S * 1000))
+        self._board.note(Step(ended_ms, "end", ""))
         await self._watch(AFTER_S, usual, until=self._settled)
 
     def _settled(self) -> bool:
@@ -350,13 +370,16 @@ class Teller:
         """What it comes to."""
         assert self._injection is not None
         marks, target = self._marks, self._injection.target
+        said = verdict(marks, self._blamed, target)
         line = ", ".join(f"{name} after {at_s:.0f} s" for name, at_s in marks.items())
         self._console.rule()
         self._console.print(f"[bold]{fault.title}[/] at {target.text}: {line or 'nobody noticed anything'}.")
-        for words in verdict(marks, self._blamed, target):
-            self._console.print(words)
         helps = ", ".join(fault.remedies) or "nothing but waiting"
-        self._console.print(f"What honestly helps against it: {helps}. The drill took {took_s:.0f} s.")
+        for words in (*said, f"What honestly helps against it: {helps}. The drill took {took_s:.0f} s."):
+            self._console.print(words)
+        self._board.story.summary = [*said, f"What honestly helps against it: {helps}."]
+        self._board.turn("over")
+        await self._board.send()
 
     async def _watch(
         self, duration_s: float, usual: Health | None = None, until: Callable[[], bool] = lambda: False
@@ -367,18 +390,27 @@ class Teller:
             with self._console.status(f"{self._phase()}; {left_s:.0f} s to go", spinner="dots"):
                 await self._stage.pass_time(min(STEP_S, left_s))
                 health = await self._stage.felt(STEP_S)
-            self._looks.append(Look(self._stage.now_ms(), health))
+            look = Look(self._stage.now_ms(), health)
+            self._looks.append(look)
+            self._board.look(look)
             await self._tell_seen()
-            if usual is None:
-                continue
-            calm = 0 if is_felt(usual, health) else calm + 1
-            felt = f"{health.error_share:.0%} of requests fail, the slowest 5 % take over {health.p95_ms:.0f} ms"
-            if calm == 0 and "users" not in self._marks:
-                self._mark("users", "yellow", f"Users feel it: {felt}.")
-            if calm >= CALM_LOOKS and "users" in self._marks and "recovery" not in self._marks:
-                self._mark("recovery", "green", f"Users are served as before: {felt}.")
-            if calm == 0 and self._marks.pop("recovery", None) is not None:
-                self._say("users", "yellow", f"It is back: {felt}.")
+            if usual is not None:
+                calm = 0 if is_felt(usual, health) else calm + 1
+                self._tell_felt(look, calm)
+            await self._board.send()
+
+    def _tell_felt(self, look: Look, calm: int) -> None:
+        """What users feel, when that turns; `calm` counts the looks in which they felt nothing."""
+        felt = f"{look.health.error_share:.0%} of requests fail, the slowest 5 % take over {look.health.p95_ms:.0f} ms"
+        if calm == 0 and "users" not in self._marks:
+            self._mark("users", "yellow", f"Users feel it: {felt}.")
+            self._board.note(Step(look.end_ms, "users", felt))
+        if calm >= CALM_LOOKS and "users" in self._marks and "recovery" not in self._marks:
+            self._mark("recovery", "green", f"Users are served as before: {felt}.")
+            self._board.note(Step(look.end_ms, "recovery", felt))
+        if calm == 0 and self._marks.pop("recovery", None) is not None:
+            self._say("users", "yellow", f"It is back: {felt}.")
+            self._board.note(Step(look.end_ms, "back", felt))
 
     async def _tell_seen(self) -> None:
         """Findings and cases not told before."""
@@ -390,11 +422,14 @@ class Teller:
         for case in seen.cases:
             if self._new(case.id):
                 self._mark("case", "bold magenta", f"{case.title}\n{self._stage.cerebro.client.url}/cases/{case.id}")
+                self._board.note(Step(case.opened_ms, "case", case.title, case=case.id))
             self._tell_cause(case)
             for entry in case.timeline:
                 self._tell_deed(case, entry)
             if case.resolved_ms and self._new(f"{case.id} {case.resolved_ms}"):
-                self._mark("resolved", "green", f"The case is over: {case.title}")
+                story = f"{self._stage.cerebro.client.url}/cases/{case.id}/post-mortem"
+                self._mark("resolved", "green", f"The case is over: {case.title}\nIts post-mortem: {story}")
+                self._board.note(Step(case.resolved_ms, "resolved", case.title, case=case.id))
 
     def _tell_finding(self, finding: Finding) -> None:
         """The first few in full; the rest of them are in the case, and only counted here."""
@@ -402,6 +437,8 @@ class Teller:
         if self._finding_count <= FINDINGS_TOLD:
             word = "over" if finding.cleared else "finding"
             self._mark(word, "green" if finding.cleared else "cyan", finding.title)
+            what = "cleared" if finding.cleared else "finding"
+            self._board.note(Step(finding.seen_ms, what, finding.title, finding=finding.id))
         elif self._finding_count == FINDINGS_TOLD + 1 and not finding.cleared:
             self._say("finding", "cyan", "… and more of them; all are in the console.")
 
@@ -412,12 +449,15 @@ class Teller:
             self._blamed = first
             words = f" {first.explanation}" if first.explanation else ""
             self._mark("cause", "bold blue", f"{first.entity.text} ({first.kind}, {first.share:.0%}).{words}")
+            text = f"{first.entity.text}, {first.share:.0%}.{words}"
+            self._board.note(Step(self._stage.now_ms(), "cause", text, case=case.id))
 
     def _tell_deed(self, case: Case, entry: Entry) -> None:
         """What was done about it, line by line as the case's own timeline has it."""
         told = next((told for prefix, told in DEEDS if entry.kind.startswith(prefix)), None)
         if told and self._new(f"{case.id} {entry.at_ms} {entry.kind} {entry.reference}"):
             self._mark(*told, entry.text)
+            self._board.note(Step(entry.at_ms, entry.kind, entry.text, case=case.id))
 
     def _new(self, key: str) -> bool:
         """Whether it was not told before; from now on it was."""

@@ -20,6 +20,7 @@ import { Changes } from "./pages/changes.js";
 import { Correlation } from "./pages/correlation.js";
 import { Connect } from "./pages/connect.js";
 import { Engines } from "./pages/engines.js";
+import { Drills } from "./pages/drills.js";
 import { EntityPage } from "./pages/entity.js";
 import { Entities } from "./pages/entities.js";
 import { FindingPage } from "./pages/finding.js";
@@ -50,6 +51,7 @@ const PAGES = [
   { path: "/entities/:kind/:name*", page: EntityPage, under: "entities" },
   { path: "/topology", page: Topology, name: "topology", keys: "g t", group: "watch" },
   { path: "/changes", page: Changes, name: "changes", keys: "g g", group: "watch" },
+  { path: "/drills", page: Drills, name: "drills", keys: "g x", group: "watch" },
   { path: "/series", page: Series, name: "series", keys: "g s", group: "explore" },
   { path: "/patterns", page: Patterns, name: "patterns", keys: "g l", group: "explore" },
   { path: "/forecast", page: Forecast, name: "forecast", keys: "g w", group: "explore" },

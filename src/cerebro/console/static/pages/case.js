@@ -7,6 +7,7 @@ import { entity, items, live, rank } from "../lib/model.js";
 import { go } from "../lib/router.js";
 import { useStore } from "../lib/store.js";
 import { ActionCards, UNDER_WAY, WAITING } from "../ui/actions.js";
+import { DrillStrip } from "../ui/drill.js";
 import { Evidence, Worth } from "../ui/evidence.js";
 import { folded, Graph, graphOf, near, only } from "../ui/map.js";
 import { point, pointed, unpoint } from "../ui/moment.js";
@@ -22,7 +23,7 @@ const HOURS = [0.5, 1, 4, 12, 24, 72, 168];
 
 export function CasePage({ id }) {
   const answer = useApi(`/cases/${encodeURIComponent(id)}`, { every: 15, kinds: "case finding" });
-  return html`<div class="page"><${Answer} of=${answer} bones=${10}>${(one) => html`<${Whole} one=${one} reload=${answer.reload} />`}<//></div>`;
+  return html`<div class="page"><${DrillStrip} /><${Answer} of=${answer} bones=${10}>${(one) => html`<${Whole} one=${one} reload=${answer.reload} />`}<//></div>`;
 }
 
 function Whole({ one, reload }) {

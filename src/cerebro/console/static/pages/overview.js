@@ -7,6 +7,7 @@ import { useStore } from "../lib/store.js";
 import { BudgetFigure } from "./budget.js";
 import { AgentRows, EngineRows } from "./engines.js";
 import { Spark } from "../ui/chart.js";
+import { DrillStrip } from "../ui/drill.js";
 import { CaseRows, FindingRows } from "../ui/lists.js";
 import { Answer, Card, Empty, Glyph, PageHead } from "../ui/parts.js";
 
@@ -24,6 +25,7 @@ export function Overview() {
   const first = useApi("/overview", { every: 30, kinds: "case" });
   return html`<div class="page">
     <${PageHead} title=${t("nav.overview")} />
+    <${DrillStrip} />
     <div class="overview">
       <div class="stack">
         <${OpenCases} cases=${cases} />
