@@ -6,13 +6,15 @@ rest, in one of two slots; the manifest says which is good.
 
 import asyncio
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 import pyarrow as pa
 
 from cerebro.agents.support.flow import publish_findings, rules_of
-from cerebro.agents.support.observe import Watch, take_opinions
+from cerebro.agents.support.observe import Watch, take_changes, take_opinions
+from cerebro.agents.support.plans import renewals_of
 from cerebro.agents.support.snapshot import decode, encode, freeze
 from cerebro.agents.support.standing import standing_of
 from cerebro.agents.support.store import BUCKET, load_opinions, save_standing
@@ -27,7 +29,7 @@ from cerebro.spine.wire import Kind, decode_table
 
 log = get_log(__name__)
 
-READER = "detector"
+READER, EVENTS = "detector", "events"
 MESSAGES_MAX, MESSAGE_BYTES_MAX = 64, 16 << 20
 WAIT_S, TICK_S = 1.0, 10.0
 ASIDE_COUNT = 2000  # rows; a larger batch is judged on another thread
@@ -56,7 +58,7 @@ class TableDetector(ABC, Generic[State]):
         self._kernel = kernel
         self._rules = rules_of(kernel.settings.support)
         self._states: dict[TenantId, State] = {}
-        self._sequence = self._slot = 0
+        self._sequence = self._slot = self._event_sequence = 0
         self._saved_s = self._ticked_s = 0.0
         self._pause_s = kernel.settings.support.snapshot_s
 
@@ -98,6 +100,7 @@ class TableDetector(ABC, Generic[State]):
             messages = await bus.read(
                 self.stream, after=self._sequence, count_max=MESSAGES_MAX, bytes_max=MESSAGE_BYTES_MAX, wait_s=WAIT_S
             )
+            await self._hear_changes()
             for message in messages:
                 await self.take(message)
             await self._keep_house(place)
@@ -131,9 +134,22 @@ class TableDetector(ABC, Generic[State]):
         self._sequence = message.sequence
 
     async def hear(self) -> None:
-        """Take up what people said of findings."""
+        """Take up what people said of findings, and what was replaced on purpose."""
         for tenant, state in self._states.items():
             take_opinions(state.watch, await load_opinions(self._kernel.bus, tenant))
+        await self._hear_changes()
+
+    async def _hear_changes(self) -> None:
+        bus, now_ms = self._kernel.bus, self._kernel.clock.now_ms()
+        messages = await bus.read(
+            EVENTS, after=self._event_sequence, count_max=MESSAGES_MAX, bytes_max=MESSAGE_BYTES_MAX, wait_s=0.0
+        )
+        for message in messages:
+            self._event_sequence = message.sequence
+            state_of = self._states.get(TenantId(message.subject.split(".")[1]))
+            with suppress(Invalid):  # the recorder counts what it cannot read
+                if state_of:
+                    take_changes(state_of.watch, renewals_of(decode_table(Kind.EVENTS, message.body), now_ms))
 
     async def tick(self) -> None:
         """Judge the minutes that are over by our own clock, hear people, note the budget for whoever asks."""

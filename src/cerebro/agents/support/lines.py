@@ -22,6 +22,7 @@ from cerebro.agents.support.minutes import Minutes, add, closed, series_of
 from cerebro.agents.support.model import SeriesName
 from cerebro.agents.support.novelty import LINES_MIN, WINDOW_MS, Novelty, admits, came, is_rare, told, weekly_of
 from cerebro.agents.support.observe import Rules, Watch, admit, learn_names, new_watch, observe
+from cerebro.agents.support.plans import settled_ms
 from cerebro.agents.support.shares import LINES as PARTS
 from cerebro.algorithms.templates.mine import Contents, Miner, bytes_of, freeze, mine, resolve, thaw
 from cerebro.algorithms.templates.tokens import CLASSES, TOKENS_MAX, numbers_of
@@ -218,9 +219,10 @@ def _new(lines: Lines, at_pair: int, before_ms: int, number: int, at_ms: int) ->
     if not pair.grave or at_pair in lines.novel:
         return None
     if is_rare(before_ms, at_ms):
-        pair.born_ms, pair.born_count, pair.is_back = at_ms, 0, before_ms > 0
-        lines.novelty = came(lines.novelty)
-    if at_ms - pair.born_ms > WINDOW_MS:
+        settled = settled_ms(lines.watch.changes, pair.entity, pair.samples[-1], at_ms)
+        pair.born_ms, pair.born_count, pair.is_back = settled, 0, before_ms > 0
+        lines.novelty = came(lines.novelty) if settled == at_ms else lines.novelty
+    if not 0 <= at_ms - pair.born_ms <= WINDOW_MS:
         return None
     pair.born_count += number
     if pair.born_count < LINES_MIN or not admits(lines.novelty, pair.entity, lines.born_ms[pair.entity], at_ms):

@@ -4,13 +4,15 @@ import msgspec
 import pyarrow as pa
 import pytest
 
+from cerebro.agents.support.admit import Change
 from cerebro.agents.support.lines import Kept, again, keep, new_lines, share_of, take
-from cerebro.agents.support.observe import Rules
+from cerebro.agents.support.observe import Rules, take_changes
+from cerebro.agents.support.plans import RENEWAL_MS, RENEWED_MS, renewals_of, settled_ms
 from cerebro.agents.support.shares import LINES
 from cerebro.agents.support.snapshot import decode, encode, freeze
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import DEFAULT_TENANT
-from cerebro.spine.telemetry import LOG_SCHEMA
+from cerebro.spine.telemetry import EVENT_SCHEMA, LOG_SCHEMA
 
 START_MS = 1_750_000_000_000 // 60_000 * 60_000
 RULES = Rules(noise_budget=5.0, warmup_count=36, series_max=1000)
@@ -75,6 +77,29 @@ def test_what_was_new_and_stopped_is_cleared(grown):
 
 def test_a_grave_line_that_was_only_rare_is_no_finding(grown):
     assert run(range(120, 126), thawed(grown), lambda m: ["payment failed: card refused"] if m == 121 else []) == []
+
+
+REFUSED = "connect to upstream shop-db: connection refused"
+
+
+@pytest.mark.parametrize(("replaced", "minutes", "told"), [("shop-db", 1, 0), ("shop-db", 4, 1), ("cart", 1, 1)])
+def test_what_a_planned_restart_makes_them_say_is_news_only_when_it_stays(grown, replaced, minutes, told):
+    lines = thawed(grown)
+    start_ms = START_MS + 120 * 60_000
+    event = {"at_ns": start_ms * 1_000_000, "id": "1", "kind": "restart", "source": "s", "entity_kind": "service",
+             "entity_name": replaced, "title": "t", "body": "{}"}  # fmt: skip
+    take_changes(lines.watch, renewals_of(pa.Table.from_pylist([event], schema=EVENT_SCHEMA), start_ms))
+
+    found = run(range(120, 128), lines, lambda minute: [REFUSED] * 30 if minute < 120 + minutes else [])
+
+    assert [each.kind for each in found if not each.cleared] == ["new_template"] * told
+
+
+def test_only_the_first_of_many_restarts_is_waited_for():
+    every = [Change(("service", "db"), "restart", at, at + RENEWAL_MS, 1.0) for at in (0, 200_000, 400_000)]
+
+    assert settled_ms(every[:1], ("service", "db"), "refused", 30_000) == RENEWED_MS
+    assert settled_ms(every, ("service", "db"), "refused", 410_000) == 410_000
 
 
 def test_an_ordinary_new_template_is_no_finding(grown):
