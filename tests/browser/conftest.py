@@ -163,7 +163,7 @@ def stranger(console: Console, browser: Browser, room: ThreadPoolExecutor) -> It
 
 def _context(browser: Browser) -> BrowserContext:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="dark", locale="en-GB")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     return context
 
 

@@ -6,6 +6,7 @@ to another host; see `conftest.py`.
 
 import json
 import re
+import time
 
 import pytest
 
@@ -16,9 +17,10 @@ PAGES = (
     "/entities/service/checkout", "/topology", "/series?q=queue_depth", "/engines", "/budget", "/silences",
     "/connect", "/users", "/keys", "/audit", "/sql", "/nowhere", "/cases/{case}/post-mortem", "/actions",
     "/playbooks", "/playbooks/restart-service", "/autonomy", "/patterns", "/changes", "/correlation", "/forecast",
+    "/drills",
 )  # fmt: skip
 KEY = re.compile(
-    r"(?<![\w./])(?:nav|case|cases|do|entity|intake|engine|budget|problem|sql|story|action|actions|playbooks|autonomy|patterns|topology|level|changes|correlation|post_mortem|finding)\.[a-z_]+(?![\w/])"
+    r"(?<![\w./])(?:nav|case|cases|do|entity|intake|engine|budget|problem|sql|story|action|actions|playbooks|autonomy|patterns|topology|level|changes|correlation|post_mortem|finding|drill|fault)\.[a-z_]+(?![\w/])"
 )
 OTHER_COLOUR = """() => {
   const canvas = document.querySelector('.chart canvas');
@@ -221,6 +223,42 @@ def test_a_map_of_500_can_be_read(room, visit):
     page.locator(".time-slider input").focus()
     page.keyboard.press("ArrowLeft")
     page.wait_for_url("**at=*")
+
+
+def test_a_drill_is_followed_as_it_is_told(room, visit, console):
+    """Nothing at first but how to begin one; then each step as it comes, with its clock, also beside the case."""
+    page = visit.go("/drills")
+    page.wait_for_selector("text=No drill was played yet")
+    began_ms = time.time_ns() // 1_000_000 - 60_000
+    told = {"phase": "quiet", "began_ms": began_ms, "until_ms": began_ms + 90_000}
+    console.api.put("/drills/d1", json=told).raise_for_status()
+    page.wait_for_selector("text=Something breaks in")
+    assert page.locator(".stations .awaited").count() == 8
+    steps = [
+        {"at_ms": began_ms + 43_000, "what": "finding", "text": "<img src=x onerror=alert(3)>", "finding": "f1"},
+        {"at_ms": began_ms + 47_000, "what": "case", "text": "Cart fails", "case": console.case},
+    ]
+    fault = {
+        "kind": "bad_flag",
+        "title": "A flag",
+        "entity": "service/cart",
+        "phase": "fault",
+        "fault_ms": began_ms + 40_000,
+    }
+    felt = [{"at_ms": began_ms + 41_000 + n, "error_share": 0.01 * n, "p95_ms": 100.0} for n in range(5)]
+    console.api.put("/drills/d1", json={**told, **fault, "steps": steps, "felt": felt}).raise_for_status()
+    page.wait_for_selector(".stations .met:has-text('Case opened'):has-text('+7 s')")
+
+    assert page.locator(".stations .met").count() == 3
+    assert page.locator("#app img").count() == 0
+    visit.turn("/").click(".drill-strip")
+    page.wait_for_url("**/drills")
+    visit.turn(f"/cases/{console.case}").wait_for_selector(".drill-strip:has-text('A feature flag')")
+    over = {**told, **fault, "phase": "over", "steps": steps, "summary": ["It named no cause."]}
+    console.api.put("/drills/d1", json=over).raise_for_status()
+    page.wait_for_selector(".drill-strip", state="detached")
+    visit.turn("/drills").wait_for_selector("text=It named no cause.")
+    assert page.locator(".stations .missed").count() == 5
 
 
 def test_people_work_on_a_case(room, visit, console):

@@ -864,6 +864,7 @@ export default {
   "drill.after_fault": "{span} since it was broken; the fault has ended, users are watched",
   "drill.phase.quiet": "Before the fault",
   "drill.symptom": "Users would notice: {text}",
+  "drill.felt": "{errors} of requests fail, the slowest 5 % take over {slow}",
   "drill.awaited": "Not yet",
   "drill.never": "It did not come to that",
   "drill.read_post_mortem": "Read the post-mortem",

@@ -864,6 +864,7 @@ export default {
   "drill.after_fault": "{span} с поломки; она снята, следим за пользователями",
   "drill.phase.quiet": "До поломки",
   "drill.symptom": "Что заметили бы пользователи: {text}",
+  "drill.felt": "{errors} запросов не удаётся, самые медленные 5 % длятся дольше {slow}",
   "drill.awaited": "Ещё нет",
   "drill.never": "До этого не дошло",
   "drill.read_post_mortem": "Читать разбор",

@@ -1,7 +1,7 @@
 // A drill as it happens: what was broken, what was seen of it when, and what was done, each with its clock.
 import { html, useEffect, useState } from "../lib/html.js";
 import { clock, percent, seconds } from "../lib/format.js";
-import { t, word } from "../lib/i18n.js";
+import { language, t, word } from "../lib/i18n.js";
 import { items } from "../lib/model.js";
 import { faultTitle, standing, useDrills } from "../ui/drill.js";
 import { Spark } from "../ui/chart.js";
@@ -10,7 +10,7 @@ import { Answer, Card, Chips, Empty, EntityLink, Icon, PageHead, Snippet, Time }
 const KINDS = ["crash", "hang", "slow_cpu", "bad_deploy_errors", "outside_api_slow", "bad_flag"];
 // What a newcomer waits for, in the order in which it comes; each is met by the first step that fits.
 const STATIONS = [
-  ["fault", (drill) => (drill.fault_ms ? { at_ms: drill.fault_ms, what: "fault", text: drill.symptom ? t("drill.symptom", { text: drill.symptom }) : "" } : null)],
+  ["fault", (drill) => (drill.fault_ms ? { at_ms: drill.fault_ms, what: "fault", text: drill.symptom && language.get() === "en" ? t("drill.symptom", { text: drill.symptom }) : "" } : null)],
   ["users", first("users")],
   ["finding", first("finding")],
   ["case", first("case")],
@@ -59,7 +59,7 @@ function Shown({ drill }) {
       <${Users} drill=${drill} />
       <${Card} title=${t("drill.story")} aside=${t("case.entries", { count: drill.steps.length })}>
         ${drill.steps.length
-          ? html`<ol class="timeline">${[...drill.steps].sort((a, b) => b.at_ms - a.at_ms).map((step) => html`<li><span class="line-mark"><${Icon} name=${STEP_ICONS[step.what] ?? "actions"} /></span><div><p class="line-head"><b>${said(step.what)}</b><span class="grow"></span><span class="faint">${age(drill, step)}</span></p>${step.text ? html`<p class="line-text"><${Linked} step=${step} /></p>` : null}</div></li>`)}</ol>`
+          ? html`<ol class="timeline">${[...drill.steps].sort((a, b) => b.at_ms - a.at_ms).map((step) => html`<li><span class="line-mark"><${Icon} name=${STEP_ICONS[step.what] ?? "actions"} /></span><div><p class="line-head"><b>${said(step.what)}</b><span class="grow"></span><span class="faint">${age(drill, step)}</span></p>${step.text ? html`<p class="line-text"><${Linked} step=${step} drill=${drill} /></p>` : null}</div></li>`)}</ol>`
           : html`<${Empty} small icon="clock" title=${t("drill.story.empty")} />`}
       <//>
     </div>
@@ -68,15 +68,20 @@ function Shown({ drill }) {
 
 function Station({ name, drill, step }) {
   const waits = drill.running && !step;
-  const text = step ? html`<${Linked} step=${name === "post_mortem" ? { ...step, what: "post_mortem", text: t("drill.read_post_mortem") } : step} />` : waits ? t("drill.awaited") : t("drill.never");
+  const text = step ? html`<${Linked} step=${name === "post_mortem" ? { ...step, what: "post_mortem", text: t("drill.read_post_mortem") } : step} drill=${drill} />` : waits ? t("drill.awaited") : t("drill.never");
   return html`<li class=${step ? "met" : waits ? "awaited" : "missed"}>
     <span class="station-mark"><${Icon} name=${step ? "check" : waits ? "clock" : "close"} /></span>
     <div><p class="line-head"><b>${t(`drill.station.${name}`)}</b><span class="grow"></span>${step ? html`<span class="station-clock">${age(drill, step)}</span>` : null}</p><p class=${step ? "line-text" : "line-text faint"}>${text}</p></div></li>`;
 }
 
-function Linked({ step }) {
+const FELT = ["users", "back", "recovery"];
+const whole = (value, parts) => Math.round(value * parts) / parts;
+
+function Linked({ step, drill }) {
+  const felt = FELT.includes(step.what) && drill.felt.find((look) => look.at_ms === step.at_ms);
+  if (felt) return t("drill.felt", { errors: percent(whole(felt.error_share, 100)), slow: seconds(whole(felt.p95_ms / 1000, 1000)) });
   const to = step.what === "post_mortem" ? `/cases/${step.case}/post-mortem` : step.case ? `/cases/${step.case}` : step.finding ? `/findings/${step.finding}` : "";
-  return to ? html`<a href=${to}>${step.text}</a>` : step.text;
+  return to ? html`<a class="inline" href=${to}>${step.text}</a>` : step.text;
 }
 
 const WORDS = ["fault", "users", "back", "finding", "cleared", "case", "cause", "recovery", "resolved", "end"];
