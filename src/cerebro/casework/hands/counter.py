@@ -22,12 +22,11 @@ from cerebro.casework.hands.answers import (
     Turn,
     Wish,
 )
-from cerebro.casework.hands.backtest import Backtest, backtest
+from cerebro.casework.hands.backtest import Backtest, backtest, past_cases, pictures
 from cerebro.casework.hands.engine import Engine
 from cerebro.casework.hands.ledger import Entry, Ledger
 from cerebro.casework.hands.plan import planned
 from cerebro.casework.hands.policy import NEEDED, ORDER, Bounds, level_of
-from cerebro.casework.hands.propose import Proposer
 from cerebro.casework.hands.rank import summed
 from cerebro.casework.hands.reach import Doors
 from cerebro.casework.hands.store import DOORS, DoorEntry, Past, Policy
@@ -35,7 +34,6 @@ from cerebro.casework.hands.users import StoredUsers
 from cerebro.casework.notify import check_address
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.casework.playbooks.read import BadPlaybook, read, shipped
-from cerebro.casework.store import CASES
 from cerebro.kernel.access.guard import Principal
 from cerebro.kernel.audit import Audit
 from cerebro.kernel.kit import Kernel
@@ -45,7 +43,6 @@ from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import CerebroError, Invalid, NotFound
 from cerebro.spine.identity import ActionId, CaseId, TenantId
 
-CASES_TRIED = 300
 DAY_MS = 86_400_000
 NOBODY = Past("", "")
 
@@ -58,7 +55,6 @@ class Counter:
         self._users, self._doors = StoredUsers(kernel.telemetry), Doors(kernel)
         self.engine = Engine(kernel, self._users, self._doors, kernel.clock.new_id())
         self.ledger: Ledger = self.engine.ledger
-        self._proposer = Proposer(kernel, self.engine, self._users, self._doors)
         self._audit, self._bounds = Audit(kernel.records, kernel.clock), Bounds.of(kernel.settings.hands)
 
     async def actions(self, tenant: TenantId, where: Mapping[str, Any], cursor: str, limit: int) -> ActionPage:
@@ -148,17 +144,10 @@ class Counter:
 
     async def past_of(self, tenant: TenantId, playbook: Playbook) -> Backtest:
         """The playbook tried on past cases."""
-        async with self._kernel.records.transaction() as transaction:
-            page = await transaction.find(CASES, tenant, Search({}, order="-opened_ms", limit=CASES_TRIED))
-        cases = [record.value for record in page.records if record.value.causes]
-        pictures, done = [], {}
-        for case in cases:
-            cause = min(case.causes, key=lambda each: each.rank)
-            pictures.append((case, await self._proposer.picture(case, cause)))
-            if case.actions:
-                done[str(case.id)] = await self.ledger.of_case(tenant, case.id)
+        cases, done = await past_cases(self._kernel.records, tenant)
+        tried = await pictures(playbook, cases, self._users, tenant)
         oldest_ms = min((case.opened_ms for case in cases), default=self._clock.now_ms())
-        return backtest(playbook, pictures, done, max(1, round((self._clock.now_ms() - oldest_ms) / DAY_MS)))
+        return backtest(playbook, tried, done, max(1, round((self._clock.now_ms() - oldest_ms) / DAY_MS)))
 
     async def keep(self, principal: Principal, text: str) -> Playbook:
         """Sign off a playbook.

@@ -1,6 +1,7 @@
 """Where the hands look for what users feel: in the telemetry store, or among the samples of a simulation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -54,6 +55,34 @@ WHERE v.tenant = {tenant:String} AND v.hour >= toStartOfHour(now() - INTERVAL 2 
 GROUP BY s.metric
 """
 
+# Of many entities, each in a time of its own.
+GAUGES_THEN = """
+SELECT w.place AS place, s.metric AS metric, max(v.value) AS value
+FROM samples AS v
+INNER JOIN (
+    SELECT hi, lo, any(metric) AS metric, any(concat(entity_kind, '/', entity_name)) AS entity FROM series
+    WHERE tenant = {tenant:String} AND has({metrics:Array(String)}, series.metric)
+      AND has({entities:Array(String)}, concat(entity_kind, '/', entity_name))
+    GROUP BY hi, lo
+) AS s ON v.hi = s.hi AND v.lo = s.lo
+INNER JOIN (
+    SELECT each.1 AS place, each.2 AS entity, each.3 AS start_ms, each.4 AS end_ms
+    FROM (SELECT arrayJoin(arrayZip({places:Array(UInt32)}, {entities:Array(String)}, {starts:Array(Int64)},
+                                    {ends:Array(Int64)})) AS each)
+) AS w ON w.entity = s.entity
+WHERE v.tenant = {tenant:String}
+  AND has(arrayMap(at -> toStartOfHour(fromUnixTimestamp64Milli(at)), arrayConcat({starts:Array(Int64)},
+                                                                                {ends:Array(Int64)})), v.hour)
+  AND toUnixTimestamp64Milli(v.at) BETWEEN w.start_ms AND w.end_ms
+GROUP BY place, metric
+"""
+
+METRICS_OF_ALL = """
+SELECT entity_kind, entity_name, groupUniqArray(500)(metric) AS metrics FROM series
+WHERE tenant = {tenant:String} AND has({entities:Array(String)}, concat(entity_kind, '/', entity_name))
+GROUP BY entity_kind, entity_name
+"""
+
 METRICS_OF = """
 SELECT DISTINCT metric FROM series
 WHERE tenant = {tenant:String} AND entity_kind = {kind:String} AND entity_name = {name:String}
@@ -68,6 +97,24 @@ SELECT
     (SELECT count() FROM spans WHERE tenant = {tenant:String} AND service = {name:String}
         AND hour >= now() - INTERVAL 1 DAY) AS own
 """
+
+
+CALLED_ONLY_ALL = """
+SELECT DISTINCT arrayJoin([labels['server.address'], labels['server_address']]) AS name, 1 AS called FROM series
+WHERE tenant = {tenant:String} AND has({names:Array(String)}, name)
+UNION ALL
+SELECT DISTINCT service AS name, 0 AS called FROM spans
+WHERE tenant = {tenant:String} AND has({names:Array(String)}, service) AND hour >= now() - INTERVAL 1 DAY
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An entity in a stretch of time."""
+
+    entity: EntityKey
+    start_ms: int
+    end_ms: int
 
 
 class Users(Protocol):
@@ -113,6 +160,45 @@ class StoredUsers:
         parameters = {"tenant": tenant, "kind": entity.kind, "name": entity.name, "metrics": list(metrics)}
         rows = (await self._telemetry.query(GAUGES, parameters)).to_pylist()
         return {row["metric"]: row["value"] for row in rows}
+
+    async def gauges_then(
+        self, tenant: TenantId, moments: Sequence[Moment], metrics: Sequence[str]
+    ) -> Sequence[Mapping[str, float]]:
+        """The greatest value of each of these metrics in each moment, all asked at once."""
+        parameters = {
+            "tenant": tenant,
+            "metrics": list(metrics),
+            "places": list(range(len(moments))),
+            "entities": [each.entity.text for each in moments],
+            "starts": [each.start_ms for each in moments],
+            "ends": [each.end_ms for each in moments],
+        }
+        found: list[dict[str, float]] = [{} for _ in moments]
+        for row in (await self._telemetry.query(GAUGES_THEN, parameters)).to_pylist():
+            found[row["place"]][row["metric"]] = row["value"]
+        return found
+
+    async def natures(self, tenant: TenantId, entities: Iterable[EntityKey]) -> Mapping[EntityKey, str]:
+        """As `nature`, of many at once."""
+        wanted = sorted(set(entities))
+        if unknown := [each for each in wanted if (tenant, each) not in self._natures]:
+            parameters = {"tenant": tenant, "entities": [each.text for each in unknown]}
+            rows = (await self._telemetry.query(METRICS_OF_ALL, parameters)).to_pylist()
+            sent = {EntityKey(row["entity_kind"], row["entity_name"]): row["metrics"] for row in rows}
+            found = {each: nature_of(each, sent.get(each, ())) for each in unknown}
+            outside = await self._outside(tenant, [each.name for each in unknown if found[each] == EXTERNAL])
+            for each, nature in found.items():
+                ours = nature == EXTERNAL and each.name not in outside
+                self._natures[tenant, each] = each.kind if ours else nature
+        return {each: self._natures[tenant, each] for each in wanted}
+
+    async def _outside(self, tenant: TenantId, names: list[str]) -> set[str]:
+        """Those of the names that others call and that tell nothing of themselves."""
+        if not names:
+            return set()
+        rows = (await self._telemetry.query(CALLED_ONLY_ALL, {"tenant": tenant, "names": names})).to_pylist()
+        own = {row["name"] for row in rows if not row["called"]}
+        return {row["name"] for row in rows if row["called"]} - own
 
     async def nature(self, tenant: TenantId, entity: EntityKey) -> str:
         """As the port says."""
