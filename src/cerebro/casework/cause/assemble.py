@@ -1,6 +1,6 @@
 """From what was found around a case to the picture of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -74,7 +74,7 @@ def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: To
         onset_ms=case.began_ms or case.opened_ms,
         end_ms=held.grid.end_ms,
         tracks=_tracks(lines, place, held),
-        tallies=joined_tallies([spans, _from_logs(held, place, known)]),
+        tallies=joined_tallies([spans, _from_logs(held, place, known, _database_of(relations, lines, place))]),
         times=times,
         changes=_changes(held),
         signs=_signs(findings),
@@ -218,7 +218,26 @@ def _clocks(held: Held) -> list[Line]:
     return found
 
 
-def _from_logs(held: Held, place: dict[EntityKey, int], known: dict[str, EntityKey]) -> Tallies:
+def _database_of(
+    relations: Iterable[Relation], lines: Iterable[Line], place: Mapping[EntityKey, int]
+) -> dict[int, int]:
+    """Whom each means by "the database": the one that it needs, when there is one only."""
+    stores = {line.entity for line in lines if line.peer is None and line.signal.startswith(DATABASES)}
+    used: dict[EntityKey, set[EntityKey]] = {}
+    for each in relations:
+        if (each.target.kind == "database" or each.target in stores) and each.source not in stores:
+            used.setdefault(each.source, set()).add(each.target)
+    return {
+        place[source]: place[target]
+        for source, targets in used.items()
+        for target in targets
+        if len(targets) == 1 and source in place and target in place
+    }
+
+
+def _from_logs(
+    held: Held, place: dict[EntityKey, int], known: dict[str, EntityKey], database_of: Mapping[int, int]
+) -> Tallies:
     if not held.logs.num_rows:
         return no_tallies()
     owner = _places(held.logs, place)
@@ -236,11 +255,15 @@ def _from_logs(held: Held, place: dict[EntityKey, int], known: dict[str, EntityK
     )
     called = {name: place[key] for name, key in known.items() if key in place}
     whole = replace(lines, message=_with_errors(held.logs)[keep])
-    words = tallied_words(whole, held.logs["severity"].to_numpy()[keep], called)
+    words = tallied_words(whole, held.logs["severity"].to_numpy()[keep], called, database_of)
     return joined_tallies([tallied_lines(lines), words])
 
 
-ERRORS = ("error", "error.type", "error.message", "exception.type", "exception.message")
+ERRORS = (  # where loggers put what went wrong
+    "error", "err", "error.type", "error.message", "error.kind", "exception.type", "exception.message", "exception",
+    "reason", "cause", "detail",
+)  # fmt: skip
+DATABASES = ("postgresql.", "pg_", "mysql.", "mongodb.", "db.server.", "oracledb.", "sqlserver.")  # their own series
 
 
 def _with_errors(logs: pa.Table) -> NDArray[np.object_]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cerebro.casework.cause.grid import coded
 from cerebro.casework.cause.picture import NOBODY, Tallies, joined_tallies
-from cerebro.casework.cause.words import NAMES, OF_SELF, alike, word_of
+from cerebro.casework.cause.words import NAMES, OF_SELF, alike, speaks_of_database, word_of
 
 VARIES = re.compile(
     r"""\d{1,4}[-:/.]\d\d[-:/.]\d\d\S*        # times and dates
@@ -64,13 +64,17 @@ class Lines:
     during: NDArray[np.bool_]
 
 
-def tallied_words(lines: Lines, severity: NDArray[np.uint8], names: Mapping[str, int]) -> Tallies:
+def tallied_words(
+    lines: Lines, severity: NDArray[np.uint8], names: Mapping[str, int], database_of: Mapping[int, int] | None = None
+) -> Tallies:
     """What lines of trouble speak of, by who says it (`said`), or by who says it of whom (`blames`).
 
     Args:
         severity: OpenTelemetry's, uint8 (line,); of an unknown one the line's own words decide.
         names: Entities by the names that lines know them by.
+        database_of: Whom each means by "the database".
     """
+    stores = database_of or {}
     texts, code = _alike(lines.message)
     of = [
         np.bincount(lines.entity[mask], minlength=int(lines.entity.max(initial=0)) + 1)
@@ -84,7 +88,10 @@ def tallied_words(lines: Lines, severity: NDArray[np.uint8], names: Mapping[str,
     for place in np.flatnonzero(hits[0] + hits[1]):
         speaker, text = int(pairs[place] // len(texts)), texts[int(pairs[place] % len(texts))]
         if word := word_of(text):
-            key = speaker, NOBODY if word in OF_SELF else _named(text, speaker, names), word
+            peer = NOBODY if word in OF_SELF else _named(text, speaker, names)
+            if peer == NOBODY and speaks_of_database(text, word):
+                peer = stores.get(speaker, NOBODY)
+            key = speaker, peer, word
             counts = found.setdefault(key, [0.0, 0.0])
             counts[0] += float(hits[0][place])
             counts[1] += float(hits[1][place])

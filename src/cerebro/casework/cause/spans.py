@@ -237,12 +237,18 @@ def _branches(first: _Told, second: _Told, operations: Sequence[str], size: int)
 
 
 def _paths(told: _Told) -> tuple[Whole, Whole, NDArray[np.float64], tuple[Whole, NDArray[np.float64]]]:
-    """Parent and child keys, each pair once a parent span with what it counts; how many spans each parent key has."""
+    """Parent and child keys, each pair once a parent span with what it counts; how many spans each parent key has.
+
+    Of those that were answered: a way that failing has cut short tells no more than that it failed.
+    """
+    whole = ~told.spans.failed
     child = np.flatnonzero(told.spans.parent >= 0)
+    child = child[whole[told.spans.parent[child]]]
     parent = told.spans.parent[child]
     pairs = np.unique(np.stack([parent, told.key[child]]), axis=1)
-    names, row = np.unique(told.key, return_inverse=True)
-    total, part = _effective(row, told.spans.weight, len(names))
+    names, row = np.unique(told.key[whole], return_inverse=True)
+    total, part = np.zeros(len(names)), np.zeros(len(told.spans))
+    total, part[whole] = _effective(row, told.spans.weight[whole], len(names))
     return told.key[pairs[0]], pairs[1], part[pairs[0]], (names, total)
 
 

@@ -48,6 +48,7 @@ LEXICON: Sequence[tuple[str, re.Pattern[str]]] = tuple(
         (
             "no_connections",
             r"connection pool|pool.{0,12}(exhaust|timed? ?out|is full)|free connection|too many (connections|clients)"
+            r"|no (\w+ )?connections? (in time|available|left)"
             r"|connection slots|\b53300\b|QueuePool|HikariPool|connection is not available",
         ),
         (
@@ -102,6 +103,10 @@ OF_SELF = frozenset(
         "thrown",
     }
 )
+# What a client passes on of its database: these words always, the others where the line speaks of one.
+OF_DATABASE = frozenset({"deadlock", "locked"})
+OF_DATABASE_TOO = frozenset({"denied", "refused", "unreachable", "late"})
+DATABASE = re.compile(r"\b(database|db|postgres\w*|mysql|mariadb|mongo\w*|sql|psycopg|jdbc|pgx|odbc)\b", re.IGNORECASE)
 NUMBERS = re.compile(r"(?<![\w.-])\d+(?:[.:]\d+)*(?![\w-])")
 NAMES = re.compile(r"[A-Za-z][\w.-]*[A-Za-z0-9]")
 CHARS_MAX = 640
@@ -115,6 +120,17 @@ def word_of(text: str) -> str:
     """
     text = text[:CHARS_MAX]
     return next((word for word, pattern in LEXICON if pattern.search(text)), "")
+
+
+def speaks_of_database(text: str, word: str) -> bool:
+    """Whether a line is about the database that its speaker uses.
+
+    >>> speaks_of_database("database error: canceling statement due to lock timeout", "locked")
+    True
+    >>> speaks_of_database("cart refused", "refused")
+    False
+    """
+    return word in OF_DATABASE or (word in OF_DATABASE_TOO and DATABASE.search(text[:CHARS_MAX]) is not None)
 
 
 def alike(text: str) -> str:

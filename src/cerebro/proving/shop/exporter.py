@@ -52,11 +52,13 @@ class Exporter:
         self._telling = Telling("postgres", 0, VERSION, keeper.registry, clock)
         self._log_file, self._read_bytes = keeper.home / "logs" / "postgres.log", 0
         self._seen: dict[str, float] = dict.fromkeys((*ACTIVITY, *TOTALS, "postgresql.up", "process.cpu.time"), 0.0)
-        for name in (*ACTIVITY, *TOTALS, "postgresql.up"):
+        for name in (*ACTIVITY, "postgresql.up"):
             unit = "s" if name.endswith("longest") else "{count}"
             self._telling.gauge(name, unit, lambda name=name: self._seen[name])  # type: ignore[misc]
+        for name in TOTALS:
+            self._telling.counter(name, "{count}", lambda name=name: self._seen[name])  # type: ignore[misc]
         self._telling.gauge("process.memory.usage", "By", lambda: self._seen.get("process.memory.usage", 0.0))
-        self._telling.gauge("process.cpu.time", "s", lambda: self._seen["process.cpu.time"])
+        self._telling.counter("process.cpu.time", "s", lambda: self._seen["process.cpu.time"])
 
     async def run(self) -> None:
         """Look until cancelled; when it is closed, say what is left."""

@@ -32,6 +32,7 @@ NAMES = {"front": 0, "cart-2": 1, "pay": 2}
         ("dial tcp 10.0.0.7:443: i/o timeout", "unreachable"),
         ("rpc error: code = DeadlineExceeded desc = context deadline exceeded", "late"),
         ("ERROR: deadlock detected", "deadlock"),
+        ("no database connection in time", "no_connections"),
         ("order 4711 confirmed in 17 ms", ""),
     ],
 )
@@ -39,7 +40,7 @@ def test_messages_of_runtimes_and_servers_have_their_word(line, word):
     assert word_of(line) == word
 
 
-def heard(*rows):
+def heard(*rows, database_of=None):
     """Tallies of lines given as (speaker, text, is during, severity)."""
     columns = list(zip(*rows, strict=True))
     during = np.array(columns[2], np.bool_)
@@ -47,7 +48,7 @@ def heard(*rows):
         np.array(columns[0], np.int32), np.array(columns[1], object), np.full(len(rows), NOBODY, np.int64),
         np.arange(len(rows), dtype=np.int64), ~during, during,
     )  # fmt: skip
-    return tallied_words(lines, np.array(columns[3], np.uint8), NAMES)
+    return tallied_words(lines, np.array(columns[3], np.uint8), NAMES, database_of)
 
 
 def test_a_caller_blames_whom_it_names_and_speaks_of_its_own_files_itself():
@@ -60,6 +61,22 @@ def test_a_caller_blames_whom_it_names_and_speaks_of_its_own_files_itself():
     rows = list(zip(told.kind, told.entity.tolist(), told.peer.tolist(), told.text, told.hits_during, strict=True))
 
     assert rows == [("said", 0, NOBODY, "no_files", 1.0), ("blames", 0, 1, "unresolved", 2.0)]
+
+
+def test_what_a_client_passes_on_of_its_database_is_said_of_the_database():
+    told = heard(
+        (0, "database error: canceling statement due to lock timeout", True, 17),
+        (0, "database cannot be reached: connection refused", True, 17),
+        (0, "no database connection in time", True, 17),
+        (2, "ERROR: deadlock detected", True, 17),
+        database_of={0: 2},
+    )
+    rows = list(zip(told.kind, told.entity.tolist(), told.peer.tolist(), told.text, strict=True))
+
+    assert rows == [
+        ("said", 0, NOBODY, "no_connections"), ("blames", 0, 2, "locked"), ("blames", 0, 2, "refused"),
+        ("said", 2, NOBODY, "deadlock"),
+    ]  # fmt: skip
 
 
 def words_of(picture, name):
