@@ -34,7 +34,7 @@ from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import SHARES, Judged, SeriesName, Test, Turn
 from cerebro.agents.support.nature import WEIGHT_FAULT, reach_of
 from cerebro.agents.support.outlook import HOUR_MS, wall_ms
-from cerebro.agents.support.ratios import Ratios
+from cerebro.agents.support.ratios import ERROR_RATIO, Ratios
 from cerebro.agents.support.recent import POINT, Recent, no_points
 from cerebro.agents.support.shares import ALONE, Parts
 from cerebro.agents.support.silence import Silence, find_silence, reached_ms
@@ -420,6 +420,7 @@ def _open(watch: Watch, entity: tuple[str, str], begun: list[Moment]) -> list[Fi
     """The strongest of an entity's new episodes, as many as it may have open; the rest are counted."""
     members = watch.series.by_entity[entity]
     already = sum(member in watch.open_rows for member in members) if len(watch.open_rows) else 0
+    begun = [moment for moment in begun if not _fails_less(watch.series.names[moment.row], moment)]
     begun.sort(key=lambda moment: (-watch.series.rows["weight"][moment.row], moment.weekly, moment.row))
     told = begun[: max(0, OPEN_PER_ENTITY_MAX - already)]
     others = len(begun) - len(told)
@@ -432,6 +433,11 @@ def _open(watch: Watch, entity: tuple[str, str], begun: list[Moment]) -> list[Fi
         admit(watch, finding, moment.row, urgent=bool(watch.series.rows["weight"][moment.row] >= WEIGHT_FAULT))
         findings.append(finding)
     return findings
+
+
+def _fails_less(name: SeriesName, moment: Moment) -> bool:
+    """A share of failures that falls is no trouble: what was learned of it was one."""
+    return name.metric.endswith(ERROR_RATIO) and moment.value < moment.expected
 
 
 def _allowed(watch: Watch, moment: Moment) -> Allowed:

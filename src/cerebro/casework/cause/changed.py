@@ -1,5 +1,6 @@
 """What was done to things shortly before: reasons, and renewals."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,10 @@ GRACE_MS = 60_000  # clocks differ, and a sign is seen in its own minute
 TOO_LATE = 0.2  # of the score of what changed when the trouble was there already
 REASONS = frozenset(
     {"deploy", "rollout", "release", "config", "flag", "feature_flag", "migration", "schedule", "certificate"}
+)
+# What puts back what was there while all was well is no reason itself, and ends what the change before it could do.
+RESTORING = re.compile(
+    r"\b(roll(ed|ing)?[ -]?back|revert(ed|s|ing)?|restor(ed|es|ing)|put back|taken back|undone|as before)\b", re.I
 )
 RENEWING = frozenset({"deploy", "rollout", "release", "restart", "scale", "boot"})
 
@@ -44,7 +49,7 @@ def changes_of(picture: Picture, evidence: Real) -> NDArray[np.int64]:
         if change.kind not in REASONS:
             continue  # what an autoscaler, a supervisor or we did about a trouble is no reason for it
         if entity is not None and -GRACE_MS <= before <= CHANGE_WITHIN_MS and evidence[entity] >= 2 * NATS_MIN:
-            found[entity] = k
+            found[entity] = NOBODY if RESTORING.search(change.title) else k
     return found
 
 
@@ -61,7 +66,7 @@ def blamed(picture: Picture, score: Real) -> list[tuple[int, float]]:
     best: dict[int, tuple[float, int]] = {}
     for k, change in enumerate(picture.changes):
         entity = place.get(change.entity, NOBODY)
-        if entity == NOBODY or change.kind not in REASONS:
+        if entity == NOBODY or change.kind not in REASONS or RESTORING.search(change.title):
             continue
         before_ms = picture.onset_ms - change.at_ms
         nats = float(score[entity]) - max(before_ms, 0) / FADES_MS

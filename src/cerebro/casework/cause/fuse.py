@@ -53,6 +53,7 @@ TRUST = {
     Family.FINDING: 0.5,
 }
 FALLING_TRUST = 0.3  # of resources, latency and the like that fell: mostly less work, a consequence
+FAILING = (Family.ERRORS, Family.OWN_ERRORS)
 # How much of a family's clues a callee with clues of its own can explain: its callers take other ways through their
 # code and log other lines, but do not burn their own processor for it.
 EXPLAINABLE = {
@@ -186,6 +187,7 @@ def _by_family(clues: Clues, count: int) -> Real:
     """Nats (entity, family): the strongest clue, and a little of the next ones."""
     found = np.zeros((count, len(Family)))
     nats = soft(np.where((clues.sign < 0) & _falls_by_itself(clues), FALLING_TRUST, 1.0) * clues.nats)
+    nats[(clues.sign < 0) & np.isin(clues.family, FAILING)] = 0.0  # who fails less has got better
     kept = np.flatnonzero((nats >= NATS_MIN) & (clues.entity >= 0) & (clues.peer == NOBODY))
     order = kept[np.lexsort((-nats[kept], clues.family[kept], clues.entity[kept]))]
     group = clues.entity[order].astype(np.int64) * len(Family) + clues.family[order]

@@ -489,7 +489,7 @@ BREAKS: Mapping[str, Plan] = {
     "primary_lost": Plan(primary, ("postgres",)),
     "poison_message": Plan(poison, ("worker",)),
     "retry_storm": Plan(configured(impatience_ms=8, retries=9), ("gateway",)),
-    "traffic_surge": Plan(configured(told=False, surge=4.5), ("load",)),
+    "traffic_surge": Plan(configured(told=False, surge=4.5), ("load",), "gateway"),
     "cron_overlap": Plan(cron, ("catalogue",)),
     "clock_skew": Plan(inside("clock_skew", FAR_AWAY_MS), ("cart", "checkout")),
     "noisy_neighbour": Plan(neighbour, ("host",)),

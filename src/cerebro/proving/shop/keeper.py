@@ -329,7 +329,7 @@ class Keeper:
         if back:
             entry.config |= back
         if back and told:
-            self.told("config", name, f"{name} reconfigured: {back}")
+            self.told("config", name, f"{name}: configuration restored: {back}")
         self.publish()
 
     async def as_planned(self) -> None:

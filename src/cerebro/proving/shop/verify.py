@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from cerebro.kernel.clock import Clock
 from cerebro.proving.model import CONTROL, Fault, Health, Injection, Operation
 from cerebro.proving.shop.ground import Shop
-from cerebro.proving.shop.keeper import USERS
 from cerebro.proving.shop.operations import ACTS
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import CerebroError
@@ -142,7 +141,7 @@ async def _help(shop: Shop, injection: Injection, before: Health, clock: Clock) 
 
 def _operation(remedy: str, target: EntityKey) -> Operation:
     """The remedy where it belongs: retries and pages are capped where they come from, users are served by more."""
-    if target.name == USERS:
+    if remedy == "scale" and target == FRONT:
         return Operation(remedy, BOTTLENECK, {"replicas": "5"})
     return Operation(remedy, FRONT if remedy in ("limit_retries", "shed") else target)
 

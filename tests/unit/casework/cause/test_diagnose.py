@@ -149,3 +149,17 @@ def test_a_new_line_of_a_callee_outweighs_the_callers_echo(draw):
     assert cause.entity == EntityKey("service", "cart")
     assert cause.kind == "code"
     assert "cannot open" in cause.explanation
+
+
+def test_what_was_rolled_back_is_no_reason_nor_is_the_rollback(draw):
+    series = [("front", "duration.mean"), ("cart", "process.cpu.utilization"), ("cart", "duration.mean")]
+    ill = (("front", "duration.mean", 30.0, 2), ("cart", "duration.mean", 30.0, 2))
+    ill += (("cart", "process.cpu.utilization", 30.0, 2),)
+    deployed = ("cart", "deploy", 120_000, "cart 1.5 deployed")
+    back = ("cart", "deploy", 60_000, "cart rolled back to 1.4")
+
+    one = diagnose(draw(series, (("front", "cart"),), ill=ill, changes=(deployed,))).causes[0]
+    other = diagnose(draw(series, (("front", "cart"),), ill=ill, changes=(deployed, back))).causes[0]
+
+    assert (one.entity.name, one.kind) == ("cart", "deploy")
+    assert (other.entity.name, other.kind) == ("cart", "resource")
