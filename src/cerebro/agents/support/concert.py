@@ -50,7 +50,7 @@ READY_ROUNDS = 60  # of an entity
 RATE_FIRST = 0.005  # clusters a round of an entity nobody knows
 LEND_COUNT = 50.0  # peaks that the general prior weighs beside those of the tenant
 LENT_MIN, LENT_MAX = 0.2, 2.0
-SUFFIXES = ("_bucket", "_sum", "_count", "_total", ":mean", ":error_ratio")
+SUFFIXES = ("_bucket", "_sum", "_count", "_total", ":mean", ":error_ratio", ":unserved_ratio")
 
 HEARD = np.dtype(
     [

@@ -9,7 +9,7 @@
 | faults: errors, drops, kills, refusals | logarithm over 0.1 | 0.05 | 0.2 and a half |
 | counts, counts a second | logarithm over 1 | 0.03 | 3 and a third |
 | unknown | linear | 1 % of the value | a fifth |
-| share of failures (`…:error_ratio`) | linear | 0.004 | 0.02 |
+| share of failures, of what is left undone (`…:error_ratio`, `…:unserved_ratio`) | linear | 0.004 | 0.02 |
 
 "Matters from" is the floor of practical significance: a change under it is never a finding, however rare.
 The weight says how large a part of the noise budget a series may use: what people are paged for anyway
@@ -29,7 +29,7 @@ FAULT = re.compile(r"error|fail|drop|kill|reject|refus|abort|timeout|retr(y|ies|
 GOLDEN = re.compile(
     r"system\.cpu\.busy|system\.memory\.utilization|system\.paging\.utilization|system\.linux\.psi\.utilization"
     r"|system\.filesystem\.(inode\.)?utilization|system\.disk\.utilization"
-    r"|:error_ratio$|:mean$|(^|[._])(latency|duration|queue|lag|saturation|backlog)|requests?[._](total|count|rate)|^up$"
+    r"|:(error|unserved)_ratio$|:mean$|(^|[._])(latency|duration|queue|lag|saturation|backlog)|requests?[._](total|count|rate)|^up$"
 )
 DETAIL_LABELS = frozenset({"cpu", "cpu.logical_number", "core", "le", "quantile", "pid", "process.pid"})
 DETAIL_KINDS = frozenset({"process", "container", "pod"})
@@ -88,7 +88,7 @@ def reading_of(name: SeriesName) -> Reading:
 def kind_of(name: SeriesName, reading: Reading) -> int:  # noqa: PLR0911  a table in words
     """The row of the table above."""
     metric, unit = name.metric.lower(), name.unit
-    if metric.endswith(":error_ratio"):
+    if metric.endswith((":error_ratio", ":unserved_ratio")):
         return FAILING
     stem = metric.removesuffix("_total").removesuffix("_sum")
     if FAULT.search(metric) and unit not in ("s", "ms", "By"):

@@ -5,6 +5,11 @@ the first failure: alone, it can never be called strange. So series of one count
 ended are taken together: `name:error_ratio` is the failing part of what was counted since the last time, `name:mean`
 the sum over the count. Both are published, stored and judged as any series.
 
+And what came in but did not go out: a queue that is no longer worked off shows in its depth only as a number it never
+had, but that of forty messages a second only seven are taken is told at once, since a share is nearly a matter of
+counting. Two counters with the same labels whose names differ in such words only (`FLOWS`) give `name:unserved_ratio`,
+the part of what came in since the last time that did not go out; 0 while a backlog is worked off.
+
 A counter that appears in a group that was there before counts from 0; in a group that is new, from what it says.
 
 Sources: the names after Prometheus' recording rules (`level:metric:operations`); the pair after T. Wilkie, The RED
@@ -27,7 +32,7 @@ from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.native import native
 from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch, SeriesType, no_series, series_id
 
-ERROR_RATIO, MEAN = ":error_ratio", ":mean"
+ERROR_RATIO, MEAN, UNSERVED_RATIO = ":error_ratio", ":mean", ":unserved_ratio"
 OUTCOMES = frozenset(
     {
         "http.response.status_code", "http.status_code", "http_response_status_code", "http_status_code", "status_code",
@@ -46,6 +51,12 @@ GRPC = frozenset({"rpc.grpc.status_code", "rpc_grpc_status_code", "grpc_code", "
 GRPC_FAILED = frozenset({"2", "4", "8", "10", "13", "14", "15"})
 NAMES_ERROR = frozenset({"error.type", "error_type", "exception", "error.code"})  # there only when something failed
 ASKED = re.compile(r"request|call|operation|http|rpc|query|message")  # histograms whose failures may be told later
+FLOWS = {  # what goes out, and the names of what came in
+    "consumed": ("published", "produced"), "dequeued": ("enqueued",), "completed": ("submitted",),
+    "finished": ("started",), "processed": ("received",), "acked": ("delivered",), "acknowledged": ("delivered",),
+}  # fmt: skip
+OUT_OF = {came: out for out, names in reversed(FLOWS.items()) for came in names}
+WORD = re.compile(r"[a-z]+")
 REQUESTS_MIN = 10.0  # counted before a share is worth telling …
 WAIT_MS = 60_000  # … or so long waited for them
 GROUPS_MAX = 100_000
@@ -59,7 +70,7 @@ class Ratios:
 
     enrolled: int = 0  # rows of the watch that were looked at
     by_labels: dict[tuple[str, tuple[tuple[str, str], ...]], int] = field(default_factory=dict)
-    names: list[tuple[SeriesName | None, SeriesName | None]] = field(default_factory=list)  # error ratio, mean
+    names: list[tuple[SeriesName | None, SeriesName | None]] = field(default_factory=list)  # error ratio, mean or left
     group: NDArray[np.int32] = field(default_factory=lambda: np.full(256, -1, np.int32))  # by row
     role: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(256, np.uint8))  # by row
     is_delta: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(256, np.bool_))  # by row
@@ -114,9 +125,11 @@ def thawed(names: Sequence[SeriesName], rows: bytes, groups: bytes) -> Ratios:
 def place_of(name: SeriesName) -> Place | None:
     """The family of a counter, its labels without those of the outcome, and what it is in that group."""
     metric = name.metric
-    if name.type in (SeriesType.GAUGE, "") or metric.endswith(("_bucket", ERROR_RATIO, MEAN)):
+    if name.type in (SeriesType.GAUGE, "") or metric.endswith(("_bucket", ERROR_RATIO, MEAN, UNSERVED_RATIO)):
         return None
     labels = tuple((label, value) for label, value in name.labels if label.lower() not in OUTCOMES)
+    if len(labels) == len(name.labels) and (flow := flow_of(name)):
+        return flow[0], labels, flow[1]
     if metric.endswith("_sum") and name.type in (SeriesType.HISTOGRAM, SeriesType.DELTA_HISTOGRAM):
         return metric.removesuffix("_sum"), labels, SUM
     is_count = metric.endswith("_count") and name.type in (SeriesType.HISTOGRAM, SeriesType.DELTA_HISTOGRAM)
@@ -124,6 +137,22 @@ def place_of(name: SeriesName) -> Place | None:
         return None  # a counter that says nothing of outcomes
     family = metric.removesuffix("_count").removesuffix("_total")
     return family, labels, FAILURE if is_failure(name.labels) else COUNT
+
+
+def flow_of(name: SeriesName) -> tuple[str, int] | None:
+    """The counter of what goes out, and whether this one is what came in, `COUNT`, or that, `SUM`; `None` for neither.
+
+    >>> flow_of(SeriesName(0, 0, "jobs_enqueued_total", (), "counter", "", "service", "a"))
+    ('jobs_dequeued_total', 1)
+    """
+    if name.type not in (SeriesType.COUNTER, SeriesType.DELTA):
+        return None
+    for word in WORD.finditer(name.metric):
+        if word.group() in FLOWS:
+            return name.metric, SUM
+        if out := OUT_OF.get(word.group()):
+            return name.metric[: word.start()] + out + name.metric[word.end() :], COUNT
+    return None
 
 
 def is_failure(labels: Sequence[tuple[str, str]]) -> bool:
@@ -195,7 +224,9 @@ def _told(ratios: Ratios, due: NDArray[np.int64]) -> SampleBatch:
         if errors and ratios.has[group, FAILURE] | ratios.has[group, COUNT]:
             columns.append((errors, at_ms, float(counted[place, FAILURE] / total[place])))
         if mean and ratios.has[group, SUM]:
-            columns.append((mean, at_ms, float(max(counted[place, SUM], 0.0) / total[place])))
+            share = float(max(counted[place, SUM], 0.0) / total[place])
+            left = mean.metric.endswith(UNSERVED_RATIO)
+            columns.append((mean, at_ms, max(1.0 - share, 0.0) if left else share))
         if group not in ratios.named:
             ratios.named.add(group)
             fresh += [name for name in (errors, mean) if name]
@@ -231,10 +262,12 @@ def _join(ratios: Ratios, row: int, name: SeriesName, place: Place) -> None:
         if group == len(ratios.first_ms):
             _grow_groups(ratios)
     errors, mean = ratios.names[group]
-    if role != SUM and errors is None and (len(labels) < len(name.labels) or ASKED.search(family.lower())):
+    asked = len(labels) < len(name.labels) or (ASKED.search(family.lower()) and not flow_of(name))
+    if role != SUM and errors is None and asked:
         errors = _name(name, family + ERROR_RATIO, labels, "1")
     if role == SUM and mean is None:
-        mean = _name(name, family + MEAN, labels, name.unit)
+        is_flow = family == name.metric
+        mean = _name(name, family + (UNSERVED_RATIO if is_flow else MEAN), labels, "1" if is_flow else name.unit)
     if (errors, mean) != ratios.names[group]:
         ratios.names[group] = errors, mean
         ratios.named.discard(group)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cerebro.agents.support.model import SeriesName
-from cerebro.agents.support.ratios import Ratios, derive, enrol, frozen, is_failure, place_of, thawed
+from cerebro.agents.support.ratios import Ratios, derive, enrol, flow_of, frozen, is_failure, place_of, thawed
 from cerebro.spine.telemetry import series_id
 
 MINUTE_MS = 60_000
@@ -20,6 +20,10 @@ def named(metric, kind="histogram", unit="s", **labels):
 OK = named("http.server.request.duration_count", route="/", status="200")
 BAD = named("http.server.request.duration_count", route="/", status="500")
 SUM = named("http.server.request.duration_sum", route="/", status="200")
+
+
+CAME = named("jobs_enqueued_total", "counter", "")
+WENT = named("jobs_dequeued_total", "counter", "")
 
 
 class Fed:
@@ -51,6 +55,21 @@ def test_failures_are_a_share_and_durations_a_mean():
     assert fed.look(OK=1000, BAD=10, SUM=50) == {}
     assert fed.look(OK=1080, BAD=30, SUM=60) == {"error_ratio": 0.2, "mean": 0.1}
     assert fed.look(OK=1180, BAD=30, SUM=65) == {"error_ratio": 0.0, "mean": 0.05}
+
+
+def test_what_comes_in_and_does_not_go_out_is_a_share():
+    fed = Fed(CAME, WENT)
+    assert fed.look(CAME=1000, WENT=900) == {}
+    assert fed.look(CAME=1100, WENT=1000) == {"unserved_ratio": 0.0}
+    assert fed.look(CAME=1200, WENT=1025) == {"unserved_ratio": 0.75}
+    assert fed.look(CAME=1300, WENT=1300) == {"unserved_ratio": 0.0}
+
+
+def test_a_counter_of_bytes_or_one_alone_leaves_nothing_undone():
+    assert flow_of(named("system.network.io", "counter", "By")) is None
+    assert flow_of(named("jobs_enqueued", "gauge", "")) is None
+    fed = Fed(CAME)
+    assert [fed.look(CAME=each) for each in (0, 100, 200)] == [{}, {}, {}]
 
 
 def test_the_first_failure_counts_although_its_series_is_new():
