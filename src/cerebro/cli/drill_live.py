@@ -54,6 +54,7 @@ NOT_CLOSED = ",".join(state.value for state in CaseState if state is not CaseSta
 UNKNOWN = "unknown"
 FINDINGS_TOLD = 8  # one by one
 HOURLY_MAX = 10_000  # actions: a suite has a year's troubles in an hour
+EAGER_FORGETS = 20.0  # times as fast as in life: the same series speak in drill after drill
 EAGER_BUDGET = 2000.0  # false findings a week; with the usual few, a minute's acquaintance proves nothing
 # Lines of a case's timeline that are told, by the beginning of their kind: the word before them, and its colour.
 DEEDS = (
@@ -203,9 +204,9 @@ async def real_stage(settings: Settings, progress: Progress, *, eager: bool = Fa
 
 
 def eager_settings(settings: Settings) -> Settings:
-    """The same with a noise budget as wide as a short acquaintance needs, and bounds for months in an hour."""
+    """The same with the noise budget of a short acquaintance, and with bounds and a memory for months in an hour."""
     budget = max(settings.support.noise_budget, EAGER_BUDGET)
-    support = settings.support.model_copy(update={"noise_budget": budget})
+    support = settings.support.model_copy(update={"noise_budget": budget, "forgets": EAGER_FORGETS})
     hands = settings.hands.model_copy(
         update={"entity_per_hour_max": HOURLY_MAX, "tenant_per_hour_max": HOURLY_MAX, "cool_down_share": 0.0}
     )

@@ -94,6 +94,10 @@ class SupportSettings(Branch):
     """The agent that watches telemetry."""
 
     noise_budget: float = Field(5.0, gt=0, description="False findings a week that people will bear, per tenant.")
+    forgets: float = Field(
+        1.0, ge=1,
+        description="Times as fast as usual that a series having spoken is forgotten; drills put months in an hour.",
+    )  # fmt: skip
     warmup_samples: int = Field(36, ge=8, description="Samples a series must show before it is judged.")
     snapshot_s: float = Field(60.0, description="Seconds between two snapshots of the detector's state.")
     series_max: int = Field(1_000_000, description="Series one detector watches; more are counted and left alone.")

@@ -41,6 +41,7 @@ def test_a_short_acquaintance_gets_a_wide_budget_and_a_wider_one_stays():
     assert eager_settings(usual).support.noise_budget == EAGER_BUDGET
     assert eager_settings(wide).support.noise_budget == 5000.0
     assert eager_settings(usual).hands.cool_down_share == 0.0
+    assert eager_settings(usual).support.forgets > 1.0
     assert eager_settings(usual).model_copy(update={"support": usual.support, "hands": usual.hands}) == usual
 
 

@@ -307,7 +307,7 @@ def rules_of(settings: SupportSettings) -> Rules:
     """The rules that the settings state."""
     return Rules(
         settings.noise_budget, settings.warmup_samples, settings.series_max, together=True, parts=METRICS,
-        time_zone=settings.time_zone, holidays=settings.holidays,
+        time_zone=settings.time_zone, holidays=settings.holidays, forgets=settings.forgets,
     )  # fmt: skip
 
 

@@ -70,6 +70,7 @@ class Rules:
         together: Whether entities and peers are judged beside single series.
         silence: Whether it is told that nothing comes.
         parts: Of the budget that are spent here.
+        forgets: Times as fast as else it is forgotten that a series has spoken of late.
     """
 
     noise_budget: float
@@ -80,6 +81,7 @@ class Rules:
     together: bool = False
     silence: bool = True
     parts: Parts = ALONE
+    forgets: float = 1.0
 
 
 @dataclass(slots=True)
@@ -291,7 +293,7 @@ def _tick(watch: Watch, now_ms: int, rules: Rules) -> None:
     current = [(_rows_of_entity(watch, c.entity), c.factor) for c in watch.changes if c.start_ms <= now_ms]
     changed = sum(float(rows["weight"][which].sum()) * (factor - 1.0) for which, factor in current)
     watch.budget = review(watch.budget, rows, now_ms, rules.warmup_count, changed)
-    elapsed_ms = max(0, now_ms - watch.priced_ms) if watch.priced_ms else 0
+    elapsed_ms = round(rules.forgets * max(0, now_ms - watch.priced_ms)) if watch.priced_ms else 0
     set_prices(watch.budget, rows, elapsed_ms, _leans(watch, now_ms), current)
     watch.priced_ms = now_ms
     faded = fade(elapsed_ms, watch.budget.spending.per_week)
