@@ -24,7 +24,7 @@ from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.observe.traces import span
 from cerebro.kernel.records.port import Search
 from cerebro.kernel.telemetry.sampled import note_watched
-from cerebro.spine.cases import LIVE, Case, Cause, Entry
+from cerebro.spine.cases import LIVE, Case, CaseState, Cause, Entry
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import CerebroError, NotFound
 from cerebro.spine.findings import Finding
@@ -38,6 +38,8 @@ CASES_MAX = 200  # live cases of one tenant that are looked at
 HOPS, ENTITIES_MAX = 3, 500
 FINDINGS_READ_MAX = 200
 DEAD_ENDS_TOLD = 3
+NEWS = ("finding_joined", "returned")
+LATE_NEWS_MS = 15_000  # what joins so soon after a deed is of the time before it
 SHARE_STEP = 0.05  # shares that move by less are the same to a reader
 
 
@@ -137,7 +139,7 @@ def _onset_ms(case: Case, findings: Sequence[Finding]) -> int:
 
 def diagnosed(case: Case, told: Diagnosis, now_ms: int) -> Case:
     """The case with its causes; as it is when they say nothing new or it is over."""
-    if case.state not in LIVE or not told.causes or same(case.causes, told.causes):
+    if case.state not in LIVE or not told.causes or same(case.causes, told.causes) or is_mending(case):
         return case
     after = replace(case, causes=told.causes, updated_ms=max(case.updated_ms, now_ms))
     lines = [Entry(now_ms, "cerebro", "cause_named", _said(told.causes), reference=told.causes[0].entity.text)]
@@ -148,6 +150,18 @@ def diagnosed(case: Case, told: Diagnosis, now_ms: int) -> Case:
         lines = []
     room = max(0, TIMELINE_MAX - len(case.timeline))
     return replace(after, timeline=(*case.timeline, *lines[:room]))
+
+
+def is_mending(case: Case) -> bool:
+    """Whether something is done about its cause and nothing new was noticed since.
+
+    What is seen meanwhile is a mixture of the trouble and its end, and tells less than what it was done for.
+    """
+    if case.state not in (CaseState.ACTING, CaseState.VERIFYING) or not case.causes:
+        return False
+    begun_ms = max((entry.at_ms for entry in case.timeline if entry.kind == "action_begun"), default=0)
+    news_ms = max((entry.at_ms for entry in case.timeline if entry.kind in NEWS), default=0)
+    return news_ms <= begun_ms + LATE_NEWS_MS
 
 
 def same(before: Sequence[Cause], now: Sequence[Cause]) -> bool:

@@ -1,10 +1,12 @@
 """One owner a look: whoever asks, however often, whatever dies."""
 
+from dataclasses import replace
+
 from cerebro.casework.cause.diagnose import Diagnosis
 from cerebro.casework.cause.investigate import diagnosed
 from cerebro.casework.cause.looks import AGAIN_MS, FIRST_MS, LEASE_MS, LOOKS_MAX, Looks
 from cerebro.kernel.bus.memory import MemoryBus
-from cerebro.spine.cases import Case, CaseState, Cause
+from cerebro.spine.cases import Case, CaseState, Cause, Entry
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Severity
 from cerebro.spine.identity import CaseId
@@ -65,3 +67,13 @@ def test_a_diagnosis_is_told_once(tenant):
     assert diagnosed(case, told(0.82), 2000) == case, "shares that move a little are no news"
     assert len(diagnosed(case, told(0.8, "deploy"), 2000).timeline) == 2
     assert diagnosed(case_of(tenant, state=CaseState.RESOLVED), told(), 1000).causes == ()
+
+
+def test_what_is_done_about_a_cause_does_not_change_it_until_there_is_news(tenant):
+    case = diagnosed(case_of(tenant), told(), 1000)
+    begun = (*case.timeline, Entry(2000, "cerebro", "action_begun", "Begun."))
+    mending = replace(case, state=CaseState.VERIFYING, timeline=begun)
+    again = replace(mending, timeline=(*begun, Entry(60_000, "cerebro", "finding_joined", "More of it.")))
+
+    assert diagnosed(mending, told(0.8, "deploy"), 30_000) == mending
+    assert diagnosed(again, told(0.8, "deploy"), 61_000).causes[0].kind == "deploy"
