@@ -4,6 +4,7 @@ A role imports its own code only, so that each process weighs what it needs.
 """
 
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -81,6 +82,8 @@ async def _run(settings: Settings, roles: Sequence[str], stop: asyncio.Event) ->
             from cerebro.app.front import front
 
             tasks += front(kernel, doors, agents())
+        gc.collect()
+        gc.freeze()  # what was imported stays: looking through it again and again would hold up an answer for 100 ms
         say_started(",".join(roles), __version__, kernel.clock.now_ms())
         await run_tasks(tasks, stop, kernel.clock, started=lambda: mark_ready(settings, roles))
 

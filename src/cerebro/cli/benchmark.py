@@ -39,6 +39,7 @@ def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
     from cerebro.cli.bench import (
         api,
         cause,
+        clicks,
         correlate,
         decode,
         detector,
@@ -57,6 +58,7 @@ def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
 
     modules = (
         cause,
+        clicks,
         correlate,
         decode,
         detector,

@@ -16,10 +16,8 @@ import msgspec
 from cerebro.casework import questions
 from cerebro.casework.flow import Brain
 from cerebro.casework.store import CASES, every
-from cerebro.casework.topology.atlas import Atlas
 from cerebro.casework.topology.sighted import CALLS, Sighted
 from cerebro.casework.topology.surveyor import Surveyor
-from cerebro.casework.topology.view import Asked, view
 from cerebro.cli.bench.figure import Figure
 from cerebro.cli.bench.store import engines
 from cerebro.intake.alerts import findings_of_alerts
@@ -31,7 +29,7 @@ from cerebro.spine.identity import TenantId
 TENANT = TenantId("bench")
 PARTS, SERVICES, RULES, PODS = 3, 100, 8, 5
 ALERT_COUNT, BODY_ALERTS, STORM_S = 100_000, 500, 600
-MAP_ENTITIES, MAP_ROUNDS, ASKED_ROUNDS = 5000, 30, 30
+ASKED_ROUNDS = 30
 
 
 def run(seed: int = 5) -> list[Figure]:
@@ -41,7 +39,7 @@ def run(seed: int = 5) -> list[Figure]:
 
 async def _run(chance: Random) -> list[Figure]:
     async with engines() as kernel:
-        return [*await _storm(kernel, chance), *await _clicks(kernel), *await _map(kernel, chance)]
+        return [*await _storm(kernel, chance), *await _clicks(kernel)]
 
 
 async def _storm(kernel: Kernel, chance: Random) -> list[Figure]:
@@ -133,33 +131,9 @@ async def _clicks(kernel: Kernel) -> list[Figure]:
             begun = perf_counter()
             await ask
             took_ms.append(1000 * (perf_counter() - begun))
-    return [Figure("storm_click_p95", round(_p95(took_ms), 1), "ms", 100, 50)]
+    return [Figure("storm_click_p95", round(p95(took_ms), 1), "ms", 100, 50)]
 
 
-async def _map(kernel: Kernel, chance: Random) -> list[Figure]:
-    """A map of 5,000 entities: new calls told and kept, then drawn and asked, each round anew."""
-    tenant, surveyor, atlas = TenantId("bench-map"), Surveyor(kernel), Atlas(kernel)
-    services = [EntityKey("service", f"team{number % 40}-{number}") for number in range(MAP_ENTITIES)]
-    now_ms = kernel.clock.now_ms()
-    links = {(chance.choice(services), chance.choice(services), CALLS): 1.0 for _ in range(3 * MAP_ENTITIES)}
-    await surveyor.tell(tenant, Sighted(now_ms, now_ms, {each: {} for each in services}, links))
-    await atlas.at(tenant, now_ms)
-    updated_ms, asked_ms = [], []
-    for _ in range(MAP_ROUNDS):
-        more = {(chance.choice(services), chance.choice(services), CALLS): 1.0 for _ in range(3)}
-        begun = perf_counter()
-        await surveyor.tell(tenant, Sighted(now_ms, kernel.clock.now_ms(), links=more))
-        updated_ms.append(1000 * (perf_counter() - begun))
-        atlas.forget(tenant)
-        begun = perf_counter()
-        found = await atlas.at(tenant, kernel.clock.now_ms())
-        view(found, {}, Asked(focus=chance.choice(services), hops=2), silent_ms=1000, series={})
-        asked_ms.append(1000 * (perf_counter() - begun))
-    return [
-        Figure("map_update_p95", round(_p95(updated_ms), 1), "ms", 100, 50),
-        Figure("map_query_p95", round(_p95(asked_ms), 1), "ms", 100, 50),
-    ]
-
-
-def _p95(values: Sequence[float]) -> float:
+def p95(values: Sequence[float]) -> float:
+    """What 95 % of the values do not exceed."""
     return sorted(values)[min(len(values) - 1, round(0.95 * (len(values) - 1)))]

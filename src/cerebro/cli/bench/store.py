@@ -5,6 +5,7 @@ store, the bus and the recorder share the machine's processors. The clock stops 
 """
 
 import asyncio
+import gc
 import shutil
 import tempfile
 import time
@@ -151,6 +152,8 @@ async def engines() -> AsyncIterator[Kernel]:
             await migrate(kernel.telemetry, settings.retention)
             for stream in ALL:
                 await kernel.bus.declare(stream)
+            gc.collect()
+            gc.freeze()  # as every role does when it starts
             yield kernel
     finally:
         supervisor.stop(_pause)
