@@ -63,7 +63,12 @@ def _read_actions(routes: APIRouter, counter: Counter) -> None:
             where["case"] = await counter.ledger.story_of(principal.tenant, CaseId(case))
         if state:
             where["state"] = _states(state)
-        return answer(await counter.actions(principal.tenant, where, cursor, limit))
+        page = await counter.actions(principal.tenant, where, cursor, limit)
+        if case and set(where) == {"case"} and not page.cursor:
+            known = [each.id for each in page.items]
+            others = await counter.ledger.shared(principal.tenant, CaseId(case), known)
+            page = answers.ActionPage([*page.items, *others], "")
+        return answer(page)
 
     @routes.get("/actions/{action_id}", response_model=KeptAction)
     async def action(principal: Reader, action_id: Id) -> Json:

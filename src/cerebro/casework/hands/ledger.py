@@ -1,6 +1,6 @@
 """The one place where actions are written: with the case's timeline, the audit chain and what was learned, at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -209,6 +209,26 @@ class Ledger:
             return life.acted(found, "escalated", text, now_ms, state=CaseState.ESCALATED)
 
         await self._desk.change(case.tenant, case.id, verb)
+
+    async def share(self, case: Case, action: KeptAction) -> None:
+        """The action that another case asks for would be this one's, too: it refers to that."""
+        now_ms = self._kernel.clock.now_ms()
+        text = f"Asked for already, by another case of the same entity: {action.title} at {action.target.text}."
+
+        def verb(found: Case) -> Case:
+            if action.id in found.actions:
+                return found
+            return life.acted(found, "action_shared", text, now_ms, action=action.id)
+
+        await self._desk.change(case.tenant, case.id, verb)
+
+    async def shared(self, tenant: TenantId, case_id: CaseId, but: Collection[str]) -> Sequence[KeptAction]:
+        """The actions that a case refers to beside these, the newest first."""
+        case = await self.case(tenant, case_id)
+        wanted = tuple(str(number) for number in (case.actions if case else ()) if number not in but)
+        if not wanted:
+            return ()
+        return [each.value for each in await self._find(tenant, Search({"key": wanted}, order="-made_ms"))]
 
     async def _find(self, tenant: TenantId, search: Search) -> Sequence[Record[KeptAction]]:
         async with self._kernel.records.transaction() as transaction:

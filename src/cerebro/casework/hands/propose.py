@@ -108,9 +108,15 @@ class Proposer:
             tried = "; ".join(f"{each.title}: {each.state.value}" for each in reversed(own))
             await self._engine.ledger.escalate(case, f"Cerebro has tried what it may. {tried}.")
             return None
-        offers = await self._offers(case, scene, {(e.playbook, e.target) for e in own if e.state not in WAITING})
+        over: set[tuple[str, object]] = {
+            (each.playbook, each.target) for each in own if each.state not in WAITING and not _lapsed(case, each)
+        }
+        offers = await self._offers(case, scene, over)
         chosen, waiting = _chosen(offers), [each for each in own if each.state in WAITING]
         if chosen is None or (waiting and chosen.level in ASKED):
+            return None
+        if chosen.level in ASKED and (asked := _asked_for(chosen, scene.recent)):
+            await self._engine.ledger.share(case, asked)
             return None
         return await self._propose(case, chosen, waiting)
 
@@ -249,6 +255,18 @@ def blamed_since_ms(case: Case) -> int:
             break
         since_ms = entry.at_ms
     return since_ms
+
+
+def _lapsed(case: Case, action: Action) -> bool:
+    """Whether it was another case's, and ended with that."""
+    return action.case != case.id and action.state is ActionState.EXPIRED
+
+
+def _asked_for(offer: Offer, recent: Sequence[KeptAction]) -> KeptAction | None:
+    """The same, when it waits for a yes already: for one entity it is asked once, whatever its cases."""
+    playbook, target = offer.choice.playbook.name, offer.choice.target
+    same = (each for each in recent if each.state in WAITING and (each.playbook, each.target) == (playbook, target))
+    return next(same, None)
 
 
 def _chosen(offers: Sequence[Offer]) -> Offer | None:

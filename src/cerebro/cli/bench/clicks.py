@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from random import Random
 from time import perf_counter
 
-from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from cerebro.app.front import api, gate_of
@@ -62,7 +61,7 @@ async def fill(kernel: Kernel, alert_count: int) -> None:
     for first in range(0, alert_count // A_CASE, a_batch):
         numbers = range(first, min(first + a_batch, alert_count // A_CASE))
         findings = {
-            _finding_id(number, place): keep_finding(_finding(number, place, now_ms), _case_id(number))
+            str(_finding_id(number, place)): keep_finding(_finding(number, place, now_ms), _case_id(number))
             for number in numbers
             for place in range(A_CASE)
         }
@@ -113,7 +112,9 @@ async def _clicks(kernel: Kernel, alert_count: int, chance: Random) -> list[Figu
     key = await Keys(kernel.records, kernel.clock).make(DEFAULT_TENANT, "bench", ["read"], actor="bench")
     app = api(kernel, gate_of(kernel), Live(kernel.bus, kernel.clock), {}, Answers(kernel.clock))
     took_ms: Mapping[str, list[float]] = {"lists": [], "past": [], "case": []}
-    async with _client(app, key.text) as client:
+    headers = {"authorization": f"Bearer {key.text}"}
+    transport = ASGITransport(app)
+    async with AsyncClient(transport=transport, base_url="http://cerebro/api/v1", headers=headers) as client:
         for round_number in range(ROUNDS):
             for path in LISTS:  # each a question that no other round has asked, so that none is answered from memory
                 took_ms["lists"].append(await _timed(client, f"{path}{'&' if '?' in path else '?'}n={round_number}"))
@@ -124,11 +125,6 @@ async def _clicks(kernel: Kernel, alert_count: int, chance: Random) -> list[Figu
         Figure(f"a click on {what}, {alert_count:,} alerts stored, p95", round(p95(values), 1), "ms", 100, 50)
         for what, values in took_ms.items()
     ]
-
-
-def _client(app: FastAPI, key: str) -> AsyncClient:
-    headers = {"authorization": f"Bearer {key}"}
-    return AsyncClient(transport=ASGITransport(app), base_url="http://cerebro/api/v1", headers=headers)
 
 
 async def _timed(client: AsyncClient, path: str) -> float:

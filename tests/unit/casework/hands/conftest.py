@@ -102,10 +102,10 @@ class Bench:
     def brain(self):
         return Hands(self.kernel, self.users, Fixed((self.toy,)))
 
-    async def case(self, kind="deploy", share=0.9, target=CART, text="", name="one", marks=()):
+    async def case(self, kind="deploy", share=0.9, target=CART, text="", name="one", marks=(), about=None):
         now_ms = self.clock.now_ms()
         finding = Finding(
-            FindingId(f"{name}-{now_ms}"), DEFAULT_TENANT, "support", "level_shift", target, now_ms, now_ms,
+            FindingId(f"{name}-{now_ms}"), DEFAULT_TENANT, "support", "level_shift", about or target, now_ms, now_ms,
             Severity.MAJOR, 1e-9, 9.0, "http.server.request.duration", "Slow", (), f"key-{name}",
         )  # fmt: skip
         (kept,) = await self.desk.admit(DEFAULT_TENANT, [finding])

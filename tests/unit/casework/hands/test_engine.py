@@ -11,6 +11,7 @@ from cerebro.casework.life import closed
 from cerebro.kernel.audit import Audit
 from cerebro.spine.actions import ActionState, Level, digest_of
 from cerebro.spine.cases import CaseState
+from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import DEFAULT_TENANT
 
 
@@ -91,6 +92,26 @@ async def test_nothing_is_done_while_users_are_well(bench):
 
     assert await bench.actions() == []
     assert bench.toy.done == {}
+
+
+async def test_two_cases_of_one_entity_ask_once(bench):
+    """The second refers to what the first asks for; when the first ends unanswered, the second asks itself."""
+    bench.toy.level = None
+    first = await bench.case()
+    await bench.rounds(4)
+    second = await bench.case(name="two", about=EntityKey("service", "front"))
+    assert second != first
+    await bench.rounds(4)
+    (action,) = await bench.actions()
+    refers = await bench.the_case(second)
+
+    assert (action.case, refers.actions) == (first, (action.id,))
+    assert [line.kind for line in refers.timeline].count("action_shared") == 1
+    assert [each.id for each in await bench.hands.engine.ledger.shared(DEFAULT_TENANT, second, ())] == [action.id]
+    now_ms = bench.clock.now_ms()
+    await bench.desk.change(DEFAULT_TENANT, first, lambda case: closed(case, "", "anna", now_ms))
+    await bench.rounds(6)
+    assert [(each.case, each.state) for each in await bench.actions()][-1] == (second, ActionState.AWAITING)
 
 
 async def test_asking_waits_for_a_person_and_for_exactly_what_was_shown(bench):

@@ -648,6 +648,7 @@ export default {
   "autonomy.rules": "Rules",
   "autonomy.on": "on",
   "entry.action_proposed": "proposed an action",
+  "entry.action_shared": "refers to an action",
   "entry.action_shown_anew": "showed an action anew",
   "entry.action_approved": "approved an action",
   "entry.action_refused": "refused an action",

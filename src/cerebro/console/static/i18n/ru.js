@@ -648,6 +648,7 @@ export default {
   "autonomy.rules": "Правила",
   "autonomy.on": "на",
   "entry.action_proposed": "предложил действие",
+  "entry.action_shared": "ссылается на действие",
   "entry.action_shown_anew": "показал действие заново",
   "entry.action_approved": "одобрено действие",
   "entry.action_refused": "действие отклонено",
