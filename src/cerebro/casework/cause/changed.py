@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.clues import NATS_MIN
-from cerebro.casework.cause.picture import NOBODY, Picture
+from cerebro.casework.cause.picture import NOBODY, Change, Picture
 from cerebro.casework.cause.strength import Real
 
 CHANGE_WITHIN_MS = 30 * 60_000
@@ -23,6 +23,11 @@ RESTORING = re.compile(
     r"\b(roll(ed|ing)?[ -]?back|revert(ed|s|ing)?|restor(ed|es|ing)|put back|taken back|undone|as before)\b", re.I
 )
 RENEWING = frozenset({"deploy", "rollout", "release", "restart", "scale", "boot"})
+
+
+def puts_back(change: Change) -> bool:
+    """Whether the change says that it goes back to what was before another one."""
+    return RESTORING.search(change.title) is not None
 
 
 def renewed(picture: Picture) -> NDArray[np.bool_]:
@@ -49,7 +54,7 @@ def changes_of(picture: Picture, evidence: Real) -> NDArray[np.int64]:
         if change.kind not in REASONS:
             continue  # what an autoscaler, a supervisor or we did about a trouble is no reason for it
         if entity is not None and -GRACE_MS <= before <= CHANGE_WITHIN_MS and evidence[entity] >= 2 * NATS_MIN:
-            found[entity] = NOBODY if RESTORING.search(change.title) else k
+            found[entity] = NOBODY if puts_back(change) else k
     return found
 
 
@@ -66,7 +71,7 @@ def blamed(picture: Picture, score: Real) -> list[tuple[int, float]]:
     best: dict[int, tuple[float, int]] = {}
     for k, change in enumerate(picture.changes):
         entity = place.get(change.entity, NOBODY)
-        if entity == NOBODY or change.kind not in REASONS or RESTORING.search(change.title):
+        if entity == NOBODY or change.kind not in REASONS or puts_back(change):
             continue
         before_ms = picture.onset_ms - change.at_ms
         nats = float(score[entity]) - max(before_ms, 0) / FADES_MS

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cerebro.casework.cause.changed import puts_back
 from cerebro.casework.cause.picture import Change
 from cerebro.casework.deeds import ACTIONS
 from cerebro.kernel.records.port import Search, Transaction
@@ -43,5 +44,5 @@ def steps_of(action: Action) -> list[Done]:
 
 
 def of_others(changes: Iterable[Change], done: Sequence[Done]) -> tuple[Change, ...]:
-    """The changes without our own."""
-    return tuple(change for change in changes if not any(each.told_by(change) for each in done))
+    """The changes without our own; that we put something back still ends what the change before it could do."""
+    return tuple(change for change in changes if puts_back(change) or not any(each.told_by(change) for each in done))

@@ -113,5 +113,8 @@ def test_a_change_after_the_first_sign_began_nothing(draw):
 
 
 def test_what_we_did_ourselves_is_no_reason():
-    ours, theirs = Change(key("cart"), 60_000, "deploy", "rolled back"), Change(key("cart"), 600_000, "deploy", "v2")
+    ours, theirs = Change(key("cart"), 60_000, "flag", "notes turned off"), Change(key("cart"), 600_000, "deploy", "v2")
+    back = Change(key("cart"), 60_000, "deploy", "rolled back")
+
     assert of_others([ours, theirs], [Done(key("cart"), 58_000, 61_000)]) == (theirs,)
+    assert of_others([back], [Done(key("cart"), 58_000, 61_000)]) == (back,), "it ends what it takes back"
