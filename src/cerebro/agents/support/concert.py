@@ -27,7 +27,7 @@ from cerebro.agents.support.model import SeriesName, Turn
 from cerebro.agents.support.nature import DETAIL_KINDS
 from cerebro.agents.support.together import AWAY_MS, CALIBRATED, CALM_ROUNDS, ENTITIES_MAX, WEEK_S, Strange, begun
 from cerebro.algorithms.native import native
-from cerebro.algorithms.scale import LINEAR
+from cerebro.algorithms.scale import backward
 from cerebro.algorithms.tails import (
     COUNT,
     PEAK,
@@ -139,14 +139,25 @@ def loudness_of(  # noqa: PLR0917
         away: Distance in half-widths of the band.
         warmup_count: Samples a series must have shown before it counts.
     """
-    scale, offset = rows["scale"][row], rows["offset"][row].astype(np.float64)
-    level = np.clip(predicted.astype(np.float64), -80.0, 80.0)
-    grown = np.copysign(offset * np.expm1(np.abs(level)), level)
-    expected = np.where(scale == LINEAR, predicted.astype(np.float64), grown)
-    least = np.maximum(rows["change_min"][row], rows["change_share_min"][row] * np.abs(expected))
-    size = np.log(np.clip(np.abs(away), 1.0, np.exp(LOUDNESS_MAX)))
-    told = (np.abs(value - expected) >= least) & (rows["count"][row] >= warmup_count)
-    return np.asarray(np.where(told, size, np.where(np.isnan(away), np.nan, 0.0)))
+    loudness = np.empty(len(row))
+    _loudness(rows, row, value, predicted, away, warmup_count, loudness)
+    return loudness
+
+
+@native
+def _loudness(  # noqa: PLR0917
+    rows: Any, row: Any, value: Any, predicted: Any, away: Any, warmup_count: int, loudness: Any
+) -> None:
+    for k in range(len(row)):
+        size = abs(away[k])
+        loudness[k] = size if np.isnan(size) else 0.0
+        if not size > 1.0:
+            continue
+        s = rows[row[k]]
+        expected = backward(float(predicted[k]), s.scale, s.offset)
+        least = max(s.change_min, s.change_share_min * abs(expected))
+        if abs(value[k] - expected) >= least and s.count >= warmup_count:
+            loudness[k] = min(log(size), LOUDNESS_MAX)
 
 
 def judge_concert(

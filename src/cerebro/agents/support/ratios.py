@@ -80,7 +80,10 @@ class Ratios:
     last_ms: NDArray[np.int64] = field(default_factory=lambda: np.zeros(64, np.int64))  # by group
     counted: NDArray[np.float64] = field(default_factory=lambda: np.zeros((64, 4)))  # by group and role
     has: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((64, 4), np.bool_))  # by group and role
-    named: set[int] = field(default_factory=set)  # groups whose series were told with their names
+    key: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((64, 2, 2), np.uint64))  # hi, lo; as in `names`
+    exists: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((64, 2), np.bool_))  # by group, as in `names`
+    is_flow: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(64, np.bool_))  # by group
+    named: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(64, np.bool_))  # told with their names; by group
 
 
 def enrol(ratios: Ratios, names: Sequence[SeriesName]) -> None:
@@ -118,7 +121,7 @@ def thawed(names: Sequence[SeriesName], rows: bytes, groups: bytes) -> Ratios:
         part = getattr(ratios, name)
         part[:size] = np.frombuffer(groups[at : at + length], part.dtype).reshape(part[:size].shape)
         at += length
-    ratios.named = {group for group in range(size) if ratios.first_ms[group]}
+    ratios.named[:size] = ratios.first_ms[:size] > 0
     return ratios
 
 
@@ -214,27 +217,20 @@ def derive(
 
 
 def _told(ratios: Ratios, due: NDArray[np.int64]) -> SampleBatch:
-    counted = ratios.counted[due]
+    counted, has = ratios.counted[due], ratios.has[due]
     total = counted[:, COUNT] + counted[:, FAILURE]
-    columns: list[tuple[SeriesName, int, float]] = []
-    fresh: list[SeriesName] = []
-    for place, group in enumerate(due.tolist()):
-        errors, mean = ratios.names[group]
-        at_ms = int(ratios.last_ms[group])
-        if errors and ratios.has[group, FAILURE] | ratios.has[group, COUNT]:
-            columns.append((errors, at_ms, float(counted[place, FAILURE] / total[place])))
-        if mean and ratios.has[group, SUM]:
-            share = float(max(counted[place, SUM], 0.0) / total[place])
-            left = mean.metric.endswith(UNSERVED_RATIO)
-            columns.append((mean, at_ms, max(1.0 - share, 0.0) if left else share))
-        if group not in ratios.named:
-            ratios.named.add(group)
-            fresh += [name for name in (errors, mean) if name]
+    share = np.maximum(counted[:, SUM], 0.0) / total
+    left = np.where(ratios.is_flow[due], np.maximum(1.0 - share, 0.0), share)
+    value = np.stack([counted[:, FAILURE] / total, left], axis=1)
+    told = ratios.exists[due] & np.stack([has[:, FAILURE] | has[:, COUNT], has[:, SUM]], axis=1)
+    at_ms = np.repeat(ratios.last_ms[due], 2)[told.ravel()]
+    key = ratios.key[due][told]
+    unnamed = due[~ratios.named[due]]
+    fresh = [name for group in unnamed.tolist() for name in ratios.names[group] if name]
+    ratios.named[unnamed] = True
     ratios.counted[due] = 0.0
     ratios.since_ms[due] = ratios.last_ms[due]
-    his, los = (np.array([getattr(name, part) for name, _, _ in columns], np.uint64) for part in ("hi", "lo"))
-    times, values = np.array([at for _, at, _ in columns], np.int64), np.array([value for _, _, value in columns])
-    return SampleBatch(his, los, times, values, _table(fresh))
+    return SampleBatch(key[:, 0].copy(), key[:, 1].copy(), at_ms, value[told], _table(fresh))
 
 
 def _table(names: Sequence[SeriesName]) -> pa.Table:
@@ -270,7 +266,11 @@ def _join(ratios: Ratios, row: int, name: SeriesName, place: Place) -> None:
         mean = _name(name, family + (UNSERVED_RATIO if is_flow else MEAN), labels, "1" if is_flow else name.unit)
     if (errors, mean) != ratios.names[group]:
         ratios.names[group] = errors, mean
-        ratios.named.discard(group)
+        ratios.named[group] = False
+        ratios.is_flow[group] = mean is not None and mean.metric.endswith(UNSERVED_RATIO)
+        for which, told in enumerate((errors, mean)):
+            ratios.exists[group, which] = told is not None
+            ratios.key[group, which] = (told.hi, told.lo) if told else (0, 0)
     ratios.group[row], ratios.role[row] = group, role
     ratios.is_delta[row] = name.type in (SeriesType.DELTA, SeriesType.DELTA_HISTOGRAM)
 
@@ -290,7 +290,7 @@ def _grow_rows(ratios: Ratios, count: int) -> None:
 
 
 def _grow_groups(ratios: Ratios) -> None:
-    for name in ("first_ms", "since_ms", "last_ms", "counted", "has"):
+    for name in ("first_ms", "since_ms", "last_ms", "counted", "has", "key", "exists", "is_flow", "named"):
         before = getattr(ratios, name)
         setattr(ratios, name, np.concatenate([before, np.zeros_like(before)]))
 

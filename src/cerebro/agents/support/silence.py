@@ -50,8 +50,15 @@ class Silence:
 
 def reached_ms(series: Series) -> int:
     """The hour on the entities' clocks: the newest sample of the second most recent of three or more, else of all."""
-    newest = sorted((int(series.rows["last_ms"][rows].max()) for rows in series.by_entity.values()), reverse=True)
-    return newest[1 if len(newest) > 2 else 0] if newest else 0
+    if not series.count:
+        return 0
+    last_ms = series.rows["last_ms"][: series.count].copy()
+    first = int(last_ms.argmax())
+    if len(series.by_entity) <= 2:
+        return int(last_ms[first])
+    name = series.names[first]
+    last_ms[series.by_entity[name.entity_kind, name.entity_name]] = 0
+    return int(last_ms.max())
 
 
 def find_silence(series: Series, now_ms: int, since_ms: int, unit: float, warmup_count: int) -> list[Silence]:
