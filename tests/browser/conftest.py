@@ -126,6 +126,7 @@ def console(browser: Browser) -> Iterator[Console]:
         cases = _leap(api, now_ms)
         hosts = _wait(lambda: api.get("/entities", params={"kind": "host"}).json()["items"])
         yield Console(running.url, api, cases["checkout"], hosts[0]["key"]["name"])
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="package")

@@ -6,6 +6,7 @@ import { useKeys } from "../lib/keys.js";
 import { entity, items, live, rank } from "../lib/model.js";
 import { go } from "../lib/router.js";
 import { useStore } from "../lib/store.js";
+import { titled } from "../lib/titles.js";
 import { ActionCards, UNDER_WAY, WAITING } from "../ui/actions.js";
 import { DrillStrip } from "../ui/drill.js";
 import { Evidence, Worth } from "../ui/evidence.js";
@@ -42,7 +43,7 @@ function Whole({ one, reload }) {
   const deeds = deedsOf(one, me?.name, { act, setOver, comment, share });
   useKeys(t("case.this"), deeds.map((deed) => [deed.key, deed.text, () => !busy && deed.run()]));
 
-  return html`<${PageHead} title=${one.title}>
+  return html`<${PageHead} title=${titled(one.title)}>
       <a class="button bare" href=${`/cases/${one.id}/post-mortem`}><${Icon} name="audit" />${t("case.post_mortem")}</a>
       <button class="button bare" onClick=${share} title="y"><${Icon} name="link" />${t("case.share")}</button>
     <//>
@@ -111,7 +112,7 @@ function Signals({ one }) {
     <ul class="rows">${sorted.slice(0, 12).map(
       (signal) => html`<li><a class=${`row${signal.cleared ? " over" : ""}`} href=${`/findings/${signal.finding}`}>
         ${signal.cleared ? html`<${Glyph} level="good" />` : html`<${Severity} value=${signal.severity} bare />`}
-        <span class="row-text">${signal.title}<span class="row-note faint">${signal.cleared ? html`${t("case.cleared")} <${Time} ms=${signal.cleared_ms} />` : entity(signal.entity).text}</span></span>
+        <span class="row-text">${titled(signal.title)}<span class="row-note faint">${signal.cleared ? html`${t("case.cleared")} <${Time} ms=${signal.cleared_ms} />` : entity(signal.entity).text}</span></span>
         <span class="soft row-end"><${Time} ms=${signal.at_ms} /></span></a></li>`,
     )}</ul>
     ${sorted.length > 12 ? html`<p class="rows-more">${t("more.count", { count: sorted.length - 12 })}</p>` : null}
@@ -135,7 +136,7 @@ function Proof({ findings, one }) {
 }
 
 const Shown = ({ finding, one }) => html`<section class="card" id=${`finding-${finding.id}`} aria-label=${finding.title}>
-  <header><${Severity} value=${finding.severity} bare /><h2>${finding.title === one.title ? t("case.evidence") : finding.title}</h2><span class="grow"></span><a class="button bare small" href=${`/findings/${finding.id}`}>${t("do.details")}</a></header>
+  <header><${Severity} value=${finding.severity} bare /><h2>${finding.title === one.title ? t("case.evidence") : titled(finding.title)}</h2><span class="grow"></span><a class="button bare small" href=${`/findings/${finding.id}`}>${t("do.details")}</a></header>
   <div class="card-body stack">
     ${finding.evidence.map((evidence) => html`<${Evidence} evidence=${evidence} finding=${finding} />`)}
     <p class="hint" title=${`p = ${finding.p_value}`}>${t("finding.on_an_ordinary_day", { chance: chance(finding.p_value) })} ${t("finding.by", { agent: finding.agent })}</p>
@@ -277,7 +278,7 @@ function Merge({ one, act, busy, onClose }) {
   return html`<${Dialog} title=${t("case.merge.title")} onClose=${onClose}><form class="stack" onSubmit=${join}>
     <p class="soft">${t("case.merge.text")}</p>
     ${others.length
-      ? html`<ul class="rows choices">${others.map((each) => html`<li><label class="row"><input type="radio" name="other" value=${each.id} checked=${other === each.id} onChange=${() => setOther(each.id)} /><${Severity} value=${each.severity} bare /><span class="row-text">${each.title}</span><span class="row-end soft"><${Time} ms=${each.began_ms || each.opened_ms} /></span></label></li>`)}</ul>`
+      ? html`<ul class="rows choices">${others.map((each) => html`<li><label class="row"><input type="radio" name="other" value=${each.id} checked=${other === each.id} onChange=${() => setOther(each.id)} /><${Severity} value=${each.severity} bare /><span class="row-text">${titled(each.title)}</span><span class="row-end soft"><${Time} ms=${each.began_ms || each.opened_ms} /></span></label></li>`)}</ul>`
       : html`<${Empty} small title=${t("case.merge.none")} />`}
     <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>${t("do.cancel")}</button><button class="button primary" disabled=${busy || !other}>${t("do.merge")}</button></div>
   </form><//>`;
@@ -294,7 +295,7 @@ function Split({ one, act, busy, onClose }) {
   };
   return html`<${Dialog} title=${t("case.split.title")} onClose=${onClose}><form class="stack" onSubmit=${part}>
     <p class="soft">${t("case.split.text")}</p>
-    <ul class="rows choices">${one.signals.map((signal) => html`<li><label class="row"><input type="checkbox" checked=${chosen.has(signal.key)} onChange=${() => turn(signal.key)} />${signal.cleared ? html`<${Glyph} level="good" />` : html`<${Severity} value=${signal.severity} bare />`}<span class="row-text">${signal.title}</span><span class="row-end soft"><${Time} ms=${signal.at_ms} /></span></label></li>`)}</ul>
+    <ul class="rows choices">${one.signals.map((signal) => html`<li><label class="row"><input type="checkbox" checked=${chosen.has(signal.key)} onChange=${() => turn(signal.key)} />${signal.cleared ? html`<${Glyph} level="good" />` : html`<${Severity} value=${signal.severity} bare />`}<span class="row-text">${titled(signal.title)}</span><span class="row-end soft"><${Time} ms=${signal.at_ms} /></span></label></li>`)}</ul>
     <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>${t("do.cancel")}</button><button class="button primary" disabled=${busy || !chosen.size || chosen.size === one.signals.length}>${t("do.split")}</button></div>
   </form><//>`;
 }

@@ -3,6 +3,7 @@ import { html, useEffect, useState } from "../lib/html.js";
 import { clock, percent, seconds } from "../lib/format.js";
 import { language, t, word } from "../lib/i18n.js";
 import { items } from "../lib/model.js";
+import { titled } from "../lib/titles.js";
 import { faultTitle, standing, useDrills } from "../ui/drill.js";
 import { Spark } from "../ui/chart.js";
 import { Answer, Card, Chips, Empty, EntityLink, Icon, PageHead, Snippet, Time } from "../ui/parts.js";
@@ -81,7 +82,7 @@ function Linked({ step, drill }) {
   const felt = FELT.includes(step.what) && drill.felt.find((look) => look.at_ms === step.at_ms);
   if (felt) return t("drill.felt", { errors: percent(whole(felt.error_share, 100)), slow: seconds(whole(felt.p95_ms / 1000, 1000)) });
   const to = step.what === "post_mortem" ? `/cases/${step.case}/post-mortem` : step.case ? `/cases/${step.case}` : step.finding ? `/findings/${step.finding}` : "";
-  return to ? html`<a class="inline" href=${to}>${step.text}</a>` : step.text;
+  return to ? html`<a class="inline" href=${to}>${titled(step.text)}</a>` : step.text;
 }
 
 const WORDS = ["fault", "users", "back", "finding", "cleared", "case", "cause", "recovery", "resolved", "end"];

@@ -2,13 +2,14 @@ import { html } from "../lib/html.js";
 import { useApi } from "../lib/api.js";
 import { chance } from "../lib/format.js";
 import { t, word } from "../lib/i18n.js";
+import { titled } from "../lib/titles.js";
 import { Evidence, Worth } from "../ui/evidence.js";
 import { Answer, Card, EntityLink, PageHead, Severity, Time } from "../ui/parts.js";
 
 export function FindingPage({ id }) {
   const answer = useApi(`/findings/${encodeURIComponent(id)}`, { every: 120 });
   return html`<div class="page"><${Answer} of=${answer} bones=${8}>
-    ${(one) => html`<${PageHead} title=${one.title}>${one.case ? html`<a class="button" href=${`/cases/${one.case}`}>${t("finding.case")}</a>` : null}<//>
+    ${(one) => html`<${PageHead} title=${titled(one.title)}>${one.case ? html`<a class="button" href=${`/cases/${one.case}`}>${t("finding.case")}</a>` : null}<//>
       <div class="case-columns">
         <div class="stack">${one.evidence.map((evidence) => html`<${Card} label=${evidence.sentence}><div class="card-body"><${Evidence} evidence=${evidence} finding=${one} height=${240} /></div><//>`)}</div>
         <${Card} title=${t("finding.facts")}><dl class="facts card-body">

@@ -5,6 +5,7 @@ import { useKeys } from "../lib/keys.js";
 import { entity, entityHref } from "../lib/model.js";
 import { go } from "../lib/router.js";
 import { chance } from "../lib/format.js";
+import { titled } from "../lib/titles.js";
 import { EntityLink, Glyph, Person, Severity, State, Time } from "./parts.js";
 
 // A table whose rows are walked with j and k and opened with Enter.
@@ -36,7 +37,7 @@ export const CaseTable = ({ cases, me }) => html`<${WalkedTable}
   href=${(one) => `/cases/${one.id}`}
   head=${html`<th>${t("case.severity")}</th><th>${t("case.title")}</th><th>${t("case.state")}</th><th>${t("case.entities")}</th><th>${t("case.owner")}</th><th class="end">${t("case.since")}</th>`}
   row=${(one) => html`<td class="tight"><${Severity} value=${one.severity} /></td>
-    <td class="wide"><a class="strong" href=${`/cases/${one.id}`}>${one.title}</a></td>
+    <td class="wide"><a class="strong" href=${`/cases/${one.id}`}>${titled(one.title)}</a></td>
     <td class="tight"><${State} value=${one.state} /></td>
     <td><${Entities} of=${one.entities} /></td>
     <td class="tight" data-label=${t("case.owner")}><${Person} name=${one.assignee || one.acknowledged_by} me=${me} /></td>
@@ -54,7 +55,7 @@ export const FindingTable = ({ findings, about = true }) => html`<${WalkedTable}
   href=${(one) => `/findings/${one.id}`}
   head=${html`<th>${t("case.severity")}</th><th>${t("finding.title")}</th>${about ? html`<th>${t("finding.entity")}</th>` : null}<th>${t("finding.chance")}</th><th class="end">${t("finding.began")}</th>`}
   row=${(one) => html`<td class="tight">${one.cleared ? html`<span class="severity s-good">${t("finding.cleared")}</span>` : html`<${Severity} value=${one.severity} />`}</td>
-    <td class="wide"><a href=${`/findings/${one.id}`}>${one.title}</a></td>
+    <td class="wide"><a href=${`/findings/${one.id}`}>${titled(one.title)}</a></td>
     ${about ? html`<td><${EntityLink} of=${one.entity} /></td>` : null}
     <td class="tight soft" title=${`p = ${one.p_value}`}>${one.cleared ? "" : chance(one.p_value)}</td>
     <td class="tight end soft"><${Time} ms=${one.at_ms} /></td>`}
@@ -63,7 +64,7 @@ export const FindingTable = ({ findings, about = true }) => html`<${WalkedTable}
 export const CaseRows = ({ cases, me }) => html`<ul class="rows">${cases.map(
   (one) => html`<li key=${one.id}><a class=${`row${one.live ? "" : " over"}`} href=${`/cases/${one.id}`}>
     <${Severity} value=${one.severity} bare />
-    <span class="row-text"><span class="strong">${one.title}</span><span class="row-note"><${State} value=${one.state} /><${Person} name=${one.assignee || one.acknowledged_by} me=${me} /></span></span>
+    <span class="row-text"><span class="strong">${titled(one.title)}</span><span class="row-note"><${State} value=${one.state} /><${Person} name=${one.assignee || one.acknowledged_by} me=${me} /></span></span>
     <span class="soft row-end"><${Time} ms=${one.began_ms || one.opened_ms} /></span>
   </a></li>`,
 )}</ul>`;
@@ -71,7 +72,7 @@ export const CaseRows = ({ cases, me }) => html`<ul class="rows">${cases.map(
 export const FindingRows = ({ findings }) => html`<ul class="rows">${findings.map(
   (one) => html`<li key=${one.id}><a class=${`row${one.cleared ? " over" : ""}`} href=${`/findings/${one.id}`}>
     ${one.cleared ? html`<${Glyph} level="good" />` : html`<${Severity} value=${one.severity} bare />`}
-    <span class="row-text">${one.title}</span>
+    <span class="row-text">${titled(one.title)}</span>
     <span class="soft row-end"><${Time} ms=${one.seen_ms} /></span>
   </a></li>`,
 )}</ul>`;
