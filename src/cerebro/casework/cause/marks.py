@@ -129,7 +129,7 @@ GAUGES: Sequence[Gauge] = (
         times=5.0,
     ),
     _gauge("deadlock", r"deadlock", times=5.0, step=0.02, ever=True),
-    _gauge("overlap", r"active_jobs|jobs?[._](active|running)", level=2.0, times=1.5),
+    _gauge("overlap", r"active_jobs|jobs?[._](active|running)", level=1.2, times=1.5),
     _gauge("crashed", r"restarts?([._]count)?(_total)?$", step=0.005, times=3.0, ever=True),
     _gauge("piling_up", r"queue[._](depth|length|size)|backlog|consumer_lag|messages_ready", level=20.0, times=3.0),
     _gauge("poison", r"redeliver", times=4.0, step=0.1, ever=True),
