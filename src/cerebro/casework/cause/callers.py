@@ -16,16 +16,18 @@ DOUBT = 0.1  # at least so much of what a caller sees is laid on the callee
 
 # What callers see of a callee that only hands on what it was given itself: an answer, however bad. What they see
 # of the way to it, of its name or of its certificate is not handed on.
-HANDED_ON = frozenset({"failing", "late", "busy", "thrown", "garbled", "limited", "calls"})
+FAILURES = frozenset({"failing", "thrown", "garbled", "limited", "calls"})
+DELAYS = frozenset({"late", "busy"})
 
 
-def wire_of(clues: Clues, count: int, handed_on: Real | None = None) -> Real:
+def wire_of(clues: Clues, count: int, handed_on: tuple[Real, Real, Real] | None = None) -> Real:
     """What callers see accuses a callee as far as its other callers see it, and a caller as far as all it calls do so.
 
     That three callees fail one caller at one moment, and nobody else, has one reason more likely than three.
 
     Args:
-        handed_on: 0 … 1 an entity, the part of its failing that what it needs explains: its callers see it again.
+        handed_on: 0 … 1 an entity, the part of its slowness and of its failing that what it needs explains: its callers
+            see both again; and the part that its machine explains: who waits for a processor opens the door late.
     """
     found, told = np.zeros((count, count)), np.zeros((count, count), np.bool_)
     every = np.flatnonzero((clues.peer >= 0) & (clues.family != Family.TRAFFIC))
@@ -46,13 +48,17 @@ def wire_of(clues: Clues, count: int, handed_on: Real | None = None) -> Real:
     return np.asarray(np.maximum(callee, caller) + SECOND * np.minimum(callee, caller))
 
 
-def _fresh(clues: Clues, mine: NDArray[np.int64], found: Real, handed_on: Real | None) -> Real:
+def _fresh(clues: Clues, mine: NDArray[np.int64], found: Real, handed_on: tuple[Real, Real, Real] | None) -> Real:
     """Of what each caller sees of each callee, the part that the callee has not from what it needs itself."""
     if handed_on is None:
         return np.ones_like(found)
     left = np.zeros_like(found)
-    echo = np.array([clues.text[row] in HANDED_ON for row in mine], np.bool_)
-    nats = soft(clues.nats[mine]) * (1.0 - echo * handed_on[clues.peer[mine]])
+    slow = np.array([clues.text[row] in DELAYS for row in mine], np.bool_)
+    failing = np.array([clues.text[row] in FAILURES for row in mine], np.bool_)
+    late = (clues.family[mine] == Family.LATENCY) | (clues.family[mine] == Family.WAITING)
+    delays, failures, doors = (part[clues.peer[mine]] for part in handed_on)
+    part = np.select([slow, failing, late], [delays, failures, doors], 0.0)
+    nats = soft(clues.nats[mine]) * (1.0 - part)
     np.maximum.at(left, (clues.entity[mine], clues.peer[mine]), nats)
     return np.divide(left, found, out=np.ones_like(found), where=found > 0)
 

@@ -114,7 +114,7 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
     wire = wire_of(clues, len(needs))
     total = _total(per_family) + wire
     symptoms = _symptoms(picture, clues, needs, per_family, total)
-    wire = wire_of(clues, len(needs), symptoms.handed_on)
+    wire = wire_of(clues, len(needs), (*symptoms.handed_on, places.excused))
     own = _own(per_family, softly_of(needs, total))
     silent = silent_of(picture, needs, symptoms.left, own)
     support = support_of(needs, symptoms.felt)
@@ -144,14 +144,14 @@ class _Symptoms:
     """Slow or failing answers, an entry an entity: what is felt, what nothing explains, and who explains the rest.
 
     Args:
-        handed_on: The part of its failing that what it needs explains.
+        handed_on: The part of its slowness, and of its failing, that what it needs explains.
     """
 
     felt: Real
     left: Real
     explained: Real
     explainer: NDArray[np.int64]
-    handed_on: Real
+    handed_on: tuple[Real, Real]
 
 
 def _symptoms(picture: Picture, clues: Clues, needs: NDArray[np.bool_], per_family: Real, total: Real) -> _Symptoms:
@@ -179,7 +179,7 @@ def _symptoms(picture: Picture, clues: Clues, needs: NDArray[np.bool_], per_fami
         np.stack(left).max(axis=0),
         np.stack(parts)[worst, rows],
         np.stack(explainers)[worst, rows],
-        parts[SYMPTOMS.index(Family.ERRORS)],
+        (parts[0], parts[1]),
     )
 
 

@@ -1,7 +1,7 @@
 """Load: the one cause that travels from callers to callees.
 
-It begins where users come in and ask more than usual, or where a cache no longer answers and what it kept from the
-store behind it falls on that.
+It begins where users come in and ask more than usual, where a cache no longer answers and what it kept from the store
+behind it falls on that, or where someone tries again and again.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from cerebro.casework.cause.strength import SURE, Real, soft
 
 SURGED = 0.5  # of what is usual, that must come more at an entrance to be a surge
 SPILT = 0.5  # of what a store is asked more, that a cache must answer less to be the reason
+MOST = 0.6  # of what someone calls
+AGAIN = ("retry", "retries")  # in the name of what a caller counts when it tries again
 MISSED = ("miss",)  # in the name of what a cache counts when it does not have the answer
 
 
@@ -35,8 +37,9 @@ def load_of(clues: Clues, needs: NDArray[np.bool_]) -> Load:
     """Where more load begins, and whom it reaches."""
     rise, more, nats = _asked(clues, len(needs))
     surge, carried = _surge(needs, rise, nats)
-    spilt, flooded = _spilt(clues, needs, more, nats)
-    return Load(np.maximum(surge, spilt), carried | flooded)
+    spilt, flooded = _spilt(clues, needs, rise, more, nats)
+    tried, stormed = _tried(clues, needs, rise, more, nats)
+    return Load(np.maximum(np.maximum(surge, spilt), tried), (carried | flooded | stormed) & (tried == 0.0))
 
 
 def _asked(clues: Clues, count: int) -> tuple[Real, Real, Real]:
@@ -59,10 +62,13 @@ def _surge(needs: NDArray[np.bool_], rise: Real, nats: Real) -> tuple[Real, NDAr
     return surge, _washed(needs, entrance, rise >= 0.5 * rise[entrance].max()) & ~entrance
 
 
-def _spilt(clues: Clues, needs: NDArray[np.bool_], more: Real, nats: Real) -> tuple[Real, NDArray[np.bool_]]:
+def _spilt(
+    clues: Clues, needs: NDArray[np.bool_], rise: Real, more: Real, nats: Real
+) -> tuple[Real, NDArray[np.bool_]]:
     """Caches that miss by as much more as a store is asked more by those who ask both; and those stores.
 
-    Requests are conserved: what the cache does not answer, its callers ask of what lies behind.
+    Requests are conserved: what the cache does not answer, its callers ask of what lies behind. Who is asked three
+    times as often misses three times as often, and that is not its doing.
     """
     count = len(needs)
     spilt, flooded = np.zeros(count), np.zeros(count, np.bool_)
@@ -71,12 +77,41 @@ def _spilt(clues: Clues, needs: NDArray[np.bool_], more: Real, nats: Real) -> tu
             continue
         cache = int(clues.entity[row])
         callers = needs[:, cache]
-        behind = needs[callers].any(axis=0) & (nats >= SURE) & (clues.change[row] >= SPILT * more) & ~callers
+        missed = clues.change[row] - clues.level[row] * rise[cache]
+        behind = needs[callers].any(axis=0) & (nats >= SURE) & (missed >= SPILT * more) & ~callers
         behind[cache] = False
         if behind.any():
             spilt[cache] = max(spilt[cache], float(soft(clues.nats[row : row + 1])[0]))
             flooded |= behind
     return spilt, flooded
+
+
+def _tried(
+    clues: Clues, needs: NDArray[np.bool_], rise: Real, more: Real, nats: Real
+) -> tuple[Real, NDArray[np.bool_]]:
+    """Who tries again so often that most of what it calls is asked as much more, while it is not; and whom it reaches.
+
+    A callee that fails is tried again by itself. That several are at one moment is their caller's doing.
+    """
+    count = len(needs)
+    tried, stormed = np.zeros(count), np.zeros(count, np.bool_)
+    asked, pressed = needs & _is_asked(clues, count)[None, :], nats >= SURE
+    for row in np.flatnonzero((clues.sign > 0) & (clues.peer < 0) & (clues.nats >= SURE)):
+        if not any(word in clues.text[row].lower() for word in AGAIN):
+            continue
+        caller = int(clues.entity[row])
+        fuller = asked[caller] & pressed & (clues.change[row] >= SPILT * more) & (rise > 2.0 * rise[caller])
+        if fuller.sum() >= 2 and fuller.sum() >= MOST * asked[caller].sum():
+            tried[caller] = max(tried[caller], float(soft(clues.nats[row : row + 1])[0]))
+            stormed |= fuller | _washed(needs, fuller, pressed)
+    return tried, stormed
+
+
+def _is_asked(clues: Clues, count: int) -> NDArray[np.bool_]:
+    """Of whom a series tells how much is asked of it."""
+    told = np.zeros(count, np.bool_)
+    told[clues.entity[(clues.family == Family.TRAFFIC) & (clues.peer < 0)]] = True
+    return told
 
 
 def _washed(needs: NDArray[np.bool_], source: NDArray[np.bool_], wet: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -155,9 +155,11 @@ HELD = frozenset(
         "late",
         "failing",
         "thrown",
+        "uneven",
     }
 )
 MOST = 0.6  # of the ways to a thing
+LOST = 0.005  # segments sent again for each request: a path that loses some has many times that
 SURGED = 1.6  # times what is usually asked
 RETRIED = 0.4  # tries again for each request
 
@@ -191,17 +193,25 @@ def _spoken(view: View, entity: int) -> Iterator[Mark]:
 
 
 def _lays_it_on_another(view: View, entity: int) -> bool:
-    """Whether its own lines blame what it calls, and nothing else that calls the same does worse than it."""
+    """Whether its own lines blame what it calls, and nothing else that calls the same does worse than it.
+
+    Where others call the same, they decide; several that nobody else calls fail it for one reason, which is its own.
+    """
     tallies = view.picture.tallies
     rows = [k for k in range(len(tallies)) if tallies.kind[k] == "blames" and tallies.hits_during[k] >= LINES_MIN]
-    mine = [k for k in rows if tallies.entity[k] == entity and _louder(view, k) >= CLEAR]
-    return any(_heard_by_all(view, int(tallies.peer[k]), rows) for k in mine)
+    blamed = {int(tallies.peer[k]) for k in rows if tallies.entity[k] == entity and _louder(view, k) >= CLEAR}
+    shared = {callee for callee in blamed if len(_callers(view, callee)) > 1}
+    return any(_heard_by_all(view, callee, rows) for callee in shared) if shared else len(blamed) == 1
+
+
+def _callers(view: View, callee: int) -> set[int]:
+    tracks = view.picture.tracks
+    return {int(tracks.entity[k]) for k in np.flatnonzero(tracks.peer == callee)}
 
 
 def _heard_by_all(view: View, callee: int, rows: Iterable[int]) -> bool:
     """Whether most of those that call it blame it: else it is the one caller's own trouble."""
-    tallies, tracks = view.picture.tallies, view.picture.tracks
-    callers = {int(tracks.entity[k]) for k in np.flatnonzero(tracks.peer == callee)}
+    tallies, callers = view.picture.tallies, _callers(view, callee)
     blaming = {int(tallies.entity[k]) for k in rows if tallies.peer[k] == callee and _louder(view, k) >= CLEAR}
     return len(blaming) >= MOST * len(callers | blaming)
 
@@ -253,8 +263,18 @@ def _travelled(view: View, entity: int) -> Iterator[Mark]:
             if gauge.metric.search(tracks.signal[row]) and np.isfinite(_lately(tracks.during[row]))
         ]
         shown = [row for row in rows if _beyond(gauge, _usual(tracks.before[row]), _lately(tracks.during[row]))]
+        if gauge.mark == "losing":  # who sends more sends more again: of all that is asked over there, enough must be
+            shown = [row for row in shown if _lately(tracks.during[row]) >= LOST * _asked(view, int(tracks.peer[row]))]
         if shown and len(shown) >= MOST * len(rows) and not _ends_alike(tracks, gauge, shown, entity):
             yield Mark(gauge.mark, max(_nats(view, int(row)) for row in shown))
+
+
+def _asked(view: View, entity: int) -> float:
+    """Requests a second that come to it now; 0 where nothing tells."""
+    tracks = view.picture.tracks
+    rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
+    found = [_lately(tracks.during[k]) for k in rows if tracks.signal[k] == REQUESTS]
+    return max((each for each in found if np.isfinite(each)), default=0.0)
 
 
 def _ends_alike(tracks: Tracks, gauge: Gauge, shown: Sequence[int], entity: int) -> bool:

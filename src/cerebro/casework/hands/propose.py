@@ -11,7 +11,7 @@ from cerebro.casework.hands.felt import shape_of
 from cerebro.casework.hands.ledger import CEREBRO, Entry
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ORDER, STARTED, Bounds, bars, level_of, recent_of
-from cerebro.casework.hands.rank import Choice, Picture, ranked
+from cerebro.casework.hands.rank import Choice, Picture, doubt_of, ranked
 from cerebro.casework.hands.store import Past, Policy
 from cerebro.casework.hands.users import Users
 from cerebro.casework.store import CASES, findings_of
@@ -49,12 +49,19 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is known of a tenant at one moment."""
+    """What is known of a tenant at one moment.
+
+    Args:
+        causes: Of the case that is thought over.
+        failed: Whether something was done for it already, and did not help.
+    """
 
     policy: Policy
     recent: Sequence[KeptAction]
     pasts: Sequence[Past]
     executors: Sequence[Executor]
+    causes: Sequence[Cause] = ()
+    failed: bool = False
 
 
 class Proposer:
@@ -108,6 +115,8 @@ class Proposer:
             tried = "; ".join(f"{each.title}: {each.state.value}" for each in reversed(own))
             await self._engine.ledger.escalate(case, f"Cerebro has tried what it may. {tried}.")
             return None
+        failed = any(each.state is ActionState.UNDONE for each in own)
+        scene = replace(scene, causes=case.causes, failed=failed)
         over: set[tuple[str, object]] = {
             (each.playbook, each.target) for each in own if each.state not in WAITING and not _lapsed(case, each)
         }
@@ -184,6 +193,9 @@ class Proposer:
         needed = self._bounds.share_min[playbook.risk]
         if cause.share < needed and level not in ASKED:
             level, why = Level.ASK, f"the cause has {cause.share:.0%} of the blame, and {needed:.0%} are needed"
+        doubt = doubt_of(playbook, cause, scene.causes, failed=scene.failed)
+        if doubt and level not in ASKED:
+            level, why = Level.ASK, doubt
         around = {choice.target, *case.entities, *(each.entity for each in case.causes)}
         if any(each.state in UNDER_WAY and each.target in around for each in scene.recent):
             return None  # what it comes to is waited for: two at once could not be told apart

@@ -65,6 +65,9 @@ class Choice:
 
 LOUD_NATS = 10.0
 OUTRIGHT = 3  # as `telling` has it
+CLEARLY = 2.0  # times the share of any other, that one has which is clearly to blame
+RIVAL = 0.1  # of the blame, from where on what is said of another counts
+SURE_AGAIN = 0.9  # of the blame, from where on something is done unasked after something else did not help
 
 
 def answered(playbook: Playbook, cause: Cause) -> tuple[float, tuple[str, ...]]:
@@ -79,6 +82,27 @@ def is_answer(playbook: Playbook, cause: Cause) -> bool:
     most = max((telling(mark.word) for mark in cause.marks), default=0)
     held = [telling(mark.word) for mark in cause.marks if mark.word in playbook.trigger.marks]
     return most <= 1 or max(held, default=0) >= most
+
+
+def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, failed: bool) -> str:
+    """Why it should not be done unasked although its share would do; empty for no reason.
+
+    A share of the blame that another nearly has, too, is a guess at who it is; the wrong one can only be hurt. It does
+    when the evidence names what is wrong with this one better than what is wrong with any other.
+
+    Args:
+        failed: Whether something was done for the case already, and did not help.
+    """
+    rivals = [each for each in causes if each.entity != cause.entity]
+    held = [telling(mark.word) for mark in cause.marks if mark.word in playbook.trigger.marks]
+    named = max(held, default=0)
+    theirs = max((telling(mark.word) for each in rivals for mark in each.marks if each.share >= RIVAL), default=0)
+    if failed and named < OUTRIGHT and cause.share < SURE_AGAIN:
+        return "what was done before did not help, and the evidence does not name what is wrong here"
+    most = max((each.share for each in rivals), default=0.0)
+    if cause.share < CLEARLY * most and named <= max(1, theirs):
+        return f"another has {most:.0%} of the blame, and the evidence names no trouble of this one better"
+    return ""
 
 
 def applies(playbook: Playbook, picture: Picture) -> bool:

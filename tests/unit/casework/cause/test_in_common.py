@@ -81,6 +81,26 @@ def test_a_cache_is_blamed_for_what_falls_on_the_store_behind_it(draw):
     assert first(draw(series, (("front", "cart"), ("cart", "cache"), ("cart", "store")), ill=ill)) == "cache"
 
 
+STORM = (("front", "cart"), ("front", "stock"), ("cart", "one"), ("cart", "two"), ("cart", "store"), ("stock", "store"))
+
+
+def stormed(draw, pressed):
+    """The cart tries again and again; `pressed` are asked as much more and are slow for it."""
+    names = ("front", "cart", "stock", "one", "two", "store")
+    series = [(name, signal) for name in names for signal in ("requests", "duration.mean")] + [("cart", "retries")]
+    ill = [(name, "requests", 150.0, 3) for name in pressed] + [(name, "duration.mean", 30.0, 3) for name in pressed]
+    ill += [("front", "duration.mean", 10.0, 3), ("cart", "duration.mean", 10.0, 3), ("cart", "retries", 400.0, 3)]
+    return draw(series, STORM, ill=ill)
+
+
+def test_who_tries_again_until_most_of_what_it_calls_is_overloaded_is_blamed(draw):
+    assert first(stormed(draw, ("one", "two", "store"))) == "cart"
+
+
+def test_who_tries_again_what_fails_it_is_not(draw):
+    assert first(stormed(draw, ("one",))) == "one"
+
+
 def on_host(picture, names, host="node-1"):
     """The picture with one of its entities made the machine that others run on."""
     machine = EntityKey("host", host)

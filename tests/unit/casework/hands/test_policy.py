@@ -4,12 +4,12 @@ import pytest
 
 from cerebro.casework.hands.felt import Felt, feels_bad, is_failed, is_worse, shape_of
 from cerebro.casework.hands.policy import Bar, Bounds, Recent, bars, level_of
-from cerebro.casework.hands.rank import Picture, fit, is_trusted, known, moved_level, ranked
+from cerebro.casework.hands.rank import Picture, doubt_of, fit, is_trusted, known, moved_level, ranked
 from cerebro.casework.hands.store import Past, Policy, Rule
 from cerebro.casework.playbooks.read import shipped
 from cerebro.kernel.settings import HandsSettings
 from cerebro.spine.actions import Level, Risk
-from cerebro.spine.cases import Cause
+from cerebro.spine.cases import Cause, Mark
 from cerebro.spine.entities import EntityKey
 
 NOON = 1_700_049_600_000  # a Wednesday, 12:00 UTC
@@ -129,6 +129,32 @@ def test_probes_and_shapes_must_hold():
     assert fit(disk, picture(nature="database", gauges=full))[0]
     assert fit(restart, picture(shape="slow"))[0]
     assert not fit(restart, picture(shape="fast_errors"))[0]
+
+
+@pytest.mark.parametrize(
+    ("share", "marks", "theirs", "failed", "certain"),
+    [
+        (0.6, (), (), False, False),  # of two of whom either may be it, nobody is done anything to unasked
+        (0.7, (), (), False, True),
+        (0.5, ("crashed",), (), False, True),  # what is wrong with it is named, and nothing of the other
+        (0.5, ("crashed",), ("crashed",), False, False),
+        (0.5, ("crashed",), ("locked",), False, False),
+        (0.5, ("busy",), (), False, False),  # any trouble looks like that, and the playbook is for something else
+        (0.8, ("crashed",), (), True, False),  # one guess that did not help is enough
+        (0.95, (), (), True, True),
+    ],
+)
+def test_a_guess_at_who_it_is_is_left_to_people(share, marks, theirs, failed, certain):
+    mine = Cause(CART, "code", share, 1, "", marks=tuple(Mark(word, 9.0) for word in marks))
+    other = Cause(DESK, "code", 0.3 if share > 0.6 else 0.4, 2, "", marks=tuple(Mark(word, 9.0) for word in theirs))
+    causes = (mine, other) if share < 0.9 else (mine,)
+
+    assert (doubt_of(shipped()["restart-service"], mine, causes, failed=failed) == "") is certain
+
+
+def test_what_the_evidence_names_outright_is_tried_after_something_that_did_not_help():
+    mine = Cause(CART, "network", 0.6, 1, "", marks=(Mark("losing", 9.0),))
+    assert doubt_of(shipped()["reroute"], mine, (mine,), failed=True) == ""
 
 
 def test_what_helped_goes_first_and_what_never_helps_is_left_to_people(clock):
