@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 CEREBRO := $(BIN)/cerebro
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+TEST_JOBS ?= 2
 
 .PHONY: up down status test check fmt bench bench-cause bench-detection chaos simulate drill reference agent lock clean help
 
@@ -49,7 +50,7 @@ fmt: $(DEV) ## bring the code into the house's form
 	@$(BIN)/ruff check --fix .
 
 test: check ## what CI runs
-	@$(BIN)/pytest tests -m "not long" --ignore tests/house
+	@$(BIN)/pytest tests -m "not long" --ignore tests/house -n $(TEST_JOBS) --dist loadfile
 
 bench: $(RUNTIME) ## every figure of docs/reference/performance.md, measured here
 	@$(CEREBRO) bench all

@@ -160,7 +160,7 @@ async def test_autonomy_playbooks_and_their_doors(client, make_key, app, supervi
     assert (await client.post("/autonomy", json={"levels": {"shed-load": "act"}})).status_code == 400
     assert (await client.post("/autonomy", json={"levels": {"scale-out": "ask"}})).status_code == 200
     rows = {row["playbook"]: row["level"] for row in (await client.get("/autonomy")).json()["items"]}
-    assert (rows["scale-out"], rows["warm-cache"], rows["move-disk"]) == ("ask", "act", "suggest")
+    assert (rows["scale-out"], rows["set-clock"], rows["move-disk"]) == ("ask", "act", "suggest")
 
     bad = (await client.post("/playbooks/check", json={"text": "name: x\nversion: 1"})).json()
     assert bad["faults"][0]["line"] == 1

@@ -165,7 +165,7 @@ async def test_what_people_say_of_a_finding_reaches_the_detector_and_the_audit_l
         await client.post("/api/v1/findings/none/feedback", json={"verdict": "noise"})
     detector = Detector(kernel)
     await detector.restore(0)
-    await detector._hear()
+    await detector.hear()
     await detector._note()
     budget = (await client.get("/api/v1/budget")).json()
 

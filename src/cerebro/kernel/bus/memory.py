@@ -94,7 +94,10 @@ class MemoryBus:
         while True:
             found = self._after(self._stream(stream), after, count_max, bytes_max, pattern)
             left_s = until_s - self._clock.monotonic_s()
-            if found or left_s < TICK_S:
+            if found or left_s <= 0:
+                return found
+            if left_s < TICK_S:  # time must go on, or who asks until an hour that is not quite here asks for ever
+                await self._clock.sleep(TICK_S)
                 return found
             await self._news(left_s)
             self._need_open()

@@ -939,6 +939,7 @@ export default {
   "title.silent": "{kind} {who} stopped reporting {span} ago",
   "title.reports": "{kind} {who} reports again",
   "title.gone": "{kind} {who} is gone",
+  "title.more": "(and {count} more)",
   "title.lines_more": "Lines {what} of {kind} {who} come more often: {now} a minute, usually {before}",
   "title.lines_less": "Lines {what} of {kind} {who} come less often: {now} a minute, usually {before}",
   "title.says_new": "{kind} {who} says something new: {what}",

@@ -939,6 +939,7 @@ export default {
   "title.silent": "{kind} {who}: данных нет уже {span}",
   "title.reports": "{kind} {who}: данные снова приходят",
   "title.gone": "{kind} {who}: больше не ждём",
+  "title.more": "(и ещё {count})",
   "title.lines_more": "Строки {what}, {kind} {who}: чаще, {now} в минуту при обычных {before}",
   "title.lines_less": "Строки {what}, {kind} {who}: реже, {now} в минуту при обычных {before}",
   "title.says_new": "{kind} {who}: небывалая запись {what}",

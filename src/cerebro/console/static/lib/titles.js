@@ -24,8 +24,12 @@ const FORMS = [
   [`(?<what>.+) of ${WHO} is like its peers again`, "title.peer_over"],
 ].map(([pattern, key]) => [new RegExp(`^${pattern}$`, "u"), key]);
 
+const MORE = /^(?<first>.+) \(and (?<count>\d+) more\)$/u;
+
 export function titled(text) {
   if (language.get() === "en" || !text) return text;
+  const several = MORE.exec(text)?.groups;
+  if (several) return `${titled(several.first)} ${t("title.more", several)}`;
   for (const [pattern, key] of FORMS) {
     const parts = pattern.exec(text)?.groups;
     if (!parts) continue;
