@@ -96,13 +96,16 @@ def test_a_killed_child_is_started_again(supervise, child):
 
 
 def test_pauses_between_falls_grow(supervise, child, tmp_path):
-    """A child that falls at once is not started in a busy loop."""
-    supervisor = supervise(child(f"date +%s.%N >> {tmp_path}/starts; exec sleep 0.05"))
-    kept(supervisor, lambda: len((tmp_path / "starts").read_text().split()) >= 5)
-    times = [float(word) for word in (tmp_path / "starts").read_text().split()]
-    pauses = [later - earlier for earlier, later in pairwise(times)]
-    assert pauses[3] > 2 * pauses[0]
-    assert pauses[3] > 0.7
+    """A child that falls at once is not started in a busy loop. A busy machine may stretch any pause, never cut it."""
+
+    def pauses_of(path):
+        supervisor = supervise(child(f"date +%s.%N >> {path}; exec sleep 0.05"))
+        kept(supervisor, lambda: len(path.read_text().split()) >= 5)
+        return [later - earlier for earlier, later in pairwise(float(word) for word in path.read_text().split())]
+
+    tried = [pauses_of(tmp_path / f"starts{number}") for number in range(2)]
+    assert all(pauses[3] > 0.7 for pauses in tried)
+    assert tried[0][3] > 2 * min(pauses[0] for pauses in tried)
 
 
 def test_each_stage_waits_for_the_one_before(supervise, child, tmp_path):
