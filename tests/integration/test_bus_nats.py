@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import time
+from pathlib import Path
 
 import pytest
 
@@ -81,13 +83,21 @@ async def test_kills_lose_nothing_and_repeat_nothing(server):
     await reader.close()
 
 
+def stop_still(pid):
+    """Stop a process, and wait for it: on a busy machine its threads run on for a while after the signal."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = list(Path(f"/proc/{pid}/task").iterdir())
+    while any((thread / "stat").read_text().rpartition(")")[2].split()[0] != "T" for thread in threads):
+        time.sleep(0.01)
+
+
 async def test_a_lost_server_is_told_at_once(server):
     """Whoever waits for an answer does not wait for the timeout."""
     settings, supervisor = server
     clock = SystemClock()
     bus = await NatsBus.connect(nats_url(settings), publish_timeout_s=30)
     await bus.declare(StreamSpec("m", ("m.*",), GIB, 3600))
-    os.kill(supervisor.statuses()[0].pid, signal.SIGSTOP)
+    stop_still(supervisor.statuses()[0].pid)
     waiting = asyncio.create_task(bus.publish("m.a", b"x", dedup_key="k"))
     await asyncio.sleep(0.1)
     assert not waiting.done()
@@ -106,7 +116,7 @@ async def test_a_server_that_hangs_is_unavailable_in_time(server):
     bus = await NatsBus.connect(nats_url(settings), publish_timeout_s=0.3)
     await bus.declare(StreamSpec("m", ("m.*",), GIB, 3600))
     pid = supervisor.statuses()[0].pid
-    os.kill(pid, signal.SIGSTOP)
+    stop_still(pid)
     with pytest.raises(Unavailable, match=r"0\.3 s"):
         await bus.publish("m.a", b"x", dedup_key="k")
     os.kill(pid, signal.SIGCONT)

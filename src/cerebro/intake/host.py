@@ -17,8 +17,8 @@ from cerebro.intake.changes import boot_of, changes_of
 from cerebro.intake.entity import clean
 from cerebro.intake.naming import Naming
 from cerebro.intake.outbox import Letter, Outbox
-from cerebro.intake.pause import pause
 from cerebro.intake.proc.machine import Look, MachineObserver, NoProcfs
+from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.spine.errors import LimitReached, Unavailable

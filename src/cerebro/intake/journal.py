@@ -23,8 +23,7 @@ from cerebro.intake.entity import clean
 from cerebro.intake.lines.journald import Journald
 from cerebro.intake.lines.line import CursorLost, Line, Source, table_of
 from cerebro.intake.lines.syslog import Syslog
-from cerebro.intake.pause import pause
-from cerebro.kernel.clock import Clock
+from cerebro.kernel.clock import Clock, pause
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.spine.errors import LimitReached, Unavailable

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from cerebro.intake.decode.identity import series_id
-from cerebro.intake.pause import pause
+from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.observe.metrics import Reading, readings

@@ -13,10 +13,10 @@ import msgspec
 import xxhash
 
 from cerebro.intake.activity import LastBody
-from cerebro.intake.pause import pause
 from cerebro.intake.refusals import Refusal
 from cerebro.intake.tenants import Tenant, Tenants
 from cerebro.kernel.bus.port import Bus
+from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.spine.errors import CerebroError

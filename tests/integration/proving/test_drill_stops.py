@@ -31,17 +31,23 @@ def left_of(settings: Settings) -> list[str]:
     return [line for line in lines if root in line]
 
 
+def begun_until(sign, settings, out):
+    """A drill a second after it has told the sign."""
+    drill = begun(settings, out)
+    until_s = time.monotonic() + WAIT_S
+    while sign not in out.read_text() and time.monotonic() < until_s:
+        time.sleep(0.2)
+    time.sleep(1)
+    return drill
+
+
 @pytest.mark.long
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("sign", ["Starting Cerebro", "Opening the shop", "nothing is wrong"])
 def test_told_to_stop_at_any_moment(make_settings, tmp_path, sign):
     """Also by an impatient hand: the second signal does not cut the clearing up short."""
     settings, out = make_settings(), tmp_path / "told.txt"
-    drill = begun(settings, out)
-    until_s = time.monotonic() + WAIT_S
-    while sign not in out.read_text() and time.monotonic() < until_s:
-        time.sleep(0.2)
-    time.sleep(1)
+    drill = begun_until(sign, settings, out)
     os.kill(drill.pid, signal.SIGINT)
     time.sleep(0.5)
     os.kill(drill.pid, signal.SIGTERM)
@@ -57,11 +63,7 @@ def test_told_to_stop_at_any_moment(make_settings, tmp_path, sign):
 def test_killed_at_once_it_leaves_nothing(make_settings, tmp_path, sign):
     """The Cerebro and the shop that it started end with it, in order, though nobody could tell them."""
     settings, out = make_settings(), tmp_path / "told.txt"
-    drill = begun(settings, out)
-    until_s = time.monotonic() + WAIT_S
-    while sign not in out.read_text() and time.monotonic() < until_s:
-        time.sleep(0.2)
-    time.sleep(1)
+    drill = begun_until(sign, settings, out)
     os.kill(drill.pid, signal.SIGKILL)
     drill.wait(WAIT_S)
 

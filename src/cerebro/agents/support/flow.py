@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from cerebro.agents.support import metrics, store
 from cerebro.agents.support.model import SeriesName
@@ -27,7 +28,7 @@ from cerebro.agents.support.select import Selector, parse_selector
 from cerebro.agents.support.shares import METRICS
 from cerebro.agents.support.snapshot import freeze
 from cerebro.agents.support.standing import standing_of
-from cerebro.kernel.bus.port import Message
+from cerebro.kernel.bus.port import Bus, Message
 from cerebro.kernel.bus.position import Place
 from cerebro.kernel.bus.retry import publish_until
 from cerebro.kernel.clock import pause
@@ -56,6 +57,19 @@ NAMES_S = 10.0  # between two look-ups of series that nobody named on the bus
 SNAPSHOT_SHARE = 0.05  # of our time that snapshots may take; they grow rarer as the state grows
 FORESEE_S = 300.0
 ASIDE_COUNT = 20_000  # samples; a larger batch is judged on another thread
+
+
+async def read_events(bus: Bus, after: int) -> tuple[list[tuple[TenantId, pa.Table]], int]:
+    """The change events that came after a sequence, each with its tenant; and the sequence of the last.
+
+    What cannot be read is left out: the recorder counts it.
+    """
+    tables = []
+    for message in await bus.read(EVENTS, after=after, count_max=MESSAGES_MAX, bytes_max=MESSAGE_BYTES_MAX, wait_s=0.0):
+        after = message.sequence
+        with suppress(Invalid):
+            tables.append((TenantId(message.subject.split(".")[1]), decode_table(Kind.EVENTS, message.body)))
+    return tables, after
 
 
 class Detector:
@@ -183,15 +197,10 @@ class Detector:
         for tenant, watch in self._watches.items():
             if told := take_opinions(watch, await store.load_opinions(bus, tenant)):
                 log.info("opinions_taken", tenant=tenant, opinion_count=told)
-        messages = await bus.read(
-            EVENTS, after=self._event_sequence, count_max=MESSAGES_MAX, bytes_max=MESSAGE_BYTES_MAX, wait_s=0.0
-        )
-        for message in messages:
-            self._event_sequence = message.sequence
-            watch_of = self._watches.get(TenantId(message.subject.split(".")[1]))
-            with suppress(Invalid):  # the recorder counts what it cannot read
-                if watch_of:
-                    take_changes(watch_of, changes_of(decode_table(Kind.EVENTS, message.body), now_ms))
+        tables, self._event_sequence = await read_events(bus, self._event_sequence)
+        for tenant, table in tables:
+            if watch_of := self._watches.get(tenant):
+                take_changes(watch_of, changes_of(table, now_ms))
 
     async def _note(self) -> None:
         """Keep the budgets for whoever asks, and bring the counters up to date."""

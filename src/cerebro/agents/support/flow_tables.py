@@ -6,13 +6,12 @@ rest, in one of two slots; the manifest says which is good.
 
 import asyncio
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 import pyarrow as pa
 
-from cerebro.agents.support.flow import publish_findings, rules_of
+from cerebro.agents.support.flow import publish_findings, read_events, rules_of
 from cerebro.agents.support.observe import Watch, take_changes, take_opinions
 from cerebro.agents.support.plans import renewals_of
 from cerebro.agents.support.snapshot import decode, encode, freeze
@@ -29,7 +28,7 @@ from cerebro.spine.wire import Kind, decode_table
 
 log = get_log(__name__)
 
-READER, EVENTS = "detector", "events"
+READER = "detector"
 MESSAGES_MAX, MESSAGE_BYTES_MAX = 64, 16 << 20
 WAIT_S, TICK_S = 1.0, 10.0
 ASIDE_COUNT = 2000  # rows; a larger batch is judged on another thread
@@ -140,16 +139,11 @@ class TableDetector(ABC, Generic[State]):
         await self._hear_changes()
 
     async def _hear_changes(self) -> None:
-        bus, now_ms = self._kernel.bus, self._kernel.clock.now_ms()
-        messages = await bus.read(
-            EVENTS, after=self._event_sequence, count_max=MESSAGES_MAX, bytes_max=MESSAGE_BYTES_MAX, wait_s=0.0
-        )
-        for message in messages:
-            self._event_sequence = message.sequence
-            state_of = self._states.get(TenantId(message.subject.split(".")[1]))
-            with suppress(Invalid):  # the recorder counts what it cannot read
-                if state_of:
-                    take_changes(state_of.watch, renewals_of(decode_table(Kind.EVENTS, message.body), now_ms))
+        now_ms = self._kernel.clock.now_ms()
+        tables, self._event_sequence = await read_events(self._kernel.bus, self._event_sequence)
+        for tenant, table in tables:
+            if state := self._states.get(tenant):
+                take_changes(state.watch, renewals_of(table, now_ms))
 
     async def tick(self) -> None:
         """Judge the minutes that are over by our own clock, hear people, note the budget for whoever asks."""
