@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from cerebro.kernel.bus.port import Bus
@@ -23,6 +24,11 @@ from cerebro.kernel.engines.postgres import prepare_postgres
 from cerebro.kernel.engines.store import clickhouse_url
 from cerebro.kernel.settings import EngineSettings, HttpSettings, Settings, as_environment
 from cerebro.spine.identity import TenantId
+
+hypothesis.settings.register_profile("house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile(
+    "house"
+)  # how long an example takes says how busy the machine is, and nothing of the code
 
 
 def free_ports(count: int) -> list[int]:
