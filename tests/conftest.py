@@ -25,10 +25,9 @@ from cerebro.kernel.engines.store import clickhouse_url
 from cerebro.kernel.settings import EngineSettings, HttpSettings, Settings, as_environment
 from cerebro.spine.identity import TenantId
 
+# How long an example takes says how busy the machine is, and nothing of the code.
 hypothesis.settings.register_profile("house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile(
-    "house"
-)  # how long an example takes says how busy the machine is, and nothing of the code
+hypothesis.settings.load_profile("house")
 
 
 def free_ports(count: int) -> list[int]:
