@@ -37,15 +37,29 @@ def wire_of(clues: Clues, count: int, handed_on: tuple[Real, Real, Real] | None 
     np.maximum.at(found, (clues.entity[mine], clues.peer[mine]), soft(clues.nats[mine]))
     told[clues.entity[every], clues.peer[every]] = True
     seen = found > 0
-    callers, callees = told.sum(0)[None, :], told.sum(1)[:, None]
     # of the other callers of the same callee, how many see it; of the other callees of the same caller, how many fail
-    others = np.where(callers > 1, (seen.sum(0)[None, :] - seen) / np.maximum(callers - 1, 1), ALONE_PART)
-    rival = np.where(callees > 1, (seen.sum(1)[:, None] - seen) / np.maximum(callees - 1, 1), 0.0)
+    others = np.where(told.sum(0)[None, :] > 1, _company(found.T, told.T).T, ALONE_PART)
+    rival = _company(found, told)
     others = np.maximum(others, DOUBT)
     blame = np.where(seen, others / (others + rival), 0.0)
     callee = combined((found * blame * _fresh(clues, mine, found, handed_on)).T)
     caller = np.where(seen.sum(1) > 1, _together(found * (1.0 - blame) * seen), 0.0)
     return np.asarray(np.maximum(callee, caller) + SECOND * np.minimum(callee, caller))
+
+
+def _company(found: Real, told: NDArray[np.bool_]) -> Real:
+    """For each sight, 0 … 1: of the others in its row that could be seen, how many are, each as far as it is as clear.
+
+    What is seen faintly beside something that shouts is an echo of it, and no second voice.
+    """
+    company = np.zeros_like(found)
+    for row in np.flatnonzero((told.sum(1) > 1) & (found > 0).any(1)):
+        there = np.flatnonzero(told[row])
+        nats = found[row, there]
+        mine = nats > 0
+        ratio = np.minimum(1.0, nats[None, :] / nats[mine, None])
+        company[row, there[mine]] = (ratio.sum(1) - 1.0) / (len(there) - 1)
+    return company
 
 
 def _fresh(clues: Clues, mine: NDArray[np.int64], found: Real, handed_on: tuple[Real, Real, Real] | None) -> Real:
