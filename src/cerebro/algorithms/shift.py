@@ -10,6 +10,7 @@ Real = NDArray[np.float64]
 
 MAD_TO_SIGMA = 1.4826  # of a normal distribution: standard deviation over median absolute deviation
 IQR_TO_SIGMA = 0.7413  # … over interquartile range
+MEAN_TO_SIGMA = 1.2533  # … over mean absolute deviation
 FLAT = 0.01  # a spread below this part of the level is measurement grain, not behaviour
 ALONE = 4.0  # times the next largest score is what a single sample may count for
 RECENT = 5  # steps that are "just before"
@@ -90,8 +91,11 @@ def _nothing(count: int) -> Shifts:
 
 def _usual(before: Real) -> tuple[Real, Real]:
     low, level, high = _quantiles(before, (0.25, 0.5, 0.75))
-    mad = _quantiles(np.abs(before - level[:, None]), (0.5,))[0] * MAD_TO_SIGMA
+    away = np.abs(before - level[:, None])
+    mad = _quantiles(away, (0.5,))[0] * MAD_TO_SIGMA
     spread = np.maximum(mad, (high - low) * IQR_TO_SIGMA)
+    # what mostly has one value has no quantiles to speak of, and yet it moves now and then
+    spread = np.where(spread > 0, spread, np.nanmean(away, axis=1) * MEAN_TO_SIGMA)
     return level, np.maximum(spread, np.maximum(FLAT * np.abs(level), 1e-9))
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from cerebro.proving.model import CONTROL, Declared, Fault, Health, Injection, Observation
+from cerebro.proving.faults import ON_ITSELF
+from cerebro.proving.model import CONTROL, Declared, Fault, Health, Injection, Observation, Operation
 from cerebro.proving.watch import Note, Seen, Stage, Watcher
 from cerebro.spine.cases import Case
 from cerebro.spine.entities import EntityKey
@@ -251,7 +252,7 @@ def observed(seen: Seen, injection: Injection, felt: tuple[int, int], until_ms: 
         cause_rank=rank,
         resolved_unaided=helped,
         action_count=len(acts),
-        harmful_count=sum(not _helps(act.operation.name, injection) for act in acts),
+        harmful_count=sum(not _helps(act.operation, injection) for act in acts),
         case_count=len(cases),
         effect_ms=effect_ms,
     )
@@ -271,10 +272,11 @@ def _cause(cases: Sequence[Case], injection: Injection) -> tuple[int, int]:
     return rank, at_ms - injection.start_ms if at_ms >= 0 else -1
 
 
-def _helps(operation: str, injection: Injection) -> bool:
-    """Whether an operation is among those that honestly help; against a control nothing does."""
+def _helps(operation: Operation, injection: Injection) -> bool:
+    """Whether an operation is among those that honestly help, and done where it can; against a control nothing does."""
     remedies = {remedy.partition(":")[0] for remedy in injection.fault.remedies}
-    return injection.fault.cause_kind != CONTROL and operation in remedies
+    there = operation.target == injection.target or operation.name not in ON_ITSELF
+    return injection.fault.cause_kind != CONTROL and operation.name in remedies and there
 
 
 def _notes(seen: Seen, injection: Injection, felt: tuple[int, int]) -> tuple[Note, ...]:

@@ -103,9 +103,22 @@ def test_the_best_rank_of_the_true_cause_counts():
 )
 def test_an_action_that_does_not_mend_is_harmful(kind, operation, harmful):
     """And against a control, every action is."""
-    seen = Seen(acts=[Act(START + 1, Operation(operation, CART))])
+    told = injection(kind)
+    seen = Seen(acts=[Act(START + 1, Operation(operation, told.target))])
 
-    assert observed(seen, injection(kind), (-1, -1)).harmful_count == harmful
+    assert observed(seen, told, (-1, -1)).harmful_count == harmful
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation", "harmful"),
+    [("crash", "restart", 1), ("traffic_surge", "scale", 0), ("retry_storm", "shed", 0)],
+)
+def test_what_mends_one_is_harmful_done_to_another(kind, operation, harmful):
+    """Unless it can help from elsewhere."""
+    told = injection(kind)
+    seen = Seen(acts=[Act(START + 1, Operation(operation, EntityKey("service", "another")))])
+
+    assert observed(seen, told, (-1, -1)).harmful_count == harmful
 
 
 def test_resolved_unaided_needs_an_act_and_a_recovery_before_the_end():

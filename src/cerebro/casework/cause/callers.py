@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.clues import NATS_MIN, Clues, Family
+from cerebro.casework.cause.excess import IMMATERIAL
 from cerebro.casework.cause.picture import NOBODY, Picture
 from cerebro.casework.cause.strength import SECOND, Real, combined, soft
 
@@ -18,6 +19,8 @@ DOUBT = 0.1  # at least so much of what a caller sees is laid on the callee
 # of the way to it, of its name or of its certificate is not handed on.
 FAILURES = frozenset({"failing", "thrown", "garbled", "limited", "calls"})
 DELAYS = frozenset({"late", "busy"})
+WAY, DURATIONS = "wire.mean", ("duration.mean",)  # of a call, what its two ends do not share; of what is answered
+WAYS = 3.0  # calls of one callee that an answer waits for, at most, one after another
 
 
 def wire_of(clues: Clues, count: int, handed_on: tuple[Real, Real, Real] | None = None) -> Real:
@@ -34,7 +37,7 @@ def wire_of(clues: Clues, count: int, handed_on: tuple[Real, Real, Real] | None 
     mine = every[(clues.sign[every] > 0) & (clues.nats[every] >= NATS_MIN)]
     if not len(mine):
         return np.zeros(count)
-    np.maximum.at(found, (clues.entity[mine], clues.peer[mine]), soft(clues.nats[mine]))
+    np.maximum.at(found, (clues.entity[mine], clues.peer[mine]), soft(clues.nats[mine]) * _material(clues, mine))
     told[clues.entity[every], clues.peer[every]] = True
     seen = found > 0
     # of the other callers of the same callee, how many see it; of the other callees of the same caller, how many fail
@@ -45,6 +48,22 @@ def wire_of(clues: Clues, count: int, handed_on: tuple[Real, Real, Real] | None 
     callee = combined((found * blame * _fresh(clues, mine, found, handed_on)).T)
     caller = np.where(seen.sum(1) > 1, _together(found * (1.0 - blame) * seen), 0.0)
     return np.asarray(np.maximum(callee, caller) + SECOND * np.minimum(callee, caller))
+
+
+def _material(clues: Clues, mine: NDArray[np.int64]) -> Real:
+    """How far what is lost on a way is of the size of what the caller has too much of: what takes as long as ever
+
+    because of a way that is a millisecond longer is no trouble of that way.
+    """
+    slower: dict[int, float] = {}
+    for row in np.flatnonzero((clues.peer < 0) & np.isin(clues.text, DURATIONS)):
+        slower[int(clues.entity[row])] = float(clues.change[row]) if clues.nats[row] >= NATS_MIN else 0.0
+    part = np.ones(len(mine))
+    for place, row in enumerate(mine.tolist()):
+        if clues.text[row] == WAY and (own := slower.get(int(clues.entity[row]))) is not None:
+            lost = WAYS * float(clues.change[row])
+            part[place] = np.clip(lost / own, IMMATERIAL, 1.0) if own > 0 else IMMATERIAL
+    return part
 
 
 def _company(found: Real, told: NDArray[np.bool_]) -> Real:
@@ -72,7 +91,7 @@ def _fresh(clues: Clues, mine: NDArray[np.int64], found: Real, handed_on: tuple[
     late = (clues.family[mine] == Family.LATENCY) | (clues.family[mine] == Family.WAITING)
     delays, failures, doors = (part[clues.peer[mine]] for part in handed_on)
     part = np.select([slow, failing, late], [delays, failures, doors], 0.0)
-    nats = soft(clues.nats[mine]) * (1.0 - part)
+    nats = soft(clues.nats[mine]) * _material(clues, mine) * (1.0 - part)
     np.maximum.at(left, (clues.entity[mine], clues.peer[mine]), nats)
     return np.divide(left, found, out=np.ones_like(found), where=found > 0)
 

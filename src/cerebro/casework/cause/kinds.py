@@ -26,6 +26,7 @@ OF_MARK = {  # what names a cause outright
     "locked": "data", "long_session": "data", "scanning": "data", "lagging": "data", "cold": "data", "poison": "data",
     "deadlock": "code", "overlap": "code",
 }  # fmt: skip
+GONE = frozenset({"refused", "crashed"})  # nobody listens there, and the way to it is whole
 STORES = frozenset({"database", "cache", "queue", "topic", "bucket", "store"})
 OUTSIDE = frozenset({"external", "supplier", "outside", "endpoint"})
 OF_STORES = ("postgresql.", "redis.", "mysql.", "mongodb.", "db.server.", "messaging.queue.", "kafka.", "rabbitmq.")
@@ -54,7 +55,8 @@ def kind_of(view: View, entity: int, rows: Sequence[int], marks: Sequence[Mark] 
         return _of_store(view, rows)
     if fused.silent[entity] > max(fused.own[entity], fused.symptom[entity]):
         return "dependency"
-    return _of_service(view, entity, rows, weight)
+    gone = any(mark.word in GONE for mark in marks)
+    return "resource" if gone else _of_service(view, entity, rows, weight)
 
 
 def _of_service(view: View, entity: int, rows: Sequence[int], weight: Mapping[str, float]) -> str:

@@ -161,6 +161,7 @@ HELD = frozenset(
 MOST = 0.6  # of the ways to a thing
 LOST = 0.005  # segments sent again for each request: a path that loses some has many times that
 SURGED = 1.6  # times what is usually asked
+SPILLED = 1.15  # times what is usually asked of what lies behind a cache
 RETRIED = 0.4  # tries again for each request
 
 
@@ -242,13 +243,32 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
             if then > 0 and now >= SURGED * then and not called:
                 yield Mark("surged", _nats(view, int(row)))
         for gauge in GAUGES:
-            if gauge.metric.search(signal) and _beyond(gauge, then, most if gauge.ever else now):
+            beyond = gauge.metric.search(signal) and _beyond(gauge, then, most if gauge.ever else now)
+            if beyond and (gauge.mark != "cold" or _falls_on_others(view, entity)):
                 yield Mark(gauge.mark, _nats(view, int(row)))
     for row in rows:
         if re.search(r"retries|retry", tracks.signal[row]) and asked > 0:
             then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
             if np.isfinite(now) and now >= max(RETRIED * asked, 3.0 * then):
                 yield Mark("retrying", _nats(view, int(row)))
+
+
+def _falls_on_others(view: View, cache: int) -> bool:
+    """Whether what a cache does not answer is asked of something behind it; true where nothing tells of that.
+
+    Where askers fail before they have fetched what was missing, nothing is put in, and misses are their doing.
+    """
+    tracks, place = view.picture.tracks, {key: k for k, key in enumerate(view.picture.entities)}
+    pairs = [(place.get(each.source, NOBODY), place.get(each.target, NOBODY)) for each in view.picture.relations]
+    askers = {source for source, target in pairs if target == cache}
+    behind = {target for source, target in pairs if source in askers} - askers - {cache}
+    told = [
+        (_usual(tracks.before[row]), _lately(tracks.during[row]))
+        for row in range(len(tracks))
+        if tracks.signal[row] == REQUESTS and tracks.peer[row] == NOBODY and int(tracks.entity[row]) in behind
+    ]
+    known = [(then, now) for then, now in told if np.isfinite(then) and np.isfinite(now)]
+    return not known or any(now >= SPILLED * then for then, now in known)
 
 
 def _travelled(view: View, entity: int) -> Iterator[Mark]:

@@ -42,9 +42,12 @@ LEXICON: Sequence[tuple[str, re.Pattern[str]]] = tuple(
             r"invalid character .{0,20}looking|unexpected token|JSONDecode|json.{0,30}(decod|pars|syntax|unmarshal)"
             r"|malformed|can ?not be read|unreadable|unexpected end of|invalid (xml|json|utf)|deserializ|checksum",
         ),
-        ("no_space", r"no space left|ENOSPC|disk.{0,10} full|disk quota|\b53100\b|read-only file system"),
-        ("no_files", r"too many open files|EMFILE|ENFILE|file descriptors?.{0,20}(exhaust|limit|left)"),
-        ("no_memory", r"out of memory|OutOfMemory|oom.?kill|can ?not allocate memory|ENOMEM|MemoryError|heap space"),
+        ("no_space", r"no space left|ENOSPC|Errno 28\b|disk.{0,10} full|disk quota|\b53100\b|read-only file system"),
+        ("no_files", r"too many open files|EMFILE|ENFILE|Errno 24\b|file descriptors?.{0,20}(exhaust|limit|left)"),
+        (
+            "no_memory",
+            r"out of memory|OutOfMemory|oom.?kill|can ?not allocate memory|ENOMEM|Errno 12\b|MemoryError|heap space",
+        ),
         (
             "no_connections",
             r"connection pool|pool.{0,12}(exhaust|timed? ?out|is full)|free connection|too many (connections|clients)"
@@ -70,14 +73,20 @@ LEXICON: Sequence[tuple[str, re.Pattern[str]]] = tuple(
         (
             "refused",
             r"connection refused|ECONNREFUSED|connection reset|ECONNRESET|broken pipe|EPIPE|no healthy upstream"
-            r"|server closed the connection|57P01|57P03|no (ready|available) (endpoint|backend)|UNAVAILABLE: ",
+            r"|Errno (111|104|32)\b|(server|peer|side) (has )?closed the connection|57P01|57P03"
+            r"|no (ready|available) (endpoint|backend)|UNAVAILABLE: ",
         ),
         (
             "unreachable",
             r"dial tcp.{0,60}: i/o timeout|connect(ion|ing)? (has )?timed? ?out|connect timeout|ConnectTimeout"
-            r"|ETIMEDOUT|no route to host|EHOSTUNREACH|ENETUNREACH|network is unreachable|host is unreachable",
+            r"|ETIMEDOUT|no route to host|EHOSTUNREACH|ENETUNREACH|Errno (110|113|101)\b"
+            r"|network is unreachable|host is unreachable",
         ),
-        ("late", r"deadline exceeded|DEADLINE_EXCEEDED|timed? ?out|time-?out|no answer|\b504\b|\b57014\b"),
+        (
+            "late",
+            r"deadline exceeded|DEADLINE_EXCEEDED|timed? ?out|time-?out|no answer|not (answer|respond)"
+            r"|\b504\b|\b57014\b",
+        ),
         (
             "busy",
             r"\b503\b|service unavailable|overload|shedding|queue is full|too busy|backpressure|circuit.{0,10}open",
@@ -107,7 +116,7 @@ OF_SELF = frozenset(
 OF_DATABASE = frozenset({"deadlock", "locked"})
 OF_DATABASE_TOO = frozenset({"denied", "refused", "unreachable", "late"})
 DATABASE = re.compile(r"\b(database|db|postgres\w*|mysql|mariadb|mongo\w*|sql|psycopg|jdbc|pgx|odbc)\b", re.IGNORECASE)
-NUMBERS = re.compile(r"(?<![\w.-])\d+(?:[.:]\d+)*(?![\w-])")
+NUMBERS = re.compile(r"(?<![\w.-])(?<!rrno )\d+(?:[.:]\d+)*(?![\w-])")
 NAMES = re.compile(r"[A-Za-z][\w.-]*[A-Za-z0-9]")
 CHARS_MAX = 640
 
@@ -134,9 +143,9 @@ def speaks_of_database(text: str, word: str) -> bool:
 
 
 def alike(text: str) -> str:
-    """The text with the numbers that stand alone made one, so that names keep theirs.
+    """The text with the numbers that stand alone made one, so that names keep theirs, and errors of the system, too.
 
-    >>> alike("call to cart-2 failed after 17 ms")
-    'call to cart-2 failed after 0 ms'
+    >>> alike("call to cart-2 failed after 17 ms: [Errno 111]")
+    'call to cart-2 failed after 0 ms: [Errno 111]'
     """
     return NUMBERS.sub("0", text[:CHARS_MAX])

@@ -446,7 +446,8 @@ def _row(name: str, state: State, pid: int, version: str) -> dict[str, object]:
         memory = [each.memory_full_info().pss for each in family]
     except psutil.Error:
         times, memory = [], []
-    return row | {"cpu_s": sum(each.user + each.system for each in times), "memory_bytes": sum(memory)}
+    ended_s = times[0].children_user + times[0].children_system if times else 0.0  # of those that are no more
+    return row | {"cpu_s": ended_s + sum(each.user + each.system for each in times), "memory_bytes": sum(memory)}
 
 
 def _engine_state(supervisor: Supervisor) -> tuple[State, int]:
