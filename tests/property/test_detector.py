@@ -30,7 +30,7 @@ HI = np.array([name.hi for name in NAMES], np.uint64)
 
 
 def story(seed, tick_count=500):
-    """A few hundred ticks of all series with shifts, a reset, a silent host, late and repeated samples, NaN."""
+    """A few hundred ticks of all series: shifts, a reset, a silent host, late and repeated samples, NaN, a clock."""
     rng = np.random.default_rng(seed)
     n = len(NAMES)
     values = np.abs(rng.normal(0.1, 0.01, (tick_count, n)))
@@ -43,12 +43,13 @@ def story(seed, tick_count=500):
     sent = rng.random((tick_count, n)) < 0.97
     silent = int(rng.integers(150, 300))
     sent[silent : silent + 40, np.arange(n) % 3 == 1] = False
+    set_back = int(rng.integers(100, tick_count))
     batches = []
     for tick in range(tick_count):
         which = np.flatnonzero(sent[tick])
         rng.shuffle(which)
         late = rng.choice([0, 0, 0, 0, 7000], len(which))
-        at_ms = START_MS + tick * 5000 - late
+        at_ms = START_MS + tick * 5000 - late - np.where((which % 3 == 2) & (tick >= set_back), 3_600_000, 0)
         batches.append(SampleBatch(HI[which], HI[which], at_ms.astype(np.int64), values[tick, which], no_series()))
     return batches
 
@@ -79,6 +80,7 @@ def test_a_restart_is_as_if_there_had_been_none(seed, restarts):
     assert before.budget == after.budget
     assert (before.together.joined == after.together.joined).all()
     assert (before.together.peers == after.together.peers).all()
+    assert (before.concert.heard == after.concert.heard).all()
 
 
 MOVED_RULES = replace(RULES, noise_budget=2000.0)

@@ -27,6 +27,8 @@ MEMORY_PEAKS = 1000.0
 MEMORY_SAMPLES = 50_000.0
 EXCEEDANCE = 0.03  # share of samples that the threshold is steered to leave above it
 STEER_FIRST, STEER_LAST = 0.05, 0.003
+EPISODES_KNOWN, EPISODES_USUAL = 1.5, 2.5  # of late: with the second, and with the third
+PEAK_BOUND = 3.0  # mean log-excesses that the first episode of late teaches
 
 
 @native
@@ -96,3 +98,23 @@ def add_peak(tail: Any, log_excess: float) -> None:
     keep = 1.0 - 1.0 / MEMORY_PEAKS if tail[COUNT] >= MEMORY_PEAKS else 1.0
     tail[COUNT] = tail[COUNT] * keep + 1.0
     tail[TOTAL] = tail[TOTAL] * keep + log_excess
+
+
+@native
+def teach(tail: Any, log_excess: float, episode_count: float) -> None:
+    """Let the tail know the peak of an episode that was told. Changes it in place.
+
+    The first may have been an incident and teaches little; with the second the tail was wrong by so much, or there were
+    two incidents, and it is counted as it is; what comes a third time is the nature of the stream, and no rarer than
+    once in the time watched.
+
+    Args:
+        tail: float32, (TAIL_FIELDS,).
+        log_excess: Of the highest score of the episode, at least 0.
+        episode_count: Episodes of late, this one included; the earlier ones fade.
+    """
+    if episode_count >= EPISODES_USUAL:
+        tail[TOP] = max(tail[TOP], log_excess)
+    known = episode_count >= EPISODES_KNOWN
+    mean = (tail[TOTAL] + 1.0) / (tail[COUNT] + 4.0)
+    add_peak(tail, log_excess if known else min(log_excess, PEAK_BOUND * mean))

@@ -13,7 +13,7 @@ from cerebro.cli.out import complain, say, table
 from cerebro.spine.errors import Invalid
 
 PAGE = Path("docs/reference/performance.md")
-APART = ("cause", "promise", "detection", "templates", "sequences")  # on public sets; run by name
+APART = ("cause", "promise", "detection", "templates", "sequences", "own")  # on public sets, or for an hour; by name
 
 
 def run(name: str, *, as_lines: bool, write: bool) -> int:
@@ -46,6 +46,7 @@ def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
         estate,
         freshness,
         ingest,
+        own,
         promise,
         sequences,
         shop,
@@ -69,6 +70,7 @@ def _benches() -> Mapping[str, Callable[[], Sequence[Figure]]]:
         freshness,
         api,
         estate,
+        own,
         promise,
         templates,
         traces,

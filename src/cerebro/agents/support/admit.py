@@ -13,7 +13,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.agents.support.model import KINDS, TEST_COUNT
+from cerebro.agents.support.model import KINDS, TEST_COUNT, heard_ms
 from cerebro.agents.support.nature import WEIGHT_FAULT
 from cerebro.agents.support.shares import ALONE, Parts
 from cerebro.algorithms.spending import (
@@ -183,7 +183,7 @@ def review(
         changed: Weight that changes in progress add to that of their series.
     """
     silent_ms = np.maximum(STALE_MS, STALE_INTERVALS * 1000.0 * rows["interval_s"])
-    alive = rows["last_ms"] > now_ms - silent_ms
+    alive = heard_ms(rows) > now_ms - silent_ms
     weight = rows["weight"].astype(np.float64)
     ready = alive & (rows["count"] >= warmup_count)
     total, used = float(weight[alive].sum()), float(weight[ready].sum())

@@ -25,22 +25,29 @@ from numpy.typing import NDArray
 
 from cerebro.agents.support.model import SeriesName, Turn
 from cerebro.agents.support.nature import DETAIL_KINDS
-from cerebro.agents.support.together import AWAY_MS, CALIBRATED, CALM_ROUNDS, ENTITIES_MAX, WEEK_S, Strange, begun
+from cerebro.agents.support.together import (
+    AWAY_MS,
+    CALIBRATED,
+    CALM_ROUNDS,
+    ENTITIES_MAX,
+    WEEK_S,
+    Strange,
+    begin_episode,
+    begun,
+)
 from cerebro.algorithms.native import native
 from cerebro.algorithms.scale import backward
 from cerebro.algorithms.tails import (
     COUNT,
-    PEAK,
     PRIOR_EXCESS,
-    QUIET,
     RATE,
-    RUN,
     THRESHOLD,
     TOP,
     TOTAL,
     learn,
     paces,
     rate_beyond,
+    teach,
 )
 
 MEASURES_MIN = 3  # of an entity: with two there is nothing beside the furthest but one
@@ -50,7 +57,7 @@ READY_ROUNDS = 60  # of an entity
 RATE_FIRST = 0.005  # clusters a round of an entity nobody knows
 LEND_COUNT = 50.0  # peaks that the general prior weighs beside those of the tenant
 LENT_MIN, LENT_MAX = 0.2, 2.0
-SUFFIXES = ("_bucket", "_sum", "_count", "_total", ":mean", ":error_ratio", ":unserved_ratio")
+SUFFIXES = ("_bucket", "_sum", "_count", "_total", ":mean", ":error_ratio", ":unserved_ratio", ":shift_ratio")
 
 HEARD = np.dtype(
     [
@@ -242,9 +249,11 @@ def _end_round(s: Any, newest: int) -> int:
     excess = s.level - log(s.tail[THRESHOLD])
     if s.episode > 0:
         s.calm = s.calm + 1 if excess <= 0.0 else 0
+        s.peak = max(s.peak, excess)
         if s.calm < CALM_ROUNDS and newest - s.onset_ms <= AWAY_MS:
             return 0
         s.episode = 0
+        teach(s.tail, s.peak, s.told)
         return 2
     weight, gain = paces(float(s.count))
     learn(s.tail, excess, weight, gain, 1.0)
@@ -265,8 +274,7 @@ def _speak(s: Any, unit: float, prior: float, told: Any) -> int:
     if count > unit * np.exp(-s.repeat):
         return 0
     told.weekly, told.effect = count, np.exp(min(s.level, 50.0))
-    s.episode, s.calm, s.onset_ms = 1, 0, s.last_ms
-    tail[PEAK], tail[QUIET] = 0.0, RUN
+    begin_episode(s, s.last_ms, excess)
     return 1
 
 

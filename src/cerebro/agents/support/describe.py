@@ -145,13 +145,16 @@ def opened(  # noqa: PLR0917
 
 
 def cleared(tenant: TenantId, name: SeriesName, moment: Moment, points: Band, episode: Episode) -> Finding:
-    """The finding that ends an episode: the signal is back, or stays where it is."""
+    """The finding that ends an episode: the signal is back, or stays where it is, or is gone."""
     subject, whose = subject_of(name), f"{name.entity_kind} {name.entity_name}"
     now, after = amount(moment.value, name), lasting((moment.at_ms - episode.onset_ms) / 1000.0)
     if moment.turn is Turn.SETTLED:
         title = f"{_first_up(subject)} of {whose} has settled at {now}"
         former = amount(episode.expected, name)
         sentence = f"It stayed away from its former {former} for {after}; {now} is its new usual value."
+    elif moment.turn is Turn.NONE:
+        title = f"{_first_up(subject)} of {whose} is no longer reported"
+        sentence = "Nothing has come of it for a day, so nothing is left to be said of it."
     else:
         title = f"{_first_up(subject)} of {whose} is back at {now}"
         sentence = f"It has lain inside its expected band again, {after} after it left it."

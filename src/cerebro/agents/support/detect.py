@@ -11,8 +11,9 @@ Sources: the tests are a Shewhart chart with a runs rule and an EWMA chart (West
 Control Handbook, 1956; S. W. Roberts, Control Chart Tests Based on Geometric Moving Averages, Technometrics 1 (1959),
 239-250), but with limits from `algorithms.tails` instead of those of the normal distribution. A leak, which level and
 local follow, is told by a bet that each hour ends on the side of the one before where those before it did: without a
-trend this is a fair coin, so the stake multiplies by e-values, and starting anew when all is lost, M is reached at most
-once in M hours (J. Shin, A. Ramdas and A. Rinaldo, E-detectors, New England J. Stat. Data Sci. 2 (2024), 229-260).
+trend that is the coin that the series has thrown so far, so the stake multiplies by e-values, and starting anew when
+all is lost, M is reached at most once in M hours (J. Shin, A. Ramdas and A. Rinaldo, E-detectors, New England J. Stat.
+Data Sci. 2 (2024), 229-260).
 """
 
 from math import exp, isfinite, log, log10
@@ -41,17 +42,15 @@ from cerebro.algorithms.robust import MAD_TO_SIGMA, clipped, spread, step
 from cerebro.algorithms.scale import VALUE_MAX, backward, forward
 from cerebro.algorithms.season import DAY_HOURS, HOUR_MS, factor, hour_number, learn_hour
 from cerebro.algorithms.tails import (
-    COUNT,
     PEAK,
     QUIET,
     RUN,
     THRESHOLD,
     TOP,
-    TOTAL,
-    add_peak,
     learn,
     paces,
     rate_beyond,
+    teach,
 )
 
 LEAST_OVER = np.array([2.0, 2.0, 2.0, 2.0, 1.5])  # thresholds that a score must reach to be asked of the budget
@@ -74,10 +73,9 @@ BAND_SHARE = 1.2  # … and in thresholds of the spike test
 HOLD_S, HOLD_MIN, HOLD_MAX = 40.0, 3.0, 8.0  # samples that must lie inside before an episode ends
 SETTLED_MS = 2 * 3_600_000
 SETTLED_COUNT = 60
-EPISODES_USUAL = 3.0  # this many of late, and they are the series' nature
-PEAK_BOUND = 3.0  # mean log-excesses that a rarer episode teaches
 GAP = 3.0  # intervals without a sample that count as a gap
 GAP_NOTED = 1.5
+SET_BACK_COUNT = 12  # late samples in a row, each an interval after the other: the clock was set back
 EPISODE_KEEP = 0.5 ** (1 / 672)  # an hour: half in four weeks
 TOP_KEEP = 0.5 ** (1 / 96)  # an hour: half in four days
 QUICK_WEIGHT = 0.5  # 0.2 … 0.8 differ little
@@ -95,8 +93,7 @@ NEWS_MIN = 3.2  # strangeness from which the next is no news for a while
 NEWS_REST = 120.0  # usual intervals; 80 … 150 differ little
 RARITY_MIN = 1e-30
 LEAK_SAMPLES = 6.0  # an hour must hold, so that its end is a point of it
-LEAK_STAKE = 0.5  # of what is owned, on the next hour going the same way
-LEAK_WON, LEAK_LOST = log(1.0 + LEAK_STAKE), log(1.0 - LEAK_STAKE)
+LEAK_MEMORY = 336.0  # bets, of an hour each
 LEAK_ODDS_MIN, LEAK_ODDS_MAX = 1e-6, 30.0  # the cap, so that a trend that stops is soon known to have
 LEAK_KEPT = 0.7  # of the evidence at which it was told: with less it stands still, or goes back
 LEAK_HORIZON_H = 14 * 24.0
@@ -121,6 +118,7 @@ def detect(
     priors: NDArray[np.float64],
     warmup_count: int,
     wall_ms: NDArray[np.int64] | None = None,
+    reached_ms: int = 0,
 ) -> Judged:
     """Take samples in, in the order given, and say what they turned. Changes `rows` in place.
 
@@ -133,19 +131,20 @@ def detect(
         priors: Mean log-excess of each family's peaks, float64, (family, test).
         warmup_count: Samples a series must have shown before it is judged.
         wall_ms: What the calendar and the clock on the wall say, int64, (n,), as of `outlook.wall_ms`; UTC if none.
+        reached_ms: The hour that the clocks of all entities have reached: who lags behind it is not silent for that.
     """
     n = len(row)
     judged, predicted, band, effect, strangeness, unease, news = (np.full(n, np.nan, np.float32) for _ in range(7))
     turn, test, weekly = np.zeros(n, np.uint8), np.zeros(n, np.uint8), np.zeros(n)
-    counts = np.zeros(4, np.int64)
+    set_back, counts = np.zeros(n, np.bool_), np.zeros(4, np.int64)
     _detect(
         rows, rows.ctypes.data, rows.itemsize, row, at_ms, value, at_ms if wall_ms is None else wall_ms,
-        unit, priors, warmup_count,
+        unit, priors, warmup_count, reached_ms,
         judged, predicted, band, effect, turn, test, weekly, strangeness, unease,
-        news, counts,
+        news, set_back, counts,
     )  # fmt: skip
     return Judged(
-        judged, predicted, band, turn, test, weekly, effect, strangeness, unease, news,
+        judged, predicted, band, turn, test, weekly, effect, strangeness, unease, news, set_back,
         int(counts[JUDGED]), int(counts[LATE]), int(counts[REFUSED]), int(counts[RESET]),
     )  # fmt: skip
 
@@ -153,9 +152,9 @@ def detect(
 @native
 def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its parts are the functions below
     rows: Any, first_row: int, row_bytes: int, row: Any, at_ms: Any, value: Any, wall_ms: Any,
-    unit: float, priors: Any, warmup_count: int,
+    unit: float, priors: Any, warmup_count: int, reached_ms: int,
     judged: Any, predicted: Any, band: Any, effect: Any, turn: Any, test: Any, weekly: Any, strangeness: Any,
-    unease: Any, news: Any, counts: Any,
+    unease: Any, news: Any, set_back: Any, counts: Any,
 ) -> None:  # fmt: skip
     scores = np.zeros(TEST_COUNT)
     for k in range(len(row)):
@@ -174,8 +173,11 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
             continue
         if t <= s.last_ms:
             counts[LATE] += 1
-            s.late_count += 1
+            s.lag_s = max(s.lag_s, (reached_ms - s.last_ms) / 1000.0)
+            set_back[k] = _is_set_back(s, t, reading)
             continue
+        s.late_count = 0
+        s.lag_s = max(0.0, (reached_ms - t) / 1000.0)
         elapsed_s = _arrive(s, t)
         number = _read(s, reading, elapsed_s, counts)
         if not isfinite(number):
@@ -221,7 +223,7 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
             chosen, rarity = _weigh(s, scores, priors, unit)
             if s.count >= warmup_count:
                 counts[JUDGED] += 1
-                if chosen >= 0 and (chosen >= _VARIANCE or _matters(s, number, middle)):
+                if chosen >= 0 and (chosen > _VARIANCE or _matters(s, number, middle, chosen)):
                     _open(s, t, y - season, number, scores[chosen], chosen)
                     turn[k], test[k], weekly[k] = _OPENED, chosen, rarity
                     effect[k] = abs(residual) / reach
@@ -243,9 +245,11 @@ def _undecided(s: Any, t: int, z: float) -> bool:
 
 
 @native
-def _matters(s: Any, number: float, middle: float) -> bool:
-    """Whether the change is large enough to be of practical significance."""
+def _matters(s: Any, number: float, middle: float, chosen: int) -> bool:
+    """Whether the change is large enough to be of practical significance; of a variance, the steps of late."""
     expected = backward(middle, s.scale, s.offset)
+    if chosen == _VARIANCE:
+        number = backward(middle + s.restlessness * s.step_spread, s.scale, s.offset)
     return bool(abs(number - expected) >= max(s.change_min, s.change_share_min * abs(expected)))
 
 
@@ -280,6 +284,27 @@ def _arrive(s: Any, t: int) -> float:
 
 
 @native
+def _is_set_back(s: Any, t: int, reading: float) -> bool:
+    """Whether late samples have gone on in their own time for so long that the clock was set back; if so, go on there.
+
+    A backlog that comes again after what is new looks the same: so much of it is judged twice.
+    """
+    behind_s = (s.last_ms - t) / 1000.0
+    waited_s = s.late_s - behind_s
+    went_on = s.late_count > 0 and s.interval_s / GAP <= waited_s <= GAP * s.interval_s
+    s.late_count = s.late_count + 1 if went_on else 1
+    s.late_s = behind_s
+    if s.late_count < SET_BACK_COUNT or not isfinite(reading):
+        return False
+    s.lag_s += behind_s
+    s.late_count = 0
+    s.last_ms, s.previous = t, reading
+    s.first_ms, s.opened_ms, s.onset_ms = min(s.first_ms, t), min(s.opened_ms, t), min(s.onset_ms, t)
+    s.z_1 = s.z_2 = s.drift = 0.0
+    return True
+
+
+@native
 def _read(s: Any, reading: float, elapsed_s: float, counts: Any) -> float:
     """The number to judge; NaN when this reading gives none."""
     if s.reading != _RATE:
@@ -294,7 +319,6 @@ def _read(s: Any, reading: float, elapsed_s: float, counts: Any) -> float:
     number = rate(before, reading, elapsed_s)
     if np.isnan(number):
         counts[RESET] += 1
-        s.reset_count += 1
         s.z_1 = s.z_2 = s.drift = 0.0
     return number
 
@@ -494,14 +518,18 @@ def _bet(s: Any, middle: float, season_step: float) -> None:
     """Stake on the next hour going the way of those before; `middle` is where the hour ended.
 
     It is won only if the hour went there both as it was and without the step of the season: a season that a walk
-    only seems to have leans to one side.
+    only seems to have leans to one side. What is won and lost is fair for a series that goes on as often as this one
+    usually does: many go the same way for hours, and that is no trend.
     """
     taken = middle - s.leak_before
     if taken == 0.0:
         return
     up = 1.0 if taken > 0.0 else -1.0
     side = 1.0 if s.leak_odds > 0.0 else -1.0
-    odds = abs(s.leak_odds) + (LEAK_WON if up == side and (taken - season_step) * side > 0.0 else LEAK_LOST)
+    won = 1.0 if up == side and (taken - season_step) * side > 0.0 else 0.0
+    usual = 0.5 + 0.5 * s.leak_usual / 65535.0
+    odds = abs(s.leak_odds) + log(max(1.0 + won - usual, 1e-9))
+    s.leak_usual = round(max(usual + (won - usual) / LEAK_MEMORY - 0.5, 0.0) * 2.0 * 65535.0)
     if s.leak_odds == 0.0 or odds <= 0.0 or (middle - s.leak_start) * side <= 0.0:  # all lost, or back: begin anew
         s.leak_odds = up * LEAK_ODDS_MIN
         s.leak_start = s.leak_before
@@ -630,7 +658,7 @@ def _follow(  # noqa: PLR0917
 
 @native
 def _end(s: Any) -> None:
-    """Close the episode. A rare one teaches its tail little; what keeps happening is the nature of the series."""
+    """Close the episode. The first of late teaches its tail little, the second all; the third is the series' nature."""
     s.episode_count += 1.0
     s.z_1 = s.z_2 = s.drift = 0.0
     if s.episode - 1 == _FLATLINE:
@@ -640,11 +668,6 @@ def _end(s: Any) -> None:
         return
     tail = s.tail[s.episode - 1]
     peak = log(max(s.peak_score / tail[THRESHOLD], 1.0))
-    if s.episode_count >= EPISODES_USUAL:
-        tail[TOP] = max(tail[TOP], peak)
-        add_peak(tail, peak)
-    else:
-        mean = (tail[TOTAL] + 1.0) / (tail[COUNT] + 4.0)
-        add_peak(tail, min(peak, PEAK_BOUND * mean))
+    teach(tail, peak, s.episode_count)
     s.episode = 0
     s.onset_ms = 0

@@ -150,7 +150,8 @@ class Detector:
 
     async def _judge(self, watch: Watch, batch: SampleBatch) -> Sequence[Finding]:
         now_ms = self._kernel.clock.now_ms()
-        if len(batch) < ASIDE_COUNT and batch.series.num_rows < ASIDE_COUNT:
+        room = self._rules.series_max - watch.series.count  # where there is none, some are forgotten first
+        if len(batch) < ASIDE_COUNT and batch.series.num_rows <= min(ASIDE_COUNT, room):
             return observe(watch, batch, self._rules, now_ms)
         return await asyncio.to_thread(observe, watch, batch, self._rules, now_ms)
 

@@ -57,6 +57,7 @@ SERIES = np.dtype(
         ("hour", "i4"),  # hour that is being summed up
         ("season_hour", "i4"),  # hour whose two factors are kept below
         ("interval_s", "f4"),
+        ("lag_s", "f4"),  # how long after `last_ms` something came last, by the clocks of all entities
         ("offset", "f4"),  # nature: of the logarithmic scale
         ("floor", "f4"),  # nature: least spread
         ("floor_share", "f4"),  # nature: least spread as a share of the value
@@ -91,10 +92,12 @@ SERIES = np.dtype(
         ("family", "u1"),  # series of one family lend each other what they know of tails
         ("episode", "u1"),  # 0, or 1 + the test that opened it
         ("odd_intervals", "u1"),
+        ("late_count", "u1"),  # late samples in a row that went on in their own time
         ("ended", "u1"),  # its sender said that it is gone
         ("silent", "u1"),  # reported as silent
         ("hours_seen", "u1"),  # 1 once the season holds anything
         ("leaking", "u1"),  # evidence at which a leak was told that lasts; 0 without one
+        ("leak_usual", "u2"),  # share of bets on a trend that are won, over a half, in parts of 65535
         ("tail", "f4", (TAIL_COUNT, TAIL_FIELDS)),
         ("weight", "f4"),  # nature: of its part of the budget
         ("repeat", "f4"),  # what its findings of late cost it, as a logarithm
@@ -107,8 +110,7 @@ SERIES = np.dtype(
         ("leak_start", "f4"),  # where the trend began
         ("leak_before", "f4"),  # where the hour before ended
         ("leak_hour", "i4"),  # hour of Unix time in which the trend began
-        ("late_count", "u4"),  # samples refused as late or repeated
-        ("reset_count", "u4"),
+        ("late_s", "f4"),  # how far behind `last_ms` the newest of these lay
         ("gap_count", "f4"),  # longer waits than usual, and the sum of their log-excesses
         ("gap_total", "f4"),
         ("episode_count", "f4"),  # findings of late, halved in four weeks
@@ -139,6 +141,11 @@ def blank_rows(count: int) -> NDArray[np.void]:
     rows["price"] = 1.0
     rows["loudness"] = 1.0
     return rows
+
+
+def heard_ms(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """When something last came of each series, by the clocks of all entities: a slow clock of its own is no silence."""
+    return rows["last_ms"] + (1000.0 * rows["lag_s"]).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +194,7 @@ class Judged:
     ]  # -log10 of the calibrated chance that one sample is as strange; two signs of it add up
     unease: NDArray[np.float32]  # the highest strangeness of late, fading by half in fifty samples
     news: NDArray[np.float32]  # strangeness of any test; 0 for a while after something strange
+    set_back: NDArray[np.bool_]  # where it was seen that the sender's clock has been set back
     judged_count: int
     late_count: int
     refused_count: int  # not a number, or a counter that is not finite

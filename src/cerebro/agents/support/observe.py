@@ -28,16 +28,20 @@ from cerebro.agents.support.admit import (
     test_of,
 )
 from cerebro.agents.support.band import Band, band_of, within
+from cerebro.agents.support.clocks import set_back
 from cerebro.agents.support.concert import Concert, enrol_measures, judge_concert, loudness_of
 from cerebro.agents.support.describe import Allowed, Episode, Moment, cleared, opened, silenced
 from cerebro.agents.support.detect import detect
-from cerebro.agents.support.model import SHARES, Judged, SeriesName, Test, Turn
+from cerebro.agents.support.forget import PAUSE_MS as ROOM_PAUSE_MS
+from cerebro.agents.support.forget import choose, concert_left, points_left, ratios_left, series_left, together_left
+from cerebro.agents.support.model import SHARES, Judged, SeriesName, Test, Turn, heard_ms
 from cerebro.agents.support.nature import WEIGHT_FAULT, reach_of
 from cerebro.agents.support.outlook import HOUR_MS, wall_ms
 from cerebro.agents.support.ratios import ERROR_RATIO, Ratios
 from cerebro.agents.support.recent import POINT, Recent, no_points
+from cerebro.agents.support.shapes import SHIFT_RATIO
 from cerebro.agents.support.shares import ALONE, Parts
-from cerebro.agents.support.silence import Silence, find_silence, reached_ms
+from cerebro.agents.support.silence import FORGET_MS, Silence, find_silence, reached_ms
 from cerebro.agents.support.together import Together, away_from, away_of, enrol, judge_entities, judge_peers, peer_count
 from cerebro.agents.support.unlike import Mover, concert_finding, joint_finding, peer_finding
 from cerebro.agents.support.watch import Series, admit_series, no_priors, no_series, priors_of
@@ -123,6 +127,7 @@ class Watch:
     open_concerts: dict[int, Episode] = field(default_factory=dict)  # by slot
     open_peers: dict[int, Episode] = field(default_factory=dict)  # by place
     opinions_seen: dict[str, str] = field(default_factory=dict)  # verdict by finding, so that each counts once
+    full_ms: int = 0  # when it was last found that there is no room for new series
     resumed_ms: int = 0  # when telemetry came again after nobody had sent any
     tally: Tally = field(default_factory=Tally)
     unnamed: set[tuple[int, int]] = field(default_factory=set)  # series to be looked up in the catalog
@@ -152,6 +157,8 @@ def learn_names(watch: Watch, names: Iterable[SeriesName], rules: Rules) -> None
     """Begin to watch these series."""
     for name in (known := list(names)):
         watch.unnamed.discard((name.hi, name.lo))
+    if watch.series.count + len(known) > rules.series_max:
+        _make_room(watch)
     admit_series(watch.series, known, rules.series_max)
 
 
@@ -163,7 +170,7 @@ def observe(watch: Watch, batch: SampleBatch, rules: Rules, clock_ms: int) -> li
     """
     if batch.series.num_rows:
         learn_names(watch, names_of(batch.series), rules)
-    row, at_ms, value = _rows_of(watch, batch)
+    row, at_ms, value = _rows_of(watch, batch, rules)
     if not len(row):
         return []
     if watch.budget.unit == 0.0:
@@ -172,9 +179,11 @@ def observe(watch: Watch, batch: SampleBatch, rules: Rules, clock_ms: int) -> li
     judged = detect(
         series.rows, row, at_ms, value,
         unit=watch.budget.unit, priors=watch.priors, warmup_count=rules.warmup_count,
-        wall_ms=wall_ms(at_ms, rules.time_zone, rules.holidays),
+        wall_ms=wall_ms(at_ms, rules.time_zone, rules.holidays), reached_ms=watch.ticked_ms,
     )  # fmt: skip
     _count(watch, judged)
+    if judged.set_back.any():
+        _follow_clocks(watch, row[judged.set_back], at_ms[judged.set_back])
     watch.recent.write(_points(row, at_ms, judged), series.count)
     findings = _turns(watch, row, at_ms, judged)
     if rules.together:
@@ -190,9 +199,76 @@ def tick(watch: Watch, now_ms: int, rules: Rules) -> list[Finding]:
         return []
     if now_ms - watch.ticked_ms > PAUSE_MS and watch.ticked_ms:  # nobody sent anything: the silence was ours
         watch.resumed_ms = now_ms
+    if watch.series.turned_away_count and watch.series.count >= rules.series_max:
+        _make_room(watch)
     _tick(watch, now_ms, rules)
-    told = _silences(watch, now_ms, rules) if rules.silence else []
+    told = list(_gone(watch, now_ms)) + (_silences(watch, now_ms, rules) if rules.silence else [])
     return told + _peers(watch, now_ms) if rules.together else told
+
+
+def _follow_clocks(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64]) -> None:
+    """Go on with what belongs to series whose clock was set back; with the hour itself where it was everybody's."""
+    set_back(watch.together, watch.concert, watch.ratios, row, at_ms)
+    if (reached := reached_ms(watch.series)) < watch.ticked_ms - PAUSE_MS:
+        watch.series.rows["lag_s"] = 0.0
+        watch.ticked_ms = watch.lent_ms = watch.priced_ms = reached
+        watch.resumed_ms = min(watch.resumed_ms, reached)
+        watch.full_ms = min(watch.full_ms, reached)
+
+
+def _make_room(watch: Watch) -> None:
+    """Forget series that are gone; they give way to new ones."""
+    now_ms = watch.ticked_ms
+    if 0 <= now_ms - watch.full_ms < ROOM_PAUSE_MS:
+        return
+    kept = choose(watch.series, now_ms, _held(watch))
+    if kept is None:
+        watch.full_ms = now_ms
+        return
+    now_at = kept.now_at.tolist()
+    entities, concerts = watch.together.entities, watch.concert.entities
+    joint = {entities[slot]: told for slot, told in watch.open_joint.items()}
+    concert = {concerts[slot]: told for slot, told in watch.open_concerts.items()}
+    watch.series, watch.recent = series_left(watch.series, kept), points_left(watch.recent, kept)
+    watch.together = together_left(watch.together, watch.series, kept)
+    watch.concert, watch.ratios = (
+        concert_left(watch.concert, watch.series),
+        ratios_left(watch.ratios, watch.series, kept),
+    )
+    watch.open_joint = {watch.together.slots[entity]: _moved(told, now_at) for entity, told in joint.items()}
+    watch.open_concerts = {watch.concert.slots[entity]: _moved(told, now_at) for entity, told in concert.items()}
+    for open_by_row in (watch.open_rows, watch.open_leaks, watch.open_peers):
+        moved = {now_at[row]: _moved(told, now_at) for row, told in open_by_row.items()}
+        open_by_row.clear()
+        open_by_row.update(moved)
+    watch.open_silences = {entity: _moved(told, now_at) for entity, told in watch.open_silences.items()}
+    admissions = (replace(each, row=now_at[each.row] if each.row >= 0 else -1) for each in watch.budget.admissions)
+    watch.budget = replace(watch.budget, admissions=tuple(admissions))
+
+
+def _held(watch: Watch) -> set[tuple[str, str]]:
+    """Entities with a finding open."""
+    names, rows = watch.series.names, [*watch.open_rows, *watch.open_leaks, *watch.open_peers]
+    held = {(names[row].entity_kind, names[row].entity_name) for row in rows} | set(watch.open_silences)
+    held |= {watch.together.entities[slot] for slot in watch.open_joint}
+    return held | {watch.concert.entities[slot] for slot in watch.open_concerts}
+
+
+def _moved(episode: Episode, now_at: list[int]) -> Episode:
+    return replace(episode, rows=tuple(now_at[row] for row in episode.rows))
+
+
+def _gone(watch: Watch, now_ms: int) -> Iterator[Finding]:
+    """End the episodes of series of which nothing has come for a day: a pod may have died in the middle of one."""
+    rows = watch.series.rows
+    for kept in (watch.open_rows, watch.open_leaks):
+        at = np.array(list(kept), np.int64)
+        for row in at[now_ms - heard_ms(rows[at]) >= FORGET_MS].tolist():
+            state, episode = rows[row], kept.pop(row)
+            value = float(state["value"])
+            moment = Moment(row, now_ms, episode.onset_ms, value, episode.expected, 0, Turn.NONE, 0.0, 0.0)
+            state["episode"] = state["leaking"] = 0
+            yield cleared(watch.tenant, watch.series.names[row], moment, _shown(watch, row), episode)
 
 
 def _silences(watch: Watch, now_ms: int, rules: Rules) -> list[Finding]:
@@ -284,8 +360,8 @@ def _peers(watch: Watch, now_ms: int) -> list[Finding]:
 
 
 def _tick(watch: Watch, now_ms: int, rules: Rules) -> None:
-    rows = watch.series.rows[: watch.series.count]
     watch.ticked_ms = now_ms
+    rows = watch.series.rows[: watch.series.count]
     if watch.budget.spending.per_week != (per_week := rules.noise_budget * rules.parts.whole):
         watch.budget = replace(watch.budget, spending=replace(watch.budget.spending, per_week=per_week))
     watch.budget = replace(watch.budget, parts=rules.parts)
@@ -330,13 +406,15 @@ def take_changes(watch: Watch, changes: Iterable[Change]) -> None:
     watch.changes = [*watch.changes, *(each for each in changes if each not in watch.changes)][-CHANGES_MAX:]
 
 
-def _rows_of(watch: Watch, batch: SampleBatch) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
+def _rows_of(
+    watch: Watch, batch: SampleBatch, rules: Rules
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
     """The rows, times and values of the samples whose series are watched, in time order."""
     row = watch.series.index.find(batch.hi, batch.lo)
     at_ms, value = batch.at_ms, batch.value
     if (unknown := row == EMPTY).any():
         watch.tally.unnamed += int(unknown.sum())
-        if watch.series.turned_away_count == 0:
+        if watch.series.count < rules.series_max:
             watch.unnamed.update(zip(batch.hi[unknown].tolist(), batch.lo[unknown].tolist(), strict=True))
         row, at_ms, value = row[~unknown], at_ms[~unknown], value[~unknown]
     if len(at_ms) > 1 and (np.diff(at_ms) < 0).any():
@@ -438,8 +516,8 @@ def _open(watch: Watch, entity: tuple[str, str], begun: list[Moment]) -> list[Fi
 
 
 def _fails_less(name: SeriesName, moment: Moment) -> bool:
-    """A share of failures that falls is no trouble: what was learned of it was one."""
-    return name.metric.endswith(ERROR_RATIO) and moment.value < moment.expected
+    """A share of failures that falls is no trouble: what was learned of it was one. Nor is a shape that comes back."""
+    return name.metric.endswith((ERROR_RATIO, SHIFT_RATIO)) and moment.value < moment.expected
 
 
 def _allowed(watch: Watch, moment: Moment) -> Allowed:

@@ -10,6 +10,8 @@ had, but that of forty messages a second only seven are taken is told at once, s
 counting. Two counters with the same labels whose names differ in such words only (`FLOWS`) give `name:unserved_ratio`,
 the part of what came in since the last time that did not go out; 0 while a backlog is worked off.
 
+How the counts of a histogram are distributed, and not only their mean, is watched by `shapes`.
+
 A counter that appears in a group that was there before counts from 0; in a group that is new, from what it says.
 
 Sources: the names after Prometheus' recording rules (`level:metric:operations`); the pair after T. Wilkie, The RED
@@ -27,6 +29,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cerebro.agents.support.model import SeriesName
+from cerebro.agents.support.shapes import SHIFT_RATIO, Shapes, Shifts, enrol_shapes, shifts
 from cerebro.agents.support.watch import Series
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.native import native
@@ -84,6 +87,7 @@ class Ratios:
     exists: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((64, 2), np.bool_))  # by group, as in `names`
     is_flow: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(64, np.bool_))  # by group
     named: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(64, np.bool_))  # told with their names; by group
+    shapes: Shapes = field(default_factory=Shapes)
 
 
 def enrol(ratios: Ratios, names: Sequence[SeriesName]) -> None:
@@ -128,7 +132,9 @@ def thawed(names: Sequence[SeriesName], rows: bytes, groups: bytes) -> Ratios:
 def place_of(name: SeriesName) -> Place | None:
     """The family of a counter, its labels without those of the outcome, and what it is in that group."""
     metric = name.metric
-    if name.type in (SeriesType.GAUGE, "") or metric.endswith(("_bucket", ERROR_RATIO, MEAN, UNSERVED_RATIO)):
+    if name.type in (SeriesType.GAUGE, "") or metric.endswith(
+        ("_bucket", ERROR_RATIO, MEAN, UNSERVED_RATIO, SHIFT_RATIO)
+    ):
         return None
     labels = tuple((label, value) for label, value in name.labels if label.lower() not in OUTCOMES)
     if len(labels) == len(name.labels) and (flow := flow_of(name)):
@@ -185,9 +191,25 @@ def derived(ratios: Ratios, series: Series, batch: SampleBatch) -> SampleBatch |
     """What a batch adds to the groups of the watched series, to be published beside it; `None` for nothing yet."""
     if ratios.enrolled < series.count:
         enrol(ratios, series.names)
+        enrol_shapes(ratios.shapes, series.names, OUTCOMES)
     row = series.index.find(batch.hi, batch.lo)
     known = row != EMPTY
-    return derive(ratios, row[known], batch.at_ms[known], batch.value[known])
+    samples = row[known], batch.at_ms[known], batch.value[known]
+    told, shifted = derive(ratios, *samples), shifts(ratios.shapes, *samples)
+    return _with_shifts(told, ratios.shapes, shifted) if shifted else told
+
+
+def _with_shifts(told: SampleBatch | None, shapes: Shapes, shifted: Shifts) -> SampleBatch:
+    names = [shapes.names[group] for group in shifted.group.tolist()]
+    fresh = [name for name, first in zip(names, shifted.first.tolist(), strict=True) if first]
+    hi, lo = (np.array([getattr(name, part) for name in names], np.uint64) for part in ("hi", "lo"))
+    mine = SampleBatch(hi, lo, shifted.at_ms, shifted.value, _table(fresh))
+    if told is None:
+        return mine
+    hi, lo, at_ms, value = (
+        np.concatenate([getattr(told, c), getattr(mine, c)]) for c in ("hi", "lo", "at_ms", "value")
+    )
+    return SampleBatch(hi, lo, at_ms, value, pa.concat_tables([told.series, mine.series]))
 
 
 def derive(

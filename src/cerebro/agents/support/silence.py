@@ -1,7 +1,8 @@
 """Notice what no longer reports: an entity as a whole, or some series of one that otherwise goes on.
 
 Time is the entities' own: where there are three or more, the hour that the second most recent has reached, so that one
-sender with a fast clock makes nobody else late. An entity that has fallen silent is one finding, however many series
+sender with a fast clock makes nobody else late. One with a slow clock, or whose clock was set back, is silent only when
+nothing comes of it. An entity that has fallen silent is one finding, however many series
 it had.
 """
 
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.agents.support.model import SILENCE_SHARE, Turn
+from cerebro.agents.support.model import SILENCE_SHARE, Turn, heard_ms
 from cerebro.agents.support.nature import DETAIL_KINDS
 from cerebro.agents.support.watch import Series
 from cerebro.algorithms.gaps import weekly_gaps
@@ -67,7 +68,7 @@ def find_silence(series: Series, now_ms: int, since_ms: int, unit: float, warmup
     No wait counts from before `since_ms`, when telemetry came again after nobody had sent any.
     """
     rows = series.rows[: series.count]
-    waited_s = (now_ms - np.maximum(rows["last_ms"], since_ms)) / 1000.0
+    waited_s = (now_ms - np.maximum(heard_ms(rows), since_ms)) / 1000.0
     if not _anything(rows, waited_s):
         return []
     weekly = _weekly(rows, waited_s)

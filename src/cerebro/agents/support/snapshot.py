@@ -8,6 +8,7 @@ know is dropped, one that is missing begins as it does for a new series.
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -20,9 +21,10 @@ from cerebro.agents.support.concert import HEARD, MEASURE, enrol_measures
 from cerebro.agents.support.describe import Episode
 from cerebro.agents.support.model import SERIES, SeriesName, blank_rows
 from cerebro.agents.support.observe import Watch
-from cerebro.agents.support.ratios import Ratios, thawed
+from cerebro.agents.support.ratios import OUTCOMES, Ratios, thawed
 from cerebro.agents.support.ratios import frozen as frozen_ratios
 from cerebro.agents.support.recent import POINT, from_points
+from cerebro.agents.support.shapes import frozen_shapes, thawed_shapes
 from cerebro.agents.support.together import JOINED, PEER, enrol
 from cerebro.agents.support.watch import ROWS_FIRST, Series, start_row
 from cerebro.algorithms.index import SeriesIndex
@@ -68,6 +70,8 @@ class Contents:
     heard_shape: tuple[int, int] = (0, 0)
     measures_shape: tuple[int, int] = (0, 0)
     open_concerts: dict[int, Episode] = field(default_factory=dict)
+    full_ms: int = 0
+    shape_bytes: tuple[int, int, int] = (0, 0, 0)  # by row, by cell, by group
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,14 @@ class Frozen:
     peers: NDArray[np.void]
     heard: NDArray[np.void]
     measures: NDArray[np.void]
+    shapes: tuple[bytes, bytes, bytes] = (b"", b"", b"")
     ratios: tuple[bytes, bytes] = (b"", b"")
 
 
 def freeze(watch: Watch, sequence: int) -> Frozen:
     """Copy the state as it is after the message with that sequence."""
     points, ratios = watch.recent.ordered().copy(), frozen_ratios(watch.ratios)
+    shapes = frozen_shapes(watch.ratios.shapes)
     contents = Contents(
         tenant=watch.tenant,
         sequence=sequence,
@@ -117,6 +123,8 @@ def freeze(watch: Watch, sequence: int) -> Frozen:
         heard_shape=(len(watch.concert.heard), HEARD.itemsize),
         measures_shape=(len(watch.concert.measures), MEASURE.itemsize),
         open_concerts=dict(watch.open_concerts),
+        full_ms=watch.full_ms,
+        shape_bytes=(len(shapes[0]), len(shapes[1]), len(shapes[2])),
     )
     rows, together = watch.series.rows[: watch.series.count].copy(), watch.together
     return Frozen(
@@ -127,6 +135,7 @@ def freeze(watch: Watch, sequence: int) -> Frozen:
         together.peers.copy(),
         watch.concert.heard.copy(),
         watch.concert.measures.copy(),
+        shapes,
         ratios,
     )
 
@@ -135,7 +144,7 @@ def encode(frozen: Frozen) -> bytes:
     """The snapshot as bytes."""
     told = msgspec.json.encode(frozen.contents)
     parts = (frozen.rows, frozen.points, frozen.joined, frozen.peers, frozen.heard, frozen.measures)
-    arrays = b"".join([*(part.tobytes() for part in parts), *frozen.ratios])
+    arrays = b"".join([*(part.tobytes() for part in parts), *frozen.shapes, *frozen.ratios])
     packed: bytes = pa.compress(arrays, codec="lz4", asbytes=True)
     return HEAD.pack(MAGIC, VERSION, 0, len(told), len(arrays)) + told + packed
 
@@ -172,7 +181,7 @@ def _thaw(contents: Contents, arrays: bytes) -> Watch:
     watch.open_rows, watch.open_leaks = dict(contents.open_rows), dict(contents.open_leaks)
     watch.open_silences = dict(contents.open_silences)
     watch.ticked_ms, watch.lent_ms, watch.resumed_ms = contents.ticked_ms, contents.lent_ms, contents.resumed_ms
-    watch.priced_ms = contents.priced_ms
+    watch.priced_ms, watch.full_ms = contents.priced_ms, contents.full_ms
     rest = arrays[split + contents.point_count * POINT.itemsize :]
     _thaw_together(watch, contents, rest)
     _thaw_concert(watch, contents, rest)
@@ -213,10 +222,13 @@ def _thaw_concert(watch: Watch, contents: Contents, arrays: bytes) -> None:
 
 
 def _thaw_ratios(contents: Contents, arrays: bytes) -> Ratios:
-    """They stand last."""
-    by_row, by_group = contents.ratio_bytes
-    end = len(arrays)
-    return thawed(contents.names, arrays[end - by_row - by_group : end - by_group], arrays[end - by_group :])
+    """They stand last, after the histograms."""
+    sizes = (*contents.shape_bytes, *contents.ratio_bytes)
+    ends = np.cumsum([len(arrays) - sum(sizes), *sizes]).tolist()
+    *shapes, by_row, by_group = (arrays[start:end] for start, end in pairwise(ends))
+    ratios = thawed(contents.names, by_row, by_group)
+    ratios.shapes = thawed_shapes(contents.names, shapes, OUTCOMES)
+    return ratios
 
 
 def _series(contents: Contents, stored: NDArray[np.void]) -> Series:

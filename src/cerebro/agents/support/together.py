@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.agents.support.model import SeriesName, Turn
+from cerebro.agents.support.model import SeriesName, Turn, heard_ms
 from cerebro.agents.support.nature import DETAIL_KINDS
 from cerebro.algorithms.joint import ENTITY_FIELDS, SETTLING, axis_of, close_round, put
 from cerebro.algorithms.native import native
@@ -35,6 +35,7 @@ from cerebro.algorithms.tails import (
     learn,
     paces,
     rate_beyond,
+    teach,
 )
 
 WEEK_S = 7 * 86_400.0
@@ -44,6 +45,7 @@ SERIES_MIN = 3
 READY = 500  # rounds before an entity or a peer is judged
 CALM_ROUNDS = 6  # under the threshold, that end an episode
 AWAY_MS = 2 * 3_600_000  # after so long, what it does is usual
+TOLD_HALF_MS = 4 * WEEK_S * 1000.0
 AWAY_BOUND = 100.0  # half-widths
 PEER_SPREAD_MIN = 0.1  # half-widths of the band: closer than this, peers are alike
 PEER_SMOOTHING = 4.0  # rounds
@@ -67,6 +69,8 @@ CALIBRATED: list[Any] = [
     ("tail", "f4", (TAIL_FIELDS,)),
     ("episode", "u1"),
     ("calm", "u1"),  # rounds under the threshold within the episode
+    ("peak", "f4"),  # of the episode, as a log-excess
+    ("told", "f4"),  # episodes of late, halved in four weeks
 ]
 JOINED = np.dtype([*ENTITY_FIELDS, *CALIBRATED], align=True)
 PEER = np.dtype([*CALIBRATED, ("row", "i4"), ("group", "i4"), ("count", "u4"), ("smooth", "f4")], align=True)
@@ -229,6 +233,14 @@ def _judge_entities(  # noqa: PLR0917
 
 
 @native
+def begin_episode(s: Any, t: int, excess: float) -> None:
+    """Note what begins, and how many began of late; the cluster in the making belongs to it."""
+    s.told = s.told * 0.5 ** (max(0.0, t - s.onset_ms) / TOLD_HALF_MS) + 1.0
+    s.episode, s.calm, s.onset_ms, s.peak = 1, 0, t, excess
+    s.tail[PEAK], s.tail[QUIET] = 0.0, RUN
+
+
+@native
 def _calibrate(  # noqa: PLR0917
     s: Any, t: int, level: float, unit: float, seen: float, prior: float, threshold_min: float,
     weekly: Any, effect: Any, k: int,
@@ -238,8 +250,10 @@ def _calibrate(  # noqa: PLR0917
     excess = level - log(tail[THRESHOLD])
     if s.episode > 0:
         s.calm = s.calm + 1 if excess <= 0.0 else 0
+        s.peak = max(s.peak, excess)
         if s.calm >= CALM_ROUNDS or t - s.onset_ms > AWAY_MS:
             s.episode = 0
+            teach(tail, s.peak, s.told)
             return 2
         return 0
     if seen >= READY and excess > 0.0:
@@ -249,8 +263,7 @@ def _calibrate(  # noqa: PLR0917
             count = max(count, a_week / seen)
         if count <= unit * np.exp(-s.repeat):
             weekly[k], effect[k] = count, np.exp(min(excess, 50.0))
-            s.episode, s.calm, s.onset_ms = 1, 0, t
-            tail[PEAK], tail[QUIET] = 0.0, RUN
+            begin_episode(s, t, excess)
             return 1
     weight, gain = paces(seen)
     learn(tail, excess, weight, gain, threshold_min)
@@ -293,7 +306,7 @@ def _comparable(together: Together, rows: NDArray[np.void], now_ms: int) -> NDAr
         return np.zeros(0, np.bool_)
     which = together.peers["row"]
     sized = np.array(together.sizes)[together.peers["group"]] >= COUNT_MIN
-    waited_s = (now_ms - rows["last_ms"][which]) / 1000.0
+    waited_s = (now_ms - heard_ms(rows)[which]) / 1000.0
     alive = waited_s < np.maximum(PEER_STALE_S, PEER_STALE_INTERVALS * rows["interval_s"][which])
     return np.asarray(sized & alive)
 

@@ -31,7 +31,12 @@ IDENTITY = (
     "telemetry.",
     "process.executable",
 )
-DERIVED = {"error_ratio": "share of failures, {}", "mean": "mean of {}", "unserved_ratio": "share left undone, {}"}
+DERIVED = {
+    "error_ratio": "share of failures, {}",
+    "mean": "mean of {}",
+    "unserved_ratio": "share left undone, {}",
+    "shift_ratio": "share that lies elsewhere than usual, {}",
+}
 PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 BINARY = (("Ti", 2.0**40), ("Gi", 2.0**30), ("Mi", 2.0**20), ("Ki", 2.0**10))
 LABEL_CHARS_MAX, LABELS_MAX = 40, 3
