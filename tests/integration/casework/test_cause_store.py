@@ -6,7 +6,7 @@ import pytest
 
 from cerebro.casework.cause.assemble import picture_of
 from cerebro.casework.cause.diagnose import diagnose
-from cerebro.casework.cause.held import Grid
+from cerebro.casework.cause.held import INTERVAL_MS, Grid
 from cerebro.casework.cause.stored import StoreSource
 from cerebro.casework.proof import fault_of
 from cerebro.kernel.settings import RetentionSettings
@@ -137,6 +137,13 @@ async def test_a_case_is_diagnosed_from_what_the_store_holds(telemetry):
     assert cause.evidence and not [fault_of(each) for each in cause.evidence if fault_of(each)]
     for each in cause.evidence:
         assert (await telemetry.query(each.query, tenant=TENANT)).num_rows > 0, each.sentence
+
+
+async def test_the_store_tells_how_often_series_are_sent(telemetry):
+    source = StoreSource(telemetry)
+
+    assert await source.interval_ms(TENANT, (FRONT, ILL), GRID.end_ms) == STEP_MS
+    assert await source.interval_ms(TENANT, (EntityKey("service", "nobody"),), GRID.end_ms) == INTERVAL_MS
 
 
 async def test_another_tenant_sees_nothing(telemetry):

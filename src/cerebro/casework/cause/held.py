@@ -18,6 +18,7 @@ ENTITIES = "(⟦entities⟧)"  # in the query of a proof: the things that it is 
 HISTORY_MS = 30 * 60_000  # before the onset, of which is learned what is usual
 LEAD_MS, LEAD_MS_MIN = 60_000, 10_000  # before the onset, that may already be trouble
 INTERVAL_MS = 15_000  # at which most things are sent
+LEAD_INTERVALS = 4
 ACQUAINTED_MS = 600_000  # watched for less, and every sample counts
 STEPS_DURING = 40
 STEPS_MS = (5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000)
@@ -48,16 +49,17 @@ class Grid:
         return Window(self.start_ms, self.end_ms)
 
 
-def grid_around(onset_ms: int, now_ms: int, known_ms: int = HISTORY_MS) -> Grid:
+def grid_around(onset_ms: int, now_ms: int, known_ms: int = HISTORY_MS, interval_ms: int = INTERVAL_MS) -> Grid:
     """Steps fine enough for the trouble's length, and no finer than series are sent.
 
     Args:
-        onset_ms: When it began, as far as is known.
+        onset_ms: When it began, as far as is known: to a few of the intervals at which series are sent.
         now_ms: The end.
         known_ms: For how long things were watched before: of a short acquaintance little may be given away as lead.
+        interval_ms: At which series are sent.
     """
-    lead_ms = min(LEAD_MS, max(LEAD_MS_MIN, known_ms // 5))
-    interval_ms = INTERVAL_MS if known_ms >= ACQUAINTED_MS else STEPS_MS[0]
+    lead_ms = min(LEAD_MS, max(LEAD_MS_MIN, min(known_ms // 5, LEAD_INTERVALS * interval_ms)))
+    interval_ms = interval_ms if known_ms >= ACQUAINTED_MS else STEPS_MS[0]
     length_ms = max(now_ms - onset_ms + lead_ms, 2 * lead_ms)
     wanted = max(length_ms / STEPS_DURING, interval_ms)
     step_ms = next((step for step in STEPS_MS if step >= wanted), STEPS_MS[-1])
@@ -113,6 +115,10 @@ def _text(value: str) -> str:
 
 class Source(Protocol):
     """Where telemetry around a case is looked for."""
+
+    async def interval_ms(self, tenant: TenantId, entities: Sequence[EntityKey], now_ms: int) -> int:
+        """At which the series of these entities were sent lately; `INTERVAL_MS` when that cannot be told."""
+        ...
 
     async def held(self, tenant: TenantId, entities: Sequence[EntityKey], grid: Grid) -> Held:
         """What there is of these entities on the grid; bounded, whatever there is.

@@ -108,7 +108,8 @@ class Investigator:
             findings = await findings_of(transaction, tenant, case.id, FINDINGS_READ_MAX)
             done = await done_lately(transaction, tenant)
         onset_ms = _onset_ms(case, findings)
-        grid = grid_around(onset_ms, self._now_ms(), _known_ms(onset_ms, entities, topology))
+        interval_ms = await self._source.interval_ms(tenant, entities, self._now_ms())
+        grid = grid_around(onset_ms, self._now_ms(), _known_ms(onset_ms, entities, topology), interval_ms)
         troubles = await troubled_before(self._kernel, case)
         held = without(await self._source.held(tenant, entities, grid), troubles, onset_ms)
         if not self._apart:

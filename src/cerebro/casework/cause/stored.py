@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cerebro.casework.cause.held import ENTITIES, Grid, Held, Series, literal
+from cerebro.casework.cause.held import ENTITIES, INTERVAL_MS, Grid, Held, Series, literal
 from cerebro.casework.proof import CLICKHOUSE, digest
 from cerebro.kernel.telemetry.port import Telemetry
 from cerebro.spine.entities import EntityKey
@@ -92,11 +92,32 @@ def proof_of(table: str, grid: Grid, row_count: int) -> Evidence:
     return Evidence("", CLICKHOUSE, query, start_ms, end_ms, digest(said), said)
 
 
+LATELY_MS = 120_000
+_INTERVAL = """
+SELECT quantileExact(0.5)(sent) AS sent FROM (
+    SELECT count() AS sent FROM samples
+    WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({start})) AND at >= fromUnixTimestamp64Milli({start})
+        AND at < fromUnixTimestamp64Milli({end})
+        AND (hi, lo) IN (SELECT hi, lo FROM series WHERE (entity_kind, entity_name) IN {entities} LIMIT {limit})
+    GROUP BY hi, lo
+)
+"""
+SERIES_ASKED = 1000  # enough of them to tell how often they are sent
+
+
 class StoreSource:
     """Asks ClickHouse. A question that is too large for the store is a gap of the picture, and no error."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
+
+    async def interval_ms(self, tenant: TenantId, entities: Sequence[EntityKey], now_ms: int) -> int:
+        """By the samples of the last minutes; see `Source`."""
+        among = f"({', '.join(literal(each) for each in entities)})"
+        query = _INTERVAL.format(start=now_ms - LATELY_MS, end=now_ms, entities=among, limit=SERIES_ASKED)
+        found = (await self._telemetry.query(query.strip(), tenant=tenant)).to_pylist()
+        sent = int(found[0]["sent"] or 0) if found and entities else 0
+        return max(1, LATELY_MS // sent) if sent else INTERVAL_MS
 
     async def held(self, tenant: TenantId, entities: Sequence[EntityKey], grid: Grid) -> Held:
         """What there is; see `Source`."""

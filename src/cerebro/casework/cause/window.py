@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.grid import on_grid
-from cerebro.casework.cause.held import Grid, Held, Series
+from cerebro.casework.cause.held import INTERVAL_MS, Grid, Held, Series
 from cerebro.casework.cause.stored import proof_of
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import TenantId
@@ -48,6 +48,10 @@ class WindowSource:
         kept.append((int(table["at_ns"].to_numpy().max()) // 1_000_000, table))
         while kept and kept[0][0] < kept[-1][0] - KEPT_MS:
             kept.popleft()
+
+    async def interval_ms(self, tenant: TenantId, entities: Sequence[EntityKey], now_ms: int) -> int:
+        """Everything here is sent at the same; see `Source`."""
+        return INTERVAL_MS
 
     async def held(self, tenant: TenantId, entities: Sequence[EntityKey], grid: Grid) -> Held:
         """What there is; see `Source`."""

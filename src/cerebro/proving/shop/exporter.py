@@ -48,7 +48,7 @@ class Exporter:
 
     def __init__(self, keeper: Keeper, clock: Clock, interval_s: float) -> None:
         self._keeper, self._interval_s = keeper, interval_s
-        self._clock = clock
+        self._clock, self._pid = clock, 0
         self._telling = Telling("postgres", 0, VERSION, keeper.registry, clock)
         self._log_file, self._read_bytes = keeper.home / "logs" / "postgres.log", 0
         self._seen: dict[str, float] = dict.fromkeys((*ACTIVITY, *TOTALS, "postgresql.up", "process.cpu.time"), 0.0)
@@ -100,4 +100,8 @@ class Exporter:
     def _cost(self) -> dict[str, float]:
         """CPU and memory of the server and its backends."""
         row = next(row for row in self._keeper.footprint_of_engines() if row["name"] == "postgres")
-        return {"process.cpu.time": float(str(row["cpu_s"])), "process.memory.usage": float(str(row["memory_bytes"]))}
+        pid, cpu_s = int(str(row["pid"])), float(str(row["cpu_s"]))
+        if pid == self._pid:  # backends come and go between two readings, and a total never falls
+            cpu_s = max(cpu_s, self._seen["process.cpu.time"])
+        self._pid = pid
+        return {"process.cpu.time": cpu_s, "process.memory.usage": float(str(row["memory_bytes"]))}

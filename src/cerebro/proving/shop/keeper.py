@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
@@ -439,15 +440,16 @@ def settings_of_shop(settings: Settings) -> Settings:
 def _row(name: str, state: State, pid: int, version: str) -> dict[str, object]:
     """One process and its offspring; CPU seconds since its start."""
     row: dict[str, object] = {"name": name, "state": str(state), "pid": pid, "version": version}
-    try:
+    cpu_s, memory = 0.0, 0
+    with suppress(psutil.Error):
         leader = psutil.Process(pid) if pid else None
         family = [leader, *(leader.children(recursive=True) if name == "postgres" else [])] if leader else []
-        times = [each.cpu_times() for each in family]
-        memory = [each.memory_full_info().pss for each in family]
-    except psutil.Error:
-        times, memory = [], []
-    ended_s = times[0].children_user + times[0].children_system if times else 0.0  # of those that are no more
-    return row | {"cpu_s": ended_s + sum(each.user + each.system for each in times), "memory_bytes": sum(memory)}
+        for each in family:
+            with suppress(psutil.Error):  # one that ends meanwhile is counted by its parent
+                times = each.cpu_times()
+                cpu_s += times.user + times.system + (times.children_user + times.children_system) * (each == leader)
+                memory += each.memory_full_info().pss
+    return row | {"cpu_s": cpu_s, "memory_bytes": memory}
 
 
 def _engine_state(supervisor: Supervisor) -> tuple[State, int]:

@@ -16,3 +16,11 @@ def test_what_was_watched_for_long_is_looked_at_in_its_own_steps():
     grid = grid_around(ONSET, ONSET + 12_000, known_ms=HISTORY_MS)
     assert grid.step_ms == 15_000
     assert grid.split * grid.step_ms >= HISTORY_MS
+
+
+def test_what_is_sent_every_second_is_looked_at_closely():
+    """Little of the calm before counts as trouble, so that a first look soon after the onset sees mostly that."""
+    grid = grid_around(ONSET, ONSET + 12_000, known_ms=HISTORY_MS, interval_ms=1_000)
+    before_ms = ONSET - (grid.start_ms + grid.split * grid.step_ms)
+    assert grid.step_ms == 5_000
+    assert before_ms <= 15_000
