@@ -26,7 +26,8 @@ ADDRESSES = (
     "actual_destination", "destination", "destination.workload.name",
 )  # fmt: skip
 WIRES = re.compile(r"(^|[_.])(net|tcp|network|rtt)([_.]|$)")  # what a path between two has, and not one end of it
-UNEVEN, COLD = "replicas.uneven", "cache.missed.share"
+UNEVEN, SILENT, COLD = "replicas.uneven", "replicas.silent", "cache.missed.share"
+LATELY_STEPS = 12  # a replica that has told nothing for longer is no more
 INSTANCES = ("service.instance.id", "instance", "k8s.pod.name", "pod")
 FAILURES = ("error.type", "error_type")
 STATUS = ("http.response.status_code", "http_response_status_code", "status_code", "code", "status")
@@ -73,7 +74,8 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
             peer = _named(series, known) if WIRES.search(series.metric) else None
             found.append(Line(series.entity, peer, role_of(series.metric), series.metric, values))
     uneven = [Line(entity, None, Role.OTHER, UNEVEN, row) for entity, of in each_one.items() for row in of.uneven()]
-    return [*_merged(found), *_cold(found), *uneven, *_answers(asked)]
+    silent = [Line(entity, None, Role.OTHER, SILENT, of.silent()) for entity, of in each_one.items()]
+    return [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked)]
 
 
 class _Instances:
@@ -81,12 +83,23 @@ class _Instances:
 
     def __init__(self) -> None:
         self._load: dict[str, dict[str, Real]] = {"asked": {}, "held": {}}
+        self._told: dict[str, NDArray[np.bool_]] = {}
 
     def add(self, instance: str, metric: str, values: Real) -> None:
+        told = np.isfinite(values)
+        self._told[instance] = self._told.get(instance, np.zeros_like(told)) | told
         if metric.endswith("_count") and "duration" in metric:
             self._load["asked"][instance] = values
         elif "active_requests" in metric or "in_flight" in metric or "inflight" in metric:
             self._load["held"][instance] = values
+
+    def silent(self) -> Real:
+        """How many of them told something a little earlier, and tell nothing now."""
+        told = np.stack(list(self._told.values()))
+        lately = np.zeros_like(told)
+        for back in range(1, min(LATELY_STEPS, told.shape[1] - 1) + 1):
+            lately[:, back:] |= told[:, :-back]
+        return np.asarray((lately & ~told).sum(0), np.float64)
 
     def uneven(self) -> list[Real]:
         """The share that the busiest one has of what is asked, and of what is being worked, whichever is less."""

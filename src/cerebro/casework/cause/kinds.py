@@ -26,7 +26,7 @@ OF_MARK = {  # what names a cause outright
     "locked": "data", "long_session": "data", "scanning": "data", "lagging": "data", "cold": "data", "poison": "data",
     "deadlock": "code", "overlap": "code",
 }  # fmt: skip
-GONE = frozenset({"refused", "crashed"})  # nobody listens there, and the way to it is whole
+GONE = frozenset({"refused", "crashed", "silent"})  # nobody is there, and the way to it is whole
 STORES = frozenset({"database", "cache", "queue", "topic", "bucket", "store"})
 OUTSIDE = frozenset({"external", "supplier", "outside", "endpoint"})
 OF_STORES = ("postgresql.", "redis.", "mysql.", "mongodb.", "db.server.", "messaging.queue.", "kafka.", "rabbitmq.")

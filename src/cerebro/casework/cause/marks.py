@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.algorithms.shift import excess_of_counts
-from cerebro.casework.cause.answers import COLD, REQUESTS, UNEVEN
+from cerebro.casework.cause.answers import COLD, REQUESTS, SILENT, UNEVEN
 from cerebro.casework.cause.assemble import CLOCK_AHEAD
 from cerebro.casework.cause.picture import NOBODY, Tracks
 from cerebro.casework.cause.view import View
@@ -21,6 +21,7 @@ from cerebro.spine.cases import Mark
 
 CLEAR = 3.0  # nats, from here on a mark is one
 LINES_MIN = 3.0  # of trouble, that speak of it
+NEW_SHARE = 0.05  # of all lines, that something never said before must make up to be clear
 # How directly a mark names what is wrong. The first ones hardly anything else brings about; the next ones are used up
 # by the trouble itself or by waiting for another; all the rest is what any trouble looks like.
 OUTRIGHT = frozenset(
@@ -70,6 +71,7 @@ USED_UP = frozenset(
         "retrying",
         "surged",
         "refused",
+        "silent",
     }
 )
 CHANGED = {
@@ -134,6 +136,7 @@ GAUGES: Sequence[Gauge] = (
     _gauge("piling_up", r"queue[._](depth|length|size)|backlog|consumer_lag|messages_ready", level=20.0, times=3.0),
     _gauge("poison", r"redeliver", times=4.0, step=0.1, ever=True),
     _gauge("foreign", r"namedprocess.*cpu", level=0.8, times=3.0),
+    _gauge("silent", SILENT.replace(".", r"\."), level=1.0, step=0.9),
     _gauge("uneven", UNEVEN.replace(".", r"\."), level=0.86, times=1.2),
     _gauge("cold", COLD.replace(".", r"\."), step=20.0, times=1.5),
     _gauge("clock", CLOCK_AHEAD.replace(".", r"\."), step=20.0),
@@ -218,12 +221,14 @@ def _heard_by_all(view: View, callee: int, rows: Iterable[int]) -> bool:
 
 
 def _louder(view: View, row: int) -> float:
+    """How strongly a word is said more than usual; what was never said before and is said often now is clear."""
     tallies = view.picture.tallies
     one = slice(row, row + 1)
     nats = excess_of_counts(
         tallies.hits_before[one], tallies.of_before[one], tallies.hits_during[one], tallies.of_during[one], 0.3
     )
-    return float(nats[0])
+    often = tallies.hits_during[row] >= max(LINES_MIN, NEW_SHARE * tallies.of_during[row])
+    return max(float(nats[0]), CLEAR if often and not tallies.hits_before[row] else 0.0)
 
 
 def _gauged(view: View, entity: int) -> Iterator[Mark]:

@@ -65,7 +65,7 @@ class Choice:
 
 LOUD_NATS = 10.0
 OUTRIGHT = 3  # as `telling` has it
-DOWN = frozenset({"refused", "crashed"})  # who is not there fails fast, and is as broken as who hangs
+DOWN = frozenset({"refused", "crashed", "silent"})  # who is not there fails fast, and is as broken as who hangs
 CLEARLY = 2.0  # times the share of any other, that one has which is clearly to blame
 RIVAL = 0.1  # of the blame, from where on what is said of another counts
 SURE_AGAIN = 0.9  # of the blame, from where on something is done unasked after something else did not help
