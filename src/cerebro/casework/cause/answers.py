@@ -27,6 +27,7 @@ ADDRESSES = (
 )  # fmt: skip
 WIRES = re.compile(r"(^|[_.])(net|tcp|network|rtt)([_.]|$)")  # what a path between two has, and not one end of it
 UNEVEN, SILENT, COLD = "replicas.uneven", "replicas.silent", "cache.missed.share"
+LOST = "calls.lost.share"
 LATELY_STEPS = 12  # a replica that has told nothing for longer is no more
 INSTANCES = ("service.instance.id", "instance", "k8s.pod.name", "pod")
 FAILURES = ("error.type", "error_type")
@@ -218,6 +219,7 @@ def _answers(asked: Mapping[tuple[EntityKey, EntityKey | None], _Answered]) -> l
     lines: list[Line] = []
     for entity in sorted({*callee, *own}):
         lines += _three(entity, callee.get(entity) or own[entity])
+    lines += [_lost(entity, callee[entity], own[entity]) for entity in sorted(callee.keys() & own.keys())]
     for (entity, peer), answered in sorted(asked.items(), key=lambda each: (each[0][0], each[0][1] or each[0][0])):
         told = own.get(peer) if peer else None
         if peer and told and (wire := _between(answered, told)) is not None:
@@ -235,6 +237,13 @@ def _three(entity: EntityKey, answered: _Answered) -> list[Line]:
     if failed is not None:
         lines.append(Line(entity, None, Role.ERRORS, FAILED, 100.0 * np.minimum(_ratio(failed, count), 1.0)))
     return lines
+
+
+def _lost(entity: EntityKey, callers: _Answered, own: _Answered) -> Line:
+    """Of what callers have asked, the share that nobody here knows to have come."""
+    nothing = np.full(len(next(iter(callers.parts.values()))), np.nan)
+    came = _ratio(own.parts.get("count", nothing), callers.parts.get("count", nothing))
+    return Line(entity, None, Role.OTHER, LOST, 100.0 * np.clip(1.0 - came, 0.0, 1.0))
 
 
 def _between(caller: _Answered, callee: _Answered) -> Real | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.algorithms.shift import excess_of_counts
-from cerebro.casework.cause.answers import COLD, REQUESTS, SILENT, UNEVEN
+from cerebro.casework.cause.answers import COLD, LOST, REQUESTS, SILENT, UNEVEN
 from cerebro.casework.cause.assemble import CLOCK_AHEAD
 from cerebro.casework.cause.picture import NOBODY, Tracks
 from cerebro.casework.cause.view import View
@@ -162,7 +162,10 @@ HELD = frozenset(
     }
 )
 MOST = 0.6  # of the ways to a thing
-LOST = 0.005  # segments sent again for each request: a path that loses some has many times that
+RESENT = 0.005  # segments sent again for each request: a path that loses some has many times that
+LOST_MIN = 20.0  # percent of the calls, that never come
+IN_FLIGHT = re.compile(r"active_requests|in_?flight")
+HELD_MORE = 2.0  # times as many requests as usual, from which on someone has its hands full
 SURGED = 1.6  # times what is usually asked
 SPILLED = 1.15  # times what is usually asked of what lies behind a cache
 RETRIED = 0.4  # tries again for each request
@@ -179,6 +182,8 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
     for mark in (*_spoken(view, entity), *_gauged(view, entity), *_travelled(view, entity), *_done(view, entity)):
         if mark.nats >= CLEAR:
             best[mark.word] = max(best.get(mark.word, 0.0), round(mark.nats, 3))
+    if "silent" not in best and _is_cut_off(view, entity):
+        best["unreachable"] = max(best.get("unreachable", 0.0), CLEAR)
     if "surged" in best:  # more work uses up more of everything
         best = {word: nats for word, nats in best.items() if word not in HELD | {"busy_cpu", "growing"}}
     if _lays_it_on_another(view, entity):
@@ -194,6 +199,30 @@ def _spoken(view: View, entity: int) -> Iterator[Mark]:
         mine = (kind == "said" and tallies.entity[row] == entity) or (kind == "blames" and tallies.peer[row] == entity)
         if mine and tallies.hits_during[row] >= LINES_MIN:
             yield Mark(tallies.text[row], _louder(view, row))
+
+
+def _is_cut_off(view: View, entity: int) -> bool:
+    """Whether callers wait in vain for what never comes there, while it has nothing to do.
+
+    Who hangs has its hands full, and who is down refuses at once.
+    """
+    tracks, tallies = view.picture.tracks, view.picture.tallies
+    own = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist()
+    lost = [row for row in own if tracks.signal[row] == LOST]
+    if not any(_lately(tracks.during[row]) >= max(LOST_MIN, 2 * _some(_usual(tracks.before[row]))) for row in lost):
+        return False
+    held = [row for row in own if IN_FLIGHT.search(tracks.signal[row].lower())]
+    if not held or any(_lately(tracks.during[row]) > HELD_MORE * _some(_usual(tracks.before[row])) + 1 for row in held):
+        return False
+    said = {"late": 0.0, "refused": 0.0}
+    for row in range(len(tallies)):
+        if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.text[row] in said:
+            said[tallies.text[row]] += float(tallies.hits_during[row])
+    return said["late"] >= LINES_MIN and said["late"] > said["refused"]
+
+
+def _some(value: float) -> float:
+    return value if np.isfinite(value) else 0.0
 
 
 def _lays_it_on_another(view: View, entity: int) -> bool:
@@ -289,7 +318,9 @@ def _travelled(view: View, entity: int) -> Iterator[Mark]:
         ]
         shown = [row for row in rows if _beyond(gauge, _usual(tracks.before[row]), _lately(tracks.during[row]))]
         if gauge.mark == "losing":  # who sends more sends more again: of all that is asked over there, enough must be
-            shown = [row for row in shown if _lately(tracks.during[row]) >= LOST * _asked(view, int(tracks.peer[row]))]
+            shown = [
+                row for row in shown if _lately(tracks.during[row]) >= RESENT * _asked(view, int(tracks.peer[row]))
+            ]
         if shown and len(shown) >= MOST * len(rows) and not _ends_alike(tracks, gauge, shown, entity):
             yield Mark(gauge.mark, max(_nats(view, int(row)) for row in shown))
 

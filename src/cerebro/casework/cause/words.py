@@ -74,7 +74,8 @@ LEXICON: Sequence[tuple[str, re.Pattern[str]]] = tuple(
             "refused",
             r"connection refused|ECONNREFUSED|connection reset|ECONNRESET|broken pipe|EPIPE|no healthy upstream"
             r"|Errno (111|104|32)\b|(server|peer|side) (has )?closed the connection|57P01|57P03"
-            r"|no (ready|available) (endpoint|backend)|UNAVAILABLE: ",
+            r"|no (ready|available) (endpoint|backend)|UNAVAILABLE: |Is the server running|is shutting down"
+            r"|terminating connection due to administrator",
         ),
         (
             "unreachable",
