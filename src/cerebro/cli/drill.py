@@ -13,6 +13,7 @@ from cerebro.cli.out import as_json, complain, failures, say, table
 from cerebro.kernel.settings import Settings, load_settings
 from cerebro.proving import ledger, report
 from cerebro.proving.drill import QUIET, Plan, Run
+from cerebro.proving.model import CONTROL
 from cerebro.proving.score import Scores, by_watcher, score
 from cerebro.proving.suites.read import Suite, read_suite
 from cerebro.spine.errors import Invalid
@@ -160,8 +161,11 @@ async def _play_on(stage: "RealStage", plans: Sequence[Plan], path: Path, quiet:
     teller = Teller(len(possible), path, quiet)
     for number, plan in enumerate(possible):
         acquainted = replace(plan, quiet_s=min(plan.quiet_s, AGAIN_S)) if number else plan
-        teller.done(await run_plan(stage, acquainted, "real"))
-        await stage.clear()  # whatever was done about it, the next drill begins as the first one did
+        runs = await run_plan(stage, acquainted, "real")
+        teller.done(runs)
+        # whatever was done about it, the next drill begins as the first one did, and people have said what it was
+        real = runs[0].observation.injection.fault.cause_kind != CONTROL
+        await stage.clear("useful" if real else "noise")
 
 
 class Teller:

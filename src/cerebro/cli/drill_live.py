@@ -92,10 +92,16 @@ class Beside:
             sorted(acts, key=lambda act: act.at_ms),
         )
 
-    def close_cases(self) -> None:
-        """Every case that a finding could still join: the next trouble is another story."""
+    def close_cases(self, verdict: str = "") -> None:
+        """Every case that a finding could still join: the next trouble is another story.
+
+        Args:
+            verdict: What its findings were worth, `useful` or `noise`; empty when nobody says.
+        """
         for line in self._pages("/api/v1/cases", state=NOT_CLOSED):
             with suppress(Invalid, NotFound):  # it was merged into another one this moment
+                if verdict:
+                    self.client.post(f"/api/v1/cases/{line['id']}/feedback", {"verdict": verdict})
                 self.client.post(f"/api/v1/cases/{line['id']}/close", {"text": "The drill is over."})
 
     def _pages(self, path: str, **parameters: object) -> list[Any]:
@@ -148,8 +154,12 @@ class RealStage:
         end_ms = self.now_ms() - HEALTH_LAG_MS
         return await self.shop.health(end_ms - round(over_s * 1000), end_ms)
 
-    async def clear(self) -> None:
-        """Put the shop in order and close every case, as people do when it is over; then wait until users are well."""
+    async def clear(self, verdict: str = "") -> None:
+        """Put the shop in order, wait until users are well, and close every case, as people do when it is over.
+
+        Args:
+            verdict: What people then say of the findings, `useful` or `noise`; empty for nothing.
+        """
         await self.shop.tidy()
         until_ms = self.now_ms() + round(CLEAR_S * 1000)
         calm = 0
@@ -158,7 +168,7 @@ class RealStage:
             felt = await self.felt(STEP_S)
             well = felt.request_count > 0 and felt.error_share < ERROR_SHARE_MIN and felt.p95_ms < WELL_P95_MS
             calm = calm + 1 if well else 0
-        await asyncio.to_thread(self.cerebro.close_cases)
+        await asyncio.to_thread(self.cerebro.close_cases, verdict)
 
     async def begin_afresh(self) -> None:
         """Close what late findings of the last drill have opened."""

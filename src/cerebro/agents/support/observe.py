@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cerebro.agents.support.admit import (
+    USEFUL,
     Admission,
     Budget,
     Change,
@@ -58,6 +59,7 @@ LEND_MS = 60_000  # between two rounds of lending tails within families
 OPEN_PER_ENTITY_MAX = 8  # findings of one entity that are open at once; more series are counted in the evidence
 POINTS_SHOWN = 120
 CHANGES_MAX = 500
+INCIDENT_MS = 300_000  # signs of one trouble may begin so long before the one that was admitted
 MOVERS_SHOWN = 5
 
 
@@ -398,7 +400,24 @@ def take_opinions(watch: Watch, opinions: Iterable[Opinion]) -> int:
         watch.opinions_seen[opinion.dedup_key] = opinion.verdict
         rows = watch.series.rows[: watch.series.count]
         watch.budget = opined(watch.budget, opinion, rows, watch.leanings)
+    _note_incidents(watch, {each.dedup_key for each in fresh if each.verdict == USEFUL})
     return len(fresh)
+
+
+def _note_incidents(watch: Watch, keys: set[str]) -> None:
+    """What people know as a real trouble is no nature of its series, however often it comes: it teaches no tail."""
+    found = [each for each in watch.budget.admissions if each.dedup_key in keys]
+    since_ms: dict[tuple[str, str], int] = {}
+    for each in found:
+        since_ms[each.entity] = min(each.at_ms, since_ms.get(each.entity, each.at_ms))
+    rows = watch.series.rows
+    for row, name in enumerate(watch.series.names if since_ms else ()):
+        began_ms = since_ms.get((name.entity_kind, name.entity_name))
+        if began_ms is not None and rows["opened_ms"][row] >= began_ms - INCIDENT_MS:
+            rows["episode_count"][row] = max(0.0, rows["episode_count"][row] - 1.0)
+    for state, slots in ((watch.together.joined, watch.together.slots), (watch.concert.heard, watch.concert.slots)):
+        for entity in since_ms.keys() & slots.keys():
+            state["told"][slots[entity]] = max(0.0, state["told"][slots[entity]] - 1.0)
 
 
 def take_changes(watch: Watch, changes: Iterable[Change]) -> None:

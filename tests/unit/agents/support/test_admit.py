@@ -106,6 +106,18 @@ def test_an_entity_pays_for_what_its_series_repeat_but_not_for_a_first_time(rows
     assert rows["repeat"].tolist() == pytest.approx(np.log([64.0, 16.0, 1.0, 16.0]))
 
 
+@pytest.mark.parametrize(("verdict", "left"), [("useful", 1.0), ("noise", 2.0)])
+def test_a_real_trouble_is_no_nature_of_its_series(watch, rows, verdict, left):
+    """All that began to move with it on the same entity counts one episode less; others, and older ones, do not."""
+    watch.series.rows["episode_count"][:4] = 2.0
+    watch.series.rows["opened_ms"][:4] = START_MS - 60_000
+    watch.budget = admitted(watch.budget, admission(row=-1), rows, urgent=False)
+
+    take_opinions(watch, [Opinion("k1", verdict, START_MS)])
+
+    assert watch.series.rows["episode_count"][:4].tolist() == [left, 2.0, 2.0, 2.0]
+
+
 def test_noise_moves_thresholds_of_its_kind_only_and_no_further_than_a_bound(watch, rules, rows):
     for number in range(20):
         watch.budget = admitted(watch.budget, admission(key=f"k{number}", row=-1), rows, urgent=False)
