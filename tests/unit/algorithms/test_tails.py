@@ -8,6 +8,7 @@ from cerebro.algorithms.tails import (
     RATE,
     TAIL_FIELDS,
     THRESHOLD,
+    TOP,
     TOTAL,
     add_peak,
     begin,
@@ -15,6 +16,7 @@ from cerebro.algorithms.tails import (
     learn,
     paces,
     rate_beyond,
+    teach,
 )
 
 
@@ -77,3 +79,19 @@ def test_a_heavier_class_lends_a_heavier_tail():
     begin(tail, 1.0)
 
     assert rate_beyond(tail, 3.0, 0.6) > 20 * rate_beyond(tail, 3.0, 0.2)
+
+
+def test_what_is_told_teaches_little_once_all_twice_and_is_the_nature_of_the_stream_the_third_time():
+    tail = np.zeros(TAIL_FIELDS, np.float32)
+    begin(tail, 2.0)
+    for _ in range(30):
+        add_peak(tail, 0.25)
+    rarity = [rate_beyond(tail, 3.0, 0.25)]
+    for told in (1.0, 1.99, 2.98):
+        teach(tail, 3.0, told)
+        rarity.append(rate_beyond(tail, 3.0, 0.25))
+        assert (tail[TOP] >= 3.0) == (told > 2.0)
+
+    assert rarity[1] < 2.0 * rarity[0]
+    assert rarity[2] > 2.0 * rarity[1]
+    assert rarity[3] > 10.0 * rarity[0]

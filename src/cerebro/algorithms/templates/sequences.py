@@ -1,7 +1,8 @@
 """How strange the sequence of templates of one session is: a request, a job, a container.
 
-What has been seen of events, of pairs that follow each other, of counts of an event and of lengths is kept as counts; a
-session is as strange as the sum of what it holds that was never, or hardly ever, seen. Nothing is trained: sessions are
+What has been seen of events, of pairs that follow each other and of counts of an event is kept as counts; a session is as
+strange as the sum of what it holds that was never, or hardly ever, seen, and of what it lacks that most others held: that
+an event does not come is a count of 0. Nothing is trained: sessions are
 learned as they come, and a session is scored before it is learned.
 
 Sources: S. Forrest et al., A Sense of Self for Unix Processes, IEEE S&P 1996 (unseen short sequences); I. Witten and T.
@@ -28,16 +29,29 @@ class Sequences:
     session_count: int = 0
     seen: Counter[Hashable] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)  # distinct facts of each kind
+    held: Counter[Hashable] = field(default_factory=Counter)  # sessions that hold an event
 
 
 def strangeness(known: Sequences, events: Sequence[Hashable]) -> float:
-    """How much of the session is new, in nats; 0 when all of it has been seen often."""
-    return sum(_surprise(known, kind, fact) * worth for kind, fact, worth in _facts(events))
+    """How much of the session is new, in nats; next to 0 when all of it has been seen often.
+
+    >>> known = Sequences()
+    >>> for _ in range(50):
+    ...     learn(known, "open read close".split())
+    >>> [round(strangeness(known, each.split()), 1) for each in ("open read close", "open read", "open write close")]
+    [0.2, 4.6, 17.1]
+    """
+    lacking = known.held.keys() - set(events)
+    lost = sum(_rarity(known, known.session_count - known.held[event]) for event in lacking if _is_usual(known, event))
+    return lost * NEW_COUNT + sum(
+        _rarity(known, known.seen.get((kind, fact), 0)) * worth for kind, fact, worth in _facts(events)
+    )
 
 
 def learn(known: Sequences, events: Sequence[Hashable]) -> None:
     """Take an ordinary session in."""
     known.session_count += 1
+    known.held.update({event for event in events if event in known.held or len(known.held) < GRAMS_MAX})
     for kind, fact, _ in _facts(events):
         key = (kind, fact)
         if key not in known.seen:
@@ -47,10 +61,15 @@ def learn(known: Sequences, events: Sequence[Hashable]) -> None:
         known.seen[key] += 1
 
 
-def _surprise(known: Sequences, kind: str, fact: Hashable) -> float:
-    """0 … 1: how far from usual it is that a session holds this fact, as the share of its rarity in the greatest."""
+def _is_usual(known: Sequences, event: Hashable) -> bool:
+    """Whether most sessions hold it, so that its absence says something."""
+    return 2 * known.held[event] > known.session_count
+
+
+def _rarity(known: Sequences, seen_count: int) -> float:
+    """0 … 1: how far from usual is what so many sessions showed, as the share of its rarity in the greatest."""
     most = log(known.session_count + 2.0)
-    return (most - log(known.seen.get((kind, fact), 0) + 1.0)) / most
+    return (most - log(seen_count + 1.0)) / most
 
 
 def _facts(events: Sequence[Hashable]) -> list[tuple[str, Hashable, float]]:

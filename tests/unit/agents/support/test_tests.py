@@ -13,9 +13,9 @@ QUIET_COUNT, AFTER_COUNT = 3000, 120
 NAME = SeriesName(1, 1, "value", (), "gauge", "", "service", "s")
 
 
-def judge(after, seed=1, unit=1.0):
+def judge(after, seed=1, unit=1.0, around=100.0):
     """Two days of noise by the minute, then `after`."""
-    noise = 100.0 + np.random.default_rng(seed).normal(0.0, 5.0, QUIET_COUNT)
+    noise = around + np.random.default_rng(seed).normal(0.0, 5.0, QUIET_COUNT)
     value = np.concatenate([noise, after])
     rows = blank_rows(1)
     start_row(rows, 0, NAME)
@@ -48,6 +48,13 @@ def test_restlessness_is_a_change_of_variance():
     judged = judge(noise() + np.where(np.arange(AFTER_COUNT) % 2, 22.0, -22.0), unit=5.0)
 
     assert "variance" in kinds_of(judged)
+
+
+def test_restlessness_that_is_no_matter_is_left_alone():
+    """The same steps on a series a hundred times as large."""
+    steps = np.where(np.arange(AFTER_COUNT) % 2, 22.0, -22.0)
+
+    assert "variance" not in kinds_of(judge(9900.0 + noise() + steps, unit=5.0, around=10_000.0))
 
 
 def test_a_series_that_always_moves_and_then_stands_still_is_flat():
