@@ -1,9 +1,9 @@
 """How strange the sequence of templates of one session is: a request, a job, a container.
 
-What has been seen of events, of pairs that follow each other and of counts of an event is kept as counts; a session is as
-strange as the sum of what it holds that was never, or hardly ever, seen, and of what it lacks that most others held: that
-an event does not come is a count of 0. Nothing is trained: sessions are
-learned as they come, and a session is scored before it is learned.
+What has been seen of events, of pairs that follow each other and of counts of an event is kept as counts; a session is
+as strange as the sum of what it holds that was never, or hardly ever, seen, and of what it lacks that most others held:
+that an event does not come is a count of 0. Nothing is trained: sessions are learned as they come, and a session is
+scored before it is learned.
 
 Sources: S. Forrest et al., A Sense of Self for Unix Processes, IEEE S&P 1996 (unseen short sequences); I. Witten and T.
 Bell, The Zero-Frequency Problem, IEEE Trans. Inf. Theory 37 (1991), 1085-1094 (the surprise of what was never seen); M.
