@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from cerebro.agents.support import metrics, store
+from cerebro.agents.support.fullness import fullness_of
 from cerebro.agents.support.model import SeriesName
 from cerebro.agents.support.observe import (
     Rules,
@@ -140,11 +141,14 @@ class Detector:
         with span("detect", tenant, samples=len(batch)), metrics.BATCH_SECONDS.time():
             findings = await self._judge(watch, batch)
         await self._publish(findings)
-        if told := derived(watch.ratios, watch.series, batch):
-            subject, clock = f"telemetry.{tenant}.metrics", self._kernel.clock
-            await publish_until(
-                self._kernel.bus, clock, subject, encode_samples(told), dedup_key=f"derived:{message.sequence}"
-            )
+        subject, clock = f"telemetry.{tenant}.metrics", self._kernel.clock
+        for name, told in (
+            ("derived", derived(watch.ratios, watch.series, batch)),
+            ("fullness", fullness_of(watch.fullness, watch.series, batch)),
+        ):
+            if told:
+                key = f"{name}:{message.sequence}"
+                await publish_until(self._kernel.bus, clock, subject, encode_samples(told), dedup_key=key)
         self._sequence = message.sequence
         metrics.SEQUENCE.set(message.sequence)
 

@@ -29,7 +29,7 @@ FAULT = re.compile(r"error|fail|drop|kill|reject|refus|abort|timeout|retr(y|ies|
 GOLDEN = re.compile(
     r"system\.cpu\.busy|system\.memory\.utilization|system\.paging\.utilization|system\.linux\.psi\.utilization"
     r"|system\.filesystem\.(inode\.)?utilization|system\.disk\.utilization"
-    r"|:(error|unserved)_ratio$|:mean$|(^|[._])(latency|duration|queue|lag|saturation|backlog)|requests?[._](total|count|rate)|^up$"
+    r"|:(error|unserved)_ratio$|:mean$|limit_(ratio|utilization)$|(^|[._])(latency|duration|queue|lag|saturation|backlog)|requests?[._](total|count|rate)|^up$"
 )
 DETAIL_LABELS = frozenset({"cpu", "cpu.logical_number", "core", "le", "quantile", "pid", "process.pid"})
 DETAIL_KINDS = frozenset({"process", "container", "pod"})

@@ -29,12 +29,15 @@ from cerebro.agents.support.admit import (
     test_of,
 )
 from cerebro.agents.support.band import Band, band_of, within
+from cerebro.agents.support.climb import Climbing, Climbs, climbing, climbs_left, note_told
+from cerebro.agents.support.climb import enrol as enrol_limits
 from cerebro.agents.support.clocks import set_back
 from cerebro.agents.support.concert import Concert, enrol_measures, judge_concert, loudness_of
 from cerebro.agents.support.describe import Allowed, Episode, Moment, cleared, opened, silenced
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.forget import PAUSE_MS as ROOM_PAUSE_MS
 from cerebro.agents.support.forget import choose, concert_left, points_left, ratios_left, series_left, together_left
+from cerebro.agents.support.fullness import Fullness
 from cerebro.agents.support.model import SHARES, Judged, SeriesName, Test, Turn, heard_ms
 from cerebro.agents.support.nature import WEIGHT_FAULT, reach_of
 from cerebro.agents.support.outlook import HOUR_MS, wall_ms
@@ -124,6 +127,8 @@ class Watch:
     changes: list[Change] = field(default_factory=list)
     together: Together = field(default_factory=Together)
     ratios: Ratios = field(default_factory=Ratios)
+    fullness: Fullness = field(default_factory=Fullness)
+    climbs: Climbs = field(default_factory=Climbs)
     concert: Concert = field(default_factory=Concert)
     open_joint: dict[int, Episode] = field(default_factory=dict)  # by slot
     open_concerts: dict[int, Episode] = field(default_factory=dict)  # by slot
@@ -188,6 +193,7 @@ def observe(watch: Watch, batch: SampleBatch, rules: Rules, clock_ms: int) -> li
         _follow_clocks(watch, row[judged.set_back], at_ms[judged.set_back])
     watch.recent.write(_points(row, at_ms, judged), series.count)
     findings = _turns(watch, row, at_ms, judged)
+    findings += _climbs(watch, row, at_ms, value)
     if rules.together:
         findings += _entities(watch, row, at_ms, judged, rules.warmup_count)
     if min(int(at_ms[-1]), clock_ms) - watch.ticked_ms < TICK_MS:
@@ -237,6 +243,7 @@ def _make_room(watch: Watch) -> None:
         concert_left(watch.concert, watch.series),
         ratios_left(watch.ratios, watch.series, kept),
     )
+    watch.climbs, watch.fullness = climbs_left(watch.climbs, watch.series.names, kept.rows), Fullness()
     watch.open_joint = {watch.together.slots[entity]: _moved(told, now_at) for entity, told in joint.items()}
     watch.open_concerts = {watch.concert.slots[entity]: _moved(told, now_at) for entity, told in concert.items()}
     for open_by_row in (watch.open_rows, watch.open_leaks, watch.open_peers):
@@ -276,6 +283,35 @@ def _gone(watch: Watch, now_ms: int) -> Iterator[Finding]:
 def _silences(watch: Watch, now_ms: int, rules: Rules) -> list[Finding]:
     found = find_silence(watch.series, now_ms, watch.resumed_ms, watch.budget.unit, rules.warmup_count)
     return [finding for silence in found if (finding := _tell_silence(watch, silence, now_ms))]
+
+
+def _climbs(
+    watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64], value: NDArray[np.float64]
+) -> list[Finding]:
+    """What climbs towards its limit, and what does no more; told as a leak, whose budget it shares."""
+    enrol_limits(watch.climbs, watch.series.names)
+    for open_row in watch.open_leaks:  # told before a start, too
+        if watch.series.rows["leaking"][open_row] == 0:
+            note_told(watch.climbs, open_row)
+    findings: list[Finding] = []
+    for each in climbing(watch.climbs, row, at_ms, value):
+        moment = _climb_moment(watch, each)
+        if each.turn is not Turn.OPENED:
+            findings += _close(watch, moment)
+        elif each.row not in watch.open_leaks and each.weekly < _allowed(watch, moment).weekly:
+            note_told(watch.climbs, each.row)
+            name = watch.series.names[each.row]
+            findings += _open(watch, (name.entity_kind, name.entity_name), [moment])
+    return findings
+
+
+def _climb_moment(watch: Watch, each: Climbing) -> Moment:
+    reach = max(float(watch.series.rows["band"][each.row]), 1e-9)
+    effect = abs(each.value - each.start) / reach
+    return Moment(
+        each.row, each.at_ms, min(each.start_ms, each.at_ms), each.value, each.start,
+        int(Test.LEAK), each.turn, each.weekly, effect,
+    )  # fmt: skip
 
 
 def _entities(

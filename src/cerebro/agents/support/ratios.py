@@ -203,7 +203,7 @@ def _with_shifts(told: SampleBatch | None, shapes: Shapes, shifted: Shifts) -> S
     names = [shapes.names[group] for group in shifted.group.tolist()]
     fresh = [name for name, first in zip(names, shifted.first.tolist(), strict=True) if first]
     hi, lo = (np.array([getattr(name, part) for name in names], np.uint64) for part in ("hi", "lo"))
-    mine = SampleBatch(hi, lo, shifted.at_ms, shifted.value, _table(fresh))
+    mine = SampleBatch(hi, lo, shifted.at_ms, shifted.value, table_of(fresh))
     if told is None:
         return mine
     hi, lo, at_ms, value = (
@@ -252,10 +252,11 @@ def _told(ratios: Ratios, due: NDArray[np.int64]) -> SampleBatch:
     ratios.named[unnamed] = True
     ratios.counted[due] = 0.0
     ratios.since_ms[due] = ratios.last_ms[due]
-    return SampleBatch(key[:, 0].copy(), key[:, 1].copy(), at_ms, value[told], _table(fresh))
+    return SampleBatch(key[:, 0].copy(), key[:, 1].copy(), at_ms, value[told], table_of(fresh))
 
 
-def _table(names: Sequence[SeriesName]) -> pa.Table:
+def table_of(names: Sequence[SeriesName]) -> pa.Table:
+    """The table that names these series, as it travels with their samples."""
     if not names:
         return no_series()
     rows = [

@@ -1,8 +1,11 @@
 """What callers tell of those they call: of the way to them, and of those who tell nothing themselves."""
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
+from cerebro.casework.cause.answers import CROWDED, GIVEN_UP, WIRES
 from cerebro.casework.cause.clues import NATS_MIN, Clues, Family
 from cerebro.casework.cause.excess import IMMATERIAL
 from cerebro.casework.cause.picture import NOBODY, Picture
@@ -21,12 +24,14 @@ FAILURES = frozenset({"failing", "thrown", "garbled", "limited", "calls"})
 DELAYS = frozenset({"late", "busy"})
 WAY, DURATIONS = "wire.mean", ("duration.mean",)  # of a call, what its two ends do not share; of what is answered
 WAYS = 3.0  # calls of one callee that an answer waits for, at most, one after another
+HOMEMADE = re.compile(f"^({re.escape(GIVEN_UP)}|{re.escape(CROWDED)})$")
 
 
 def wire_of(clues: Clues, count: int, handed_on: tuple[Real, Real, Real] | None = None) -> Real:
     """What callers see accuses a callee as far as its other callers see it, and a caller as far as all it calls do so.
 
-    That three callees fail one caller at one moment, and nobody else, has one reason more likely than three.
+    That three callees fail one caller at one moment, and nobody else, has one reason more likely than three. What a
+    caller gives up although it is answered is its own doing.
 
     Args:
         handed_on: 0 … 1 an entity, the part of its slowness and of its failing that what it needs explains: its callers
@@ -45,8 +50,12 @@ def wire_of(clues: Clues, count: int, handed_on: tuple[Real, Real, Real] | None 
     rival = _company(found, told)
     others = np.maximum(others, DOUBT)
     blame = np.where(seen, others / (others + rival), 0.0)
+    homemade, torn = (_marked(clues, mine, told, words) for words in (HOMEMADE, WIRES))
+    blame = np.where(torn, np.minimum(blame, _torn_blame(torn, _marked(clues, every, told, WIRES))), blame)
+    blame[homemade] = 0.0
     callee = combined((found * blame * _fresh(clues, mine, found, handed_on)).T)
-    caller = np.where(seen.sum(1) > 1, _together(found * (1.0 - blame) * seen), 0.0)
+    several = (seen.sum(1) > 1) | (seen & (blame < 0.5)).any(1)
+    caller = np.where(several, _together(found * (1.0 - blame) * seen), 0.0)
     return np.asarray(np.maximum(callee, caller) + SECOND * np.minimum(callee, caller))
 
 
@@ -79,6 +88,27 @@ def _company(found: Real, told: NDArray[np.bool_]) -> Real:
         ratio = np.minimum(1.0, nats[None, :] / nats[mine, None])
         company[row, there[mine]] = (ratio.sum(1) - 1.0) / (len(there) - 1)
     return company
+
+
+def _marked(
+    clues: Clues, rows: NDArray[np.int64], told: NDArray[np.bool_], words: re.Pattern[str]
+) -> NDArray[np.bool_]:
+    """bool (caller, callee): of which pairs some of these clues are that have such words."""
+    found = np.zeros_like(told)
+    some = rows[[words.search(clues.text[row]) is not None for row in rows]]
+    found[clues.entity[some], clues.peer[some]] = True
+    return found
+
+
+def _torn_blame(torn: NDArray[np.bool_], told: NDArray[np.bool_]) -> Real:
+    """Of a way that is bad by its own measure, the part of its callee: either end may be the reason.
+
+    It is rather the end most of whose other ways are bad, too, whether it calls or is called there.
+    """
+    bad, all_ways = torn.sum(0) + torn.sum(1), told.sum(0) + told.sum(1)
+    rest = np.where(all_ways > 1, (bad - 1) / np.maximum(all_ways - 1, 1), ALONE_PART)
+    callee = np.maximum(rest, DOUBT)[None, :]
+    return np.asarray(callee / (callee + np.maximum(rest, 0.0)[:, None]))
 
 
 def _fresh(clues: Clues, mine: NDArray[np.int64], found: Real, handed_on: tuple[Real, Real, Real] | None) -> Real:

@@ -22,7 +22,7 @@ OF_MARK = {  # what names a cause outright
     "untrusted": "config", "denied": "config", "clock": "config", "uneven": "config",
     "unresolved": "network", "unreachable": "network", "losing": "network", "far": "network",
     "no_space": "resource", "full_disk": "resource", "no_files": "resource", "no_memory": "resource",
-    "foreign": "resource",
+    "foreign": "resource", "stuck": "resource", "filling": "resource", "filling_disk": "resource",
     "locked": "data", "long_session": "data", "scanning": "data", "lagging": "data", "cold": "data", "poison": "data",
     "deadlock": "code", "overlap": "code",
 }  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.algorithms.shift import excess_of_counts
-from cerebro.casework.cause.answers import COLD, LOST, REQUESTS, SILENT, UNEVEN
+from cerebro.casework.cause.answers import COLD, LOST, REQUESTS, SILENT, STUCK, UNEVEN
 from cerebro.casework.cause.assemble import CLOCK_AHEAD
 from cerebro.casework.cause.picture import NOBODY, Tracks
 from cerebro.casework.cause.view import View
@@ -48,6 +48,9 @@ OUTRIGHT = frozenset(
         "long_session",
         "foreign",
         "uneven",
+        "stuck",
+        "filling",
+        "filling_disk",
         "cold",
         "deployed",
         "configured",
@@ -89,6 +92,7 @@ class Gauge:
         times: As many times what was usual.
         step: More than usual by so much.
         ever: Whether once during the trouble is enough, since it comes in jumps.
+        of_work: Whether twice the requests bring twice of it: then it is compared for each request.
     """
 
     mark: str
@@ -97,12 +101,14 @@ class Gauge:
     times: float = 1.0
     step: float = 0.0
     ever: bool = False
+    of_work: bool = False
 
 
 def _gauge(
-    mark: str, metric: str, *, level: float = 0.0, times: float = 1.0, step: float = 0.0, ever: bool = False
-) -> Gauge:
-    return Gauge(mark, re.compile(metric), level, times, step, ever)
+    mark: str, metric: str, *, level: float = 0.0, times: float = 1.0, step: float = 0.0, ever: bool = False,
+    of_work: bool = False,
+) -> Gauge:  # fmt: skip
+    return Gauge(mark, re.compile(metric), level, times, step, ever, of_work)
 
 
 # Bounds are those that operators' handbooks give for an alert, or plainly more than a usual day's swing.
@@ -110,12 +116,12 @@ GAUGES: Sequence[Gauge] = (
     _gauge("busy_cpu", r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)", level=0.7, times=1.4),
     _gauge("growing", r"memory.{0,3}(usage|used|bytes)|rss|heap.{0,6}used|working_set", times=1.35, ever=True),
     _gauge("full_memory", r"memory.{0,3}(utili[sz]ation|percent)", level=0.9, times=1.2),
-    _gauge("collecting", r"(^|[._])gc[._]", level=0.05, times=3.0),
+    _gauge("collecting", r"(^|[._])gc[._]", level=0.05, times=3.0, of_work=True),
     _gauge("many_files", r"file_?desc|open_fds", times=2.0, step=200.0),
-    _gauge("waiting_pool", r"(pool|connection).{0,12}(pending|waiting)", level=3.0, times=3.0),
-    _gauge("held_pool", r"(client\.connection|pool).{0,8}(count|used|active)", times=1.6, step=5.0),
+    _gauge("waiting_pool", r"(pool|connection).{0,12}(pending|waiting)", level=3.0, times=3.0, of_work=True),
+    _gauge("held_pool", r"(client\.connection|pool).{0,8}(count|used|active)", times=1.6, step=5.0, of_work=True),
     _gauge("full_disk", r"(filesystem|disk).{0,4}(utili[sz]ation|used_ratio|percent)", level=0.92),
-    _gauge("slow_disk", r"disk.{0,12}(time|await|latency)", times=4.0),
+    _gauge("slow_disk", r"disk.{0,12}(time|await|latency)", times=4.0, of_work=True),
     _gauge("lagging", r"(wal|replication|replica)[._]?(lag|delay)", level=10.0, times=4.0),
     _gauge(
         "locked",
@@ -123,7 +129,7 @@ GAUGES: Sequence[Gauge] = (
         level=4.0,
         times=4.0,
     ),
-    _gauge("scanning", r"seq(uential)?_(scan|rows|tup)|full_scan|select_scan", times=6.0, step=0.2),
+    _gauge("scanning", r"seq(uential)?_(scan|rows|tup)|full_scan|select_scan", times=6.0, step=0.2, of_work=True),
     _gauge(
         "long_session",
         r"max_tx_duration|(oldest|longest).{0,6}(transaction|query)|transaction.{0,4}(oldest|longest)|long_running",
@@ -138,6 +144,7 @@ GAUGES: Sequence[Gauge] = (
     _gauge("foreign", r"namedprocess.*cpu", level=0.8, times=3.0),
     _gauge("silent", SILENT.replace(".", r"\."), level=1.0, step=0.9),
     _gauge("uneven", UNEVEN.replace(".", r"\."), level=0.86, times=1.2),
+    _gauge("stuck", STUCK.replace(".", r"\."), level=0.1, times=3.0),
     _gauge("cold", COLD.replace(".", r"\."), step=20.0, times=1.5),
     _gauge("clock", CLOCK_AHEAD.replace(".", r"\."), step=20.0),
 )
@@ -145,6 +152,14 @@ PATHS: Sequence[Gauge] = (  # of the way to a peer
     _gauge("losing", r"retrans", times=6.0, step=0.1),
     _gauge("far", r"(latency|rtt|round_trip)", times=5.0, step=0.01),
 )
+# What can be used up, in parts of its limit: by the program itself, or by what it wrote.
+LIMITED: Sequence[tuple[str, re.Pattern[str]]] = (
+    ("filling_disk", re.compile(r"(filesystem|disk).{0,4}(utili[sz]ation|used_ratio)")),
+    ("filling", re.compile(r"(memory|file_?desc|fds|heap).*(:limit_ratio|limit_utili[sz]ation)$")),
+)
+ENDS_S = 900.0  # so far ahead it is looked whether the limit is met
+CLIMBS, MISSED = 4, 1  # steps up, among so many more: memory that is collected now and then falls a little
+CLIMB, CLIMB_TIMES = 0.04, 4.0  # by so much together, each so many times the usual step
 # What is held while one waits: where a thing itself says that another is the trouble, that is why.
 HELD = frozenset(
     {
@@ -185,7 +200,9 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
     if "silent" not in best and _is_cut_off(view, entity):
         best["unreachable"] = max(best.get("unreachable", 0.0), CLEAR)
     if "surged" in best:  # more work uses up more of everything
-        best = {word: nats for word, nats in best.items() if word not in HELD | {"busy_cpu", "growing"}}
+        best = {word: nats for word, nats in best.items() if word not in HELD | {"busy_cpu", "growing", "filling"}}
+    if "stuck" in best:  # who answers nothing leaves all of it to the others
+        best.pop("uneven", None)
     if _lays_it_on_another(view, entity):
         best = {word: nats for word, nats in best.items() if word not in HELD}
     return tuple(Mark(word, nats) for word, nats in sorted(best.items(), key=lambda each: (-each[1], each[0])))
@@ -265,6 +282,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     tracks = view.picture.tracks
     rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
     asked, called = 0.0, bool((tracks.peer == entity).any())  # load that callers bring is theirs
+    work = _work(tracks, rows)
     for row in rows:
         signal = tracks.signal[row].lower()
         then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
@@ -277,9 +295,11 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
             if then > 0 and now >= SURGED * then and not called:
                 yield Mark("surged", _nats(view, int(row)))
         for gauge in GAUGES:
-            beyond = gauge.metric.search(signal) and _beyond(gauge, then, most if gauge.ever else now)
+            usual = then * (work if gauge.of_work else 1.0)
+            beyond = gauge.metric.search(signal) and _beyond(gauge, usual, most if gauge.ever else now)
             if beyond and (gauge.mark != "cold" or _falls_on_others(view, entity)):
                 yield Mark(gauge.mark, _nats(view, int(row)))
+    yield from _running_out(view, rows.tolist())
     for row in rows:
         if re.search(r"retries|retry", tracks.signal[row]) and asked > 0:
             then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
@@ -303,6 +323,36 @@ def _falls_on_others(view: View, cache: int) -> bool:
     ]
     known = [(then, now) for then, now in told if np.isfinite(then) and np.isfinite(now)]
     return not known or any(now >= SPILLED * then for then, now in known)
+
+
+def _running_out(view: View, rows: Iterable[int]) -> Iterator[Mark]:
+    """What climbs step by step, and at that rate meets its limit soon."""
+    tracks = view.picture.tracks
+    step_s = float(np.diff(tracks.at_ms[:2])[0]) / 1000 if len(tracks.at_ms) > 1 else 60.0
+    for row in rows:
+        for word, metric in LIMITED:
+            if metric.search(tracks.signal[row].lower()) and _climbs(tracks.before[row], tracks.during[row], step_s):
+                yield Mark(word, _nats(view, row))
+
+
+def _climbs(before: NDArray[np.float64], during: NDArray[np.float64], step_s: float) -> bool:
+    now = during[np.isfinite(during)][-CLIMBS - MISSED - 1 :]
+    if len(now) <= CLIMBS:
+        return False
+    steps, usual = np.diff(now), np.abs(np.diff(before[np.isfinite(before)]))
+    least = max(CLIMB_TIMES * float(np.median(usual)) if len(usual) else 0.0, CLIMB / CLIMBS)
+    ahead = now[-1] + float(np.median(steps)) / step_s * ENDS_S
+    return bool((steps >= least).sum() >= CLIMBS and steps[-1] > 0 and now[-1] > now[0] and ahead >= 1.0)
+
+
+def _work(tracks: Tracks, rows: Iterable[int]) -> float:
+    """How many times what is usual is asked, at least once: so much more of everything is used by that alone."""
+    for row in rows:
+        if tracks.signal[row] == REQUESTS:
+            then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
+            if then > 0 and np.isfinite(now):
+                return max(1.0, now / then)
+    return 1.0
 
 
 def _travelled(view: View, entity: int) -> Iterator[Mark]:

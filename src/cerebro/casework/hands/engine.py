@@ -36,6 +36,7 @@ REPLANS_MAX = 3
 ATTEMPTS_MAX = 4
 CASES_KEPT_MAX = 200
 ENDS_CALLS = frozenset({"open_circuit"})  # operations after which nobody calls the target, and that is as it should be
+RUNNING_OUT = frozenset({"filling", "filling_disk"})  # marks of a limit that is met soon
 WORSE_LOOKS = 2  # in a row, before it is called harm
 
 S = ActionState
@@ -460,9 +461,15 @@ class Engine:
 
 def needs_mending(action: Action, case: Case, seen: Look) -> bool:
     """Whether there is something that this action is expected to mend."""
-    if action.expect.of == "signals" or seen.blind:
+    if action.expect.of == "signals" or seen.blind or runs_out(action, case):
         return bool(case.active_keys)
     return bool(seen.suffering)
+
+
+def runs_out(action: Action, case: Case) -> bool:
+    """Whether the target will meet a limit of its own soon: nobody has to suffer before something is done about it."""
+    marks = {mark.word for cause in case.causes if cause.entity == action.target for mark in cause.marks}
+    return not RUNNING_OUT.isdisjoint(marks)
 
 
 def is_well(action: Action, case: Case, seen: Look) -> bool:

@@ -64,8 +64,7 @@ class Choice:
 
 
 LOUD_NATS = 10.0
-OUTRIGHT = 3  # as `telling` has it
-DOWN = frozenset({"refused", "crashed", "silent"})  # who is not there fails fast, and is as broken as who hangs
+OUTRIGHT, USED = 3, 2  # as `telling` has it
 CLEARLY = 2.0  # times the share of any other, that one has which is clearly to blame
 RIVAL = 0.1  # of the blame, from where on what is said of another counts
 SURE_AGAIN = 0.9  # of the blame, from where on something is done unasked after something else did not help
@@ -112,8 +111,7 @@ def applies(playbook: Playbook, picture: Picture) -> bool:
     kinds = {picture.nature, cause.entity.kind} if picture.nature == cause.entity.kind else {picture.nature}
     said = {mark.word for mark in cause.marks}
     by_kind = cause.kind in trigger.causes and not (trigger.marks and trigger.mark_needed)
-    spoken = said & set(trigger.marks)
-    named = any(telling(word) == OUTRIGHT or word in DOWN for word in spoken)  # what is felt tells no more
+    named = any(telling(word) >= USED for word in said & set(trigger.marks))  # what is felt tells no more
     refusals = (
         not kinds & set(trigger.entities),
         cause.share < trigger.share_min,

@@ -26,6 +26,7 @@ WARM_S = 240.0  # seconds in which a cold cache gets two thirds of its warmth ba
 GROW_AT, SHRINK_AT, GROW_S, SHRINK_S = 0.75, 0.35, 45.0, 300.0  # of the autoscaler
 REPLICAS_MAX = 4.0  # times those of the start
 RESTART_S = 30.0
+FILES_MAX = 1024.0  # descriptors of one replica
 LOCK_S = 1.2  # how long one waits for a lock held by another
 RHO_MAX = 0.97
 TWO_PI = 6.283185307179586
@@ -48,7 +49,7 @@ BOUND_COUNT = len(BOUNDS_S)
     N_DEADLOCKS, N_LAG, N_LOCKS, N_ROWS, N_COMMITS, N_ROLLBACKS, N_HITS, N_MISSES, N_EVICTED, N_DEPTH, N_AGE,
     N_PUBLISHED, N_CONSUMED, N_REDELIVERED, N_DISK, N_DISK_S, N_RATE, N_ERROR, N_OWN, N_TOTAL, N_TIMED_OUT,
     N_PRESENT, N_SEQUENTIAL, N_OLDEST, N_JOBS, N_BY_CODE, N_BY_FILES, N_BY_CLOCK, N_BY_LOAD, N_BY_DENIAL, N_BY_LIMIT,
-    N_BY_GARBLE, N_BY_SILENCE, N_BY_CUT, N_BY_NAME, N_BY_TRUST, N_BY_ABSENCE, N_BUCKET,
+    N_BY_GARBLE, N_BY_SILENCE, N_BY_CUT, N_BY_NAME, N_BY_TRUST, N_BY_ABSENCE, N_FILES_MAX, N_POOL_MAX, N_BUCKET,
 ) = tuple(int(each) for each in Node)  # fmt: skip
 (
     E_SUM, E_COUNT, E_FAILED, E_SHARE, E_TIME, E_RATE, E_RETRANSMITTED, E_ROUND_TRIP, E_LATE, E_UNREACHED, E_UNNAMED,
@@ -289,7 +290,7 @@ def _up(  # noqa: PLR0912, PLR0915, PLR0917  one node after another; its parts s
         still = wait_s[i] * disk_slow + k[K_DELAY] + k[K_LOCK] * LOCK_S
         alone = (work + still) * tremble + waiting
         fine, whole, stuck, stuck_s = 1.0, alone, 0.0, 0.0
-        pool_used, pool_waiting, timeouts = 0.0, 0.0, 0.0
+        pool_used, pool_waiting, pool_room, timeouts = 0.0, 0.0, 0.0, 0.0
         for e in range(first[i], first[i + 1]):
             if mode[e] != SYNC:
                 if kind[i] != QUEUE and (knobs[target[e], K_ALIVE] < 0.5 or knobs[target[e], K_CUT] > 0.5):
@@ -323,6 +324,7 @@ def _up(  # noqa: PLR0912, PLR0915, PLR0917  one node after another; its parts s
                 crowded, queue_s = 0.9, POOL_WAIT_S
             pool_used += min(room, offered[e] * held) + s[S_POOL] * pool[e] * replicas
             pool_waiting += offered[e] * queue_s
+            pool_room += pool[e] * replicas * k[K_POOL_SIZE]
             fail = 1.0 - (1.0 - silent) * (1.0 - refused) * (1.0 - crowded)
             edge[e, E_SHARE] = 0.5 * edge[e, E_SHARE] + 0.5 * fail
             edge[e, E_LATE] = 1.0 - (1.0 - knobs[j, K_HANG]) * (1.0 - late) * (1.0 - lost)
@@ -452,9 +454,11 @@ def _up(  # noqa: PLR0912, PLR0915, PLR0917  one node after another; its parts s
         s[S_WARM] += (1.0 - s[S_WARM]) * (1.0 - exp(-dt / WARM_S))
         n[N_ACTIVE] = _poisson(chance, min(arriving * hold, thread_count * 1.5)) + floor(s[S_BACKLOG])
         n[N_THREADS] = floor(min(thread_count, arriving * hold) + 6.0 * replicas)
-        n[N_FILES] = floor(60.0 * replicas + n[N_ACTIVE] + pool_used + s[S_FILES] * 1024.0 * replicas)
+        open_files = 60.0 * replicas + n[N_ACTIVE] + pool_used + s[S_FILES] * FILES_MAX * replicas
+        n[N_FILES] = floor(min(open_files, FILES_MAX * replicas))
         n[N_REPLICAS] = floor(replicas * alive + 0.5)
-        n[N_POOL] = floor(pool_used + 0.5)
+        n[N_FILES_MAX] = FILES_MAX * replicas
+        n[N_POOL], n[N_POOL_MAX] = floor(pool_used + 0.5), pool_room
         n[N_POOL_WAITING] = _poisson(chance, pool_waiting)
         n[N_TIMEOUTS] += _poisson(chance, timeouts * dt)
         n[N_RECEIVED] += came * 900.0 * (1.0 + 0.02 * _normal(chance))

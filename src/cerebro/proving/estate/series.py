@@ -4,6 +4,7 @@ Each series is one column of what a tick measured. Histograms become `_bucket{le
 Cerebro write them down. Source of the names: OpenTelemetry semantic conventions 1.36 (http, db, process, system, k8s),
 and the collector's receivers for PostgreSQL, Redis and Kubernetes; `container_net_*` are those of Coroot's node agent,
 `pg_stat_activity_max_tx_duration` is the PostgreSQL exporter's, `namedprocess_*` the process exporter's;
+`process.open_file_descriptor.limit` is called as `jvm.file_descriptor.limit` is, for every runtime;
 `messaging.queue.*` is ours, since there is no convention.
 """
 
@@ -28,7 +29,9 @@ PROCESS = (
     (Node.CPU_S, "process.cpu.time", COUNTER, "s"),
     (Node.CPU, "process.cpu.utilization", GAUGE, "1"),
     (Node.MEMORY, "process.memory.usage", GAUGE, "By"),
+    (Node.MEMORY_SHARE, "k8s.container.memory_limit_utilization", GAUGE, "1"),
     (Node.FILES, "process.open_file_descriptor.count", GAUGE, "{file_descriptor}"),
+    (Node.FILES_MAX, "process.open_file_descriptor.limit", GAUGE, "{file_descriptor}"),
     (Node.THREADS, "process.thread.count", GAUGE, "{thread}"),
     (Node.REPLICAS, "k8s.deployment.available_pods", GAUGE, "{pod}"),
     (Node.RESTARTS, "k8s.container.restart.count", COUNTER, "{restart}"),
@@ -39,6 +42,7 @@ PROCESS = (
 CALLER = (
     (Node.ACTIVE, "http.server.active_requests", GAUGE, "{request}"),
     (Node.POOL_USED, "db.client.connection.count", GAUGE, "{connection}"),
+    (Node.POOL_MAX, "db.client.connection.max", GAUGE, "{connection}"),
     (Node.POOL_WAITING, "db.client.connection.pending_requests", GAUGE, "{request}"),
     (Node.TIMEOUTS, "db.client.connection.timeouts", COUNTER, "{timeout}"),
     (Node.RETRIES, "http.client.request.retries", COUNTER, "{retry}"),

@@ -1,0 +1,53 @@
+"""What climbs towards a limit of its own is told while there is time."""
+
+import numpy as np
+
+from cerebro.agents.support.climb import USED_UP, Climbs, climbing, enrol, note_told
+from cerebro.agents.support.model import SeriesName, Turn
+from cerebro.spine.telemetry import series_id
+
+MEMORY = "k8s.container.memory_limit_utilization"
+
+
+def named(metric):
+    return SeriesName(*series_id(metric, {}), metric, (), "gauge", "1", "service", "pay")
+
+
+def told(values, weekly_max=1e-3):
+    """The turns of a series that takes these values, one every 15 s, with the place of each."""
+    climbs, found = Climbs(), []
+    enrol(climbs, [named(MEMORY)])
+    for k, value in enumerate(values):
+        for each in climbing(climbs, np.zeros(1, np.int32), np.array([15_000 * (k + 1)]), np.array([value])):
+            if each.turn is not Turn.OPENED:
+                found.append((k, each.turn))
+            elif each.weekly < weekly_max:
+                note_told(climbs, 0)
+                found.append((k, each.turn))
+    return found
+
+
+def wandering(count=120):
+    chance = np.random.default_rng(1)
+    return list(0.4 + 0.005 * chance.standard_normal(count))
+
+
+def test_a_leak_is_told_after_a_few_steps_and_its_end_too():
+    leak = [0.42 + 0.04 * k for k in range(1, 9)]
+    found = told([*wandering(), *leak, 0.4, 0.4, 0.4])
+
+    assert [turn for _, turn in found] == [Turn.OPENED, Turn.RETURNED]
+    assert 120 < found[0][0] <= 125
+
+
+def test_wandering_a_step_and_a_slow_walk_are_told_by_nobody():
+    assert told([*wandering(), *(value + 0.3 for value in wandering(60))]) == []
+    assert told(list(np.linspace(0.3, 0.5, 4000))) == []
+    assert told([0.1 * k for k in range(10)]) == []  # nothing is known of it yet
+
+
+def test_only_what_is_used_up_has_an_end():
+    assert USED_UP.search("process.open_file_descriptor.count:limit_ratio")
+    assert USED_UP.search("system.filesystem.utilization")
+    assert not USED_UP.search("process.cpu.utilization")
+    assert not USED_UP.search("http.server.active_requests:limit_ratio")
