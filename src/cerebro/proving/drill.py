@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from cerebro.proving.faults import ON_ITSELF
 from cerebro.proving.model import CONTROL, Declared, Fault, Health, Injection, Observation, Operation
-from cerebro.proving.watch import Note, Seen, Stage, Watcher
+from cerebro.proving.watch import Act, Note, Seen, Stage, Watcher
 from cerebro.spine.cases import Case
 from cerebro.spine.entities import EntityKey
 
@@ -18,6 +18,7 @@ QUIET = "quiet"  # the kind of a run without any fault or control
 NO_FAULT = Fault(QUIET, "Nothing at all", CONTROL, "nothing")
 NOBODY = EntityKey("", "")
 TITLE_CHARS_MAX = 160
+AT_ONCE_MS = 1_000  # between an act and the end that it has brought
 NOTES_MAX = 60
 
 
@@ -250,12 +251,19 @@ def observed(seen: Seen, injection: Injection, felt: tuple[int, int], until_ms: 
         cause_ms=cause_ms,
         recovery_ms=recovery_ms,
         cause_rank=rank,
-        resolved_unaided=helped,
+        resolved_unaided=helped or (effect_ms < 0 and _is_prevented(acts, injection, until_ms)),
         action_count=len(acts),
         harmful_count=sum(not _helps(act.operation, injection) for act in acts),
         case_count=len(cases),
         effect_ms=effect_ms,
     )
+
+
+def _is_prevented(acts: Sequence[Act], injection: Injection, until_ms: int) -> bool:
+    """Whether an act has ended the fault, by the ground's own record, before the drill would have."""
+    early = injection.start_ms < injection.end_ms < until_ms
+    did_it = (act for act in acts if abs(act.at_ms - injection.end_ms) <= AT_ONCE_MS)
+    return early and any(_helps(act.operation, injection) for act in did_it)
 
 
 def _cause(cases: Sequence[Case], injection: Injection) -> tuple[int, int]:

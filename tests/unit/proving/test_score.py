@@ -129,6 +129,17 @@ def test_resolved_unaided_needs_an_act_and_a_recovery_before_the_end():
     assert not observed(Seen(), injection(), (1000, 30_000)).resolved_unaided  # it passed by itself
 
 
+def test_a_fault_that_an_act_has_ended_before_anyone_felt_it_is_resolved_too():
+    ended = injection(length_ms=20_000)
+    act = Act(START + 20_000, Operation("restart", CART))
+    until_ms = START + 60_000
+    assert observed(Seen([], [], [act]), ended, (-1, -1), until_ms).resolved_unaided
+    assert not observed(Seen([], [], []), ended, (-1, -1), until_ms).resolved_unaided  # it ended by itself
+    late = Act(START + 40_000, Operation("restart", CART))
+    assert not observed(Seen([], [], [late]), ended, (-1, -1), until_ms).resolved_unaided
+    assert not observed(Seen([], [], [act]), injection(length_ms=60_000), (-1, -1), until_ms).resolved_unaided
+
+
 def test_intervals_of_few_runs_are_wide():
     assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
     assert wilson(3, 3).low == pytest.approx(0.438, abs=0.001)
