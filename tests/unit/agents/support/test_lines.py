@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from cerebro.agents.support.admit import Change
-from cerebro.agents.support.lines import Kept, again, keep, new_lines, share_of, take
+from cerebro.agents.support.lines import Kept, again, keep, new_lines, share_of, take, tick_lines
 from cerebro.agents.support.observe import Rules, take_changes
 from cerebro.agents.support.plans import RENEWAL_MS, RENEWED_MS, renewals_of, settled_ms
 from cerebro.agents.support.shares import LINES
@@ -112,6 +112,19 @@ def test_a_template_that_explodes_is_told(grown):
     assert "exploding_template" in kinds
     first = next(each for each in found if each.kind == "exploding_template")
     assert "heartbeat" in first.title and first.evidence[0].sample["lines"]
+
+
+@pytest.mark.parametrize("wrong_ms", [-3_600_000, 3_600_000])
+def test_lines_of_a_wrong_clock_count_in_our_hour(grown, wrong_ms):
+    """A clock that jumps by an hour makes nothing new or vanished, and what explodes after it is told."""
+    lines, found = thawed(grown), []
+    for minute in range(120, 140):
+        now_ms = START_MS + minute * 60_000 + 1000
+        bodies = usual(minute) + (["heartbeat"] * 400 if minute > 133 else [])
+        found += take(lines, table(now_ms + wrong_ms, bodies), RULES, now_ms + 2000)
+        found += tick_lines(lines, now_ms + 10_000, RULES)
+
+    assert {each.kind for each in found} == {"exploding_template"}
 
 
 def test_a_template_that_vanishes_is_told(grown):

@@ -234,6 +234,19 @@ def test_no_number_spoils_the_state(watch, play, name_of, bad, metric, type, uni
     assert np.isfinite(row["tail"]).all()
 
 
+@pytest.mark.parametrize("begun", [2.0**53, 2.0**63, 1e25])
+def test_a_counter_that_is_too_large_to_tell_its_steps_is_no_news(watch, play, name_of, begun):
+    """From 2^53 on single steps are lost, from 1e25 on all are: what is left of its rate is no change of it."""
+    steps = np.random.default_rng(7).poisson(500, 3 * HOUR)
+
+    found = play(
+        watch, [name_of(metric="bytes_total", type="counter", unit="By")], begun + np.cumsum(steps).astype(float)
+    )
+
+    assert found == []
+    assert watch.tally.reset == 0
+
+
 def test_a_constant_never_speaks(watch, play, name_of):
     names = [name_of(1, "build.number", unit=""), name_of(2, "limit", unit="By"), name_of(3)]
 
