@@ -1,9 +1,9 @@
 """Series that are gone make room for new ones: pods, containers and hosts come and go, and the state must not grow.
 
 While there is room nothing is forgotten, so that what comes back after a night goes on as it was. When there is none,
-those that have been gone the longest give way: a fifth of all at once, since what is left has to be put in order anew.
-What has said something within the hour is never forgotten, nor is anything of an entity with a finding open. What comes
-back after that is a new series.
+those that have been gone the longest give way: at least a fifth of all at once, since what is left has to be put in
+order anew. What has said something within the hour is never forgotten, nor is anything of an entity with a finding
+open. What comes back after that is a new series.
 
 Everything that is kept of the others stays as it is, but for the joint behaviour of an entity that lost some of
 its series: that is learned anew.
@@ -41,13 +41,14 @@ class Kept:
     now_at: NDArray[np.int64]
 
 
-def choose(series: Series, now_ms: int, held: Iterable[Entity]) -> Kept | None:
+def choose(series: Series, now_ms: int, held: Iterable[Entity], wanted: int = 0) -> Kept | None:
     """Who stays when there is no room; `None` where too few are gone to be worth it.
 
     Args:
         series: All that are watched.
         now_ms: Unix time.
         held: Entities with a finding open.
+        wanted: So many new ones have no room.
     """
     heard = heard_ms(series.rows[: series.count])
     stays = (heard > now_ms - GONE_MS) | (heard == 0)  # one that was only just named has said nothing yet
@@ -56,7 +57,7 @@ def choose(series: Series, now_ms: int, held: Iterable[Entity]) -> Kept | None:
     gone = np.flatnonzero(~stays)
     if len(gone) < max(1.0, SHARE * series.count / 4):
         return None
-    oldest = gone[np.argsort(heard[gone], kind="stable")][: max(1, int(SHARE * series.count))]
+    oldest = gone[np.argsort(heard[gone], kind="stable")][: max(1, wanted, int(SHARE * series.count))]
     left = np.ones(series.count, np.bool_)
     left[oldest] = False
     return Kept(np.flatnonzero(left), np.where(left, np.cumsum(left) - 1, -1))

@@ -164,8 +164,8 @@ def learn_names(watch: Watch, names: Iterable[SeriesName], rules: Rules) -> None
     """Begin to watch these series."""
     for name in (known := list(names)):
         watch.unnamed.discard((name.hi, name.lo))
-    if watch.series.count + len(known) > rules.series_max:
-        _make_room(watch)
+    if (wanted := watch.series.count + len(known) - rules.series_max) > 0:
+        _make_room(watch, wanted)
     admit_series(watch.series, known, rules.series_max)
 
 
@@ -224,12 +224,12 @@ def _follow_clocks(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64
         watch.full_ms = min(watch.full_ms, reached)
 
 
-def _make_room(watch: Watch) -> None:
-    """Forget series that are gone; they give way to new ones."""
+def _make_room(watch: Watch, wanted: int = 0) -> None:
+    """Forget series that are gone; they give way to new ones, of which so many have no room."""
     now_ms = watch.ticked_ms
     if 0 <= now_ms - watch.full_ms < ROOM_PAUSE_MS:
         return
-    kept = choose(watch.series, now_ms, _held(watch))
+    kept = choose(watch.series, now_ms, _held(watch), wanted)
     if kept is None:
         watch.full_ms = now_ms
         return
