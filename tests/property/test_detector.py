@@ -83,6 +83,29 @@ def test_a_restart_is_as_if_there_had_been_none(seed, restarts):
     assert (before.concert.heard == after.concert.heard).all()
 
 
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 10_000), restarts=st.frozensets(st.integers(100, 220), min_size=1, max_size=4))
+def test_a_restart_while_something_climbs_to_its_limit_is_as_if_there_had_been_none(seed, restarts):
+    chance = np.random.default_rng(seed)
+    values = 0.4 + 0.005 * chance.standard_normal(240)
+    values[200:] = np.minimum(0.42 + 0.03 * np.arange(40), 0.97)
+    name = replace(NAMES[0], metric="k8s.container.memory_limit_utilization", hi=77, lo=77)
+    one = np.array([77], np.uint64)
+    heard = []
+    for stops in (frozenset(), restarts):
+        watch, told = new_watch("t1", RULES), []
+        learn_names(watch, [name], RULES)
+        for at, value in enumerate(values.tolist()):
+            if at in stops:
+                watch, _ = decode(encode(freeze(watch, at)))
+            at_ms = np.array([START_MS + at * 15_000])
+            told += observe(watch, SampleBatch(one, one, at_ms, np.array([value]), no_series()), RULES, int(at_ms[0]))
+        heard.append([msgspec.json.encode(each) for each in told])
+
+    assert any(b'"leak"' in each for each in heard[0])
+    assert heard[1] == heard[0]
+
+
 MOVED_RULES = replace(RULES, noise_budget=2000.0)
 MOVED_NAMES = [
     SeriesName(

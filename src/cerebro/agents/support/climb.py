@@ -68,12 +68,17 @@ STATE = np.dtype(
 
 @dataclass(slots=True)
 class Climbs:
-    """The series of one tenant that have a limit, each with its steps; learned anew after a start."""
+    """The series of one tenant that have a limit, each with its steps."""
 
     enrolled: int = 0
     place: NDArray[np.int32] = field(default_factory=lambda: np.full(256, NONE, np.int32))  # by row of the watch
     state: NDArray[np.void] = field(default_factory=lambda: np.zeros(64, STATE))
     count: int = 0
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Those that have a limit, of the watch."""
+        return np.flatnonzero(self.place != NONE)
 
 
 def enrol(climbs: Climbs, names: Sequence[SeriesName]) -> None:
@@ -116,6 +121,22 @@ def climbs_left(before: Climbs, names: Sequence[SeriesName], rows: NDArray[np.in
         if after.place[row] != NONE:
             after.state[after.place[row]] = before.state[before.place[former]]
     return after
+
+
+def frozen_climbs(climbs: Climbs) -> bytes:
+    """The steps of all series, to be kept in a snapshot."""
+    return climbs.state[: climbs.count].tobytes()
+
+
+def thawed_climbs(names: Sequence[SeriesName], body: bytes) -> Climbs:
+    """The steps as `frozen_climbs` left them; begun anew where another version wrote them."""
+    climbs = Climbs()
+    enrol(climbs, names)
+    count, rest = divmod(len(body), STATE.itemsize)
+    if rest or count > climbs.count:
+        return climbs
+    climbs.state[:count] = np.frombuffer(body, STATE)
+    return climbs
 
 
 def note_told(climbs: Climbs, row: int) -> None:

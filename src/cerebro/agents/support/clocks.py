@@ -7,15 +7,17 @@ is where it was.
 import numpy as np
 from numpy.typing import NDArray
 
+from cerebro.agents.support.climb import Climbs
 from cerebro.agents.support.concert import Concert
 from cerebro.agents.support.ratios import Ratios
 from cerebro.agents.support.together import Together
 
 
-def set_back(
-    together: Together, concert: Concert, ratios: Ratios, row: NDArray[np.int32], at_ms: NDArray[np.int64]
-) -> None:
-    """Let the newest moments of what these rows belong to be no later than theirs. Changes all three.
+def set_back(  # noqa: PLR0917
+    together: Together, concert: Concert, ratios: Ratios, climbs: Climbs, row: NDArray[np.int32],
+    at_ms: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Let the newest moments of what these rows belong to be no later than theirs. Changes all four.
 
     Args:
         row: The series that were set back.
@@ -29,6 +31,8 @@ def set_back(
         if at < len(concert.measure) and (measure := int(concert.measure[at])) >= 0:
             _turn(concert.measures, measure, moment, "at_ms")
             _turn(concert.heard, int(concert.slot[measure]), moment, "last_ms", "onset_ms")
+        if at < climbs.enrolled and (place := int(climbs.place[at])) >= 0:
+            _turn(climbs.state, place, moment, "last_ms", "start_ms")
         if at < ratios.enrolled and (group := int(ratios.group[at])) >= 0:
             for column in (ratios.first_ms, ratios.since_ms, ratios.last_ms):
                 column[group] = min(int(column[group]), moment)

@@ -32,7 +32,7 @@ Key = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
 
 @dataclass(slots=True)
 class Fullness:
-    """Who uses what of which limit, of one tenant; learned anew after a start, within an interval."""
+    """Who uses what of which limit, of one tenant."""
 
     enrolled: int = 0  # rows of the watch that were looked at
     groups: dict[Key, int] = field(default_factory=dict)
@@ -78,6 +78,23 @@ def fullness_of(known: Fullness, series: Series, batch: SampleBatch) -> SampleBa
     keys = np.array([(known.names[each].hi, known.names[each].lo) for each in rows.tolist()], np.uint64)
     series_told = table_of([known.names[each] for each in fresh.tolist()])
     return SampleBatch(keys[:, 0].copy(), keys[:, 1].copy(), batch.at_ms[used], batch.value[used] / limit, series_told)
+
+
+def frozen_fullness(known: Fullness) -> tuple[bytes, bytes]:
+    """The limits, by group, and who was told, by row, to be kept in a snapshot."""
+    return known.limit[: len(known.groups)].tobytes(), known.told[: known.enrolled].tobytes()
+
+
+def thawed_fullness(names: Sequence[SeriesName], limits: bytes, told: bytes) -> Fullness:
+    """What is full as `frozen_fullness` left it; begun anew where another version wrote it."""
+    known = Fullness()
+    if len(told) > len(names):
+        return known
+    _enrol(known, names[: len(told)])
+    if len(limits) == 8 * len(known.groups):
+        known.limit[: len(known.groups)] = np.frombuffer(limits, np.float64)
+        known.told[: len(told)] = np.frombuffer(told, np.bool_)
+    return known
 
 
 def _enrol(known: Fullness, names: Sequence[SeriesName]) -> None:

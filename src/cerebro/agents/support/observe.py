@@ -7,6 +7,7 @@ they are cut by restarts.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from math import log
 
 import numpy as np
 import pyarrow as pa
@@ -216,7 +217,7 @@ def tick(watch: Watch, now_ms: int, rules: Rules) -> list[Finding]:
 
 def _follow_clocks(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64]) -> None:
     """Go on with what belongs to series whose clock was set back; with the hour itself where it was everybody's."""
-    set_back(watch.together, watch.concert, watch.ratios, row, at_ms)
+    set_back(watch.together, watch.concert, watch.ratios, watch.climbs, row, at_ms)
     if (reached := reached_ms(watch.series)) < watch.ticked_ms - PAUSE_MS:
         watch.series.rows["lag_s"] = 0.0
         watch.ticked_ms = watch.lent_ms = watch.priced_ms = reached
@@ -423,6 +424,7 @@ def _rows_of_entity(watch: Watch, entity: tuple[str, str]) -> NDArray[np.int64]:
 
 
 def _leans(watch: Watch, now_ms: int) -> Iterator[tuple[NDArray[np.int64], int, float]]:
+    yield watch.climbs.rows, int(Test.LEAK), -log(2.0)  # a leak and a climb have the part of one between them
     for (kind, family, *entity), leaning in watch.leanings.items():
         which = _rows_of_entity(watch, (entity[0], entity[1]))
         mine = which[watch.series.rows["family"][which] == family]

@@ -17,11 +17,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cerebro.agents.support.admit import Budget, Change, Leaning
+from cerebro.agents.support.climb import frozen_climbs, thawed_climbs
 from cerebro.agents.support.concert import HEARD, MEASURE, enrol_measures
 from cerebro.agents.support.describe import Episode
+from cerebro.agents.support.fullness import frozen_fullness, thawed_fullness
 from cerebro.agents.support.model import SERIES, SeriesName, blank_rows
 from cerebro.agents.support.observe import Watch
-from cerebro.agents.support.ratios import OUTCOMES, Ratios, thawed
+from cerebro.agents.support.ratios import OUTCOMES, thawed
 from cerebro.agents.support.ratios import frozen as frozen_ratios
 from cerebro.agents.support.recent import POINT, from_points
 from cerebro.agents.support.shapes import frozen_shapes, thawed_shapes
@@ -72,6 +74,7 @@ class Contents:
     open_concerts: dict[int, Episode] = field(default_factory=dict)
     full_ms: int = 0
     shape_bytes: tuple[int, int, int] = (0, 0, 0)  # by row, by cell, by group
+    limit_bytes: tuple[int, int, int] = (0, 0, 0)  # climbs, limits, who was told
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Frozen:
     peers: NDArray[np.void]
     heard: NDArray[np.void]
     measures: NDArray[np.void]
+    limits: tuple[bytes, bytes, bytes] = (b"", b"", b"")
     shapes: tuple[bytes, bytes, bytes] = (b"", b"", b"")
     ratios: tuple[bytes, bytes] = (b"", b"")
 
@@ -93,6 +97,7 @@ def freeze(watch: Watch, sequence: int) -> Frozen:
     """Copy the state as it is after the message with that sequence."""
     points, ratios = watch.recent.ordered().copy(), frozen_ratios(watch.ratios)
     shapes = frozen_shapes(watch.ratios.shapes)
+    limits = frozen_climbs(watch.climbs), *frozen_fullness(watch.fullness)
     contents = Contents(
         tenant=watch.tenant,
         sequence=sequence,
@@ -125,6 +130,7 @@ def freeze(watch: Watch, sequence: int) -> Frozen:
         open_concerts=dict(watch.open_concerts),
         full_ms=watch.full_ms,
         shape_bytes=(len(shapes[0]), len(shapes[1]), len(shapes[2])),
+        limit_bytes=(len(limits[0]), len(limits[1]), len(limits[2])),
     )
     rows, together = watch.series.rows[: watch.series.count].copy(), watch.together
     return Frozen(
@@ -135,6 +141,7 @@ def freeze(watch: Watch, sequence: int) -> Frozen:
         together.peers.copy(),
         watch.concert.heard.copy(),
         watch.concert.measures.copy(),
+        limits,
         shapes,
         ratios,
     )
@@ -144,7 +151,7 @@ def encode(frozen: Frozen) -> bytes:
     """The snapshot as bytes."""
     told = msgspec.json.encode(frozen.contents)
     parts = (frozen.rows, frozen.points, frozen.joined, frozen.peers, frozen.heard, frozen.measures)
-    arrays = b"".join([*(part.tobytes() for part in parts), *frozen.shapes, *frozen.ratios])
+    arrays = b"".join([*(part.tobytes() for part in parts), *frozen.limits, *frozen.shapes, *frozen.ratios])
     packed: bytes = pa.compress(arrays, codec="lz4", asbytes=True)
     return HEAD.pack(MAGIC, VERSION, 0, len(told), len(arrays)) + told + packed
 
@@ -185,7 +192,7 @@ def _thaw(contents: Contents, arrays: bytes) -> Watch:
     rest = arrays[split + contents.point_count * POINT.itemsize :]
     _thaw_together(watch, contents, rest)
     _thaw_concert(watch, contents, rest)
-    watch.ratios = _thaw_ratios(contents, arrays)
+    _thaw_derived(watch, contents, arrays)
     watch.leanings, watch.changes = dict(contents.leanings), list(contents.changes)
     watch.opinions_seen = dict(contents.opinions_seen)
     watch.series.turned_away_count = contents.turned_away_count
@@ -221,14 +228,15 @@ def _thaw_concert(watch: Watch, contents: Contents, arrays: bytes) -> None:
     watch.open_concerts = dict(contents.open_concerts)
 
 
-def _thaw_ratios(contents: Contents, arrays: bytes) -> Ratios:
-    """They stand last, after the histograms."""
-    sizes = (*contents.shape_bytes, *contents.ratio_bytes)
+def _thaw_derived(watch: Watch, contents: Contents, arrays: bytes) -> None:
+    """What series are made of others, and what climbs: it stands last."""
+    sizes = (*contents.limit_bytes, *contents.shape_bytes, *contents.ratio_bytes)
     ends = np.cumsum([len(arrays) - sum(sizes), *sizes]).tolist()
-    *shapes, by_row, by_group = (arrays[start:end] for start, end in pairwise(ends))
-    ratios = thawed(contents.names, by_row, by_group)
-    ratios.shapes = thawed_shapes(contents.names, shapes, OUTCOMES)
-    return ratios
+    climbs, limits, told, *shapes, by_row, by_group = (arrays[start:end] for start, end in pairwise(ends))
+    names = contents.names
+    watch.climbs, watch.fullness = thawed_climbs(names, climbs), thawed_fullness(names, limits, told)
+    watch.ratios = thawed(names, by_row, by_group)
+    watch.ratios.shapes = thawed_shapes(names, shapes, OUTCOMES)
 
 
 def _series(contents: Contents, stored: NDArray[np.void]) -> Series:

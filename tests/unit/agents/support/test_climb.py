@@ -3,7 +3,7 @@
 import numpy as np
 
 from cerebro.agents.support.climb import USED_UP, Climbs, climbing, enrol, note_told
-from cerebro.agents.support.model import SeriesName, Turn
+from cerebro.agents.support.model import SeriesName, Test, Turn
 from cerebro.spine.telemetry import series_id
 
 MEMORY = "k8s.container.memory_limit_utilization"
@@ -44,6 +44,15 @@ def test_wandering_a_step_and_a_slow_walk_are_told_by_nobody():
     assert told([*wandering(), *(value + 0.3 for value in wandering(60))]) == []
     assert told(list(np.linspace(0.3, 0.5, 4000))) == []
     assert told([0.1 * k for k in range(10)]) == []  # nothing is known of it yet
+
+
+def test_a_leak_and_a_climb_have_the_part_of_one_between_them(watch, play, name_of):
+    limited = name_of(2, MEMORY)
+    play(watch, [name_of(1), limited], np.full((60, 2), 0.4) + 0.01 * np.random.default_rng(1).standard_normal((60, 2)))
+    price = watch.series.rows["price"][:2, Test.LEAK]
+
+    assert price[1] == 0.5 * price[0]
+    assert (watch.series.rows["price"][0, : Test.LEAK] == watch.series.rows["price"][1, : Test.LEAK]).all()
 
 
 def test_only_what_is_used_up_has_an_end():
