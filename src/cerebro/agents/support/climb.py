@@ -34,6 +34,7 @@ AHEAD_S = 1800.0
 STEP_MIN = 0.002  # of the limit: smaller steps are the rounding of whoever sends them
 COUNT_MIN = 40.0  # steps seen before
 FULL = 1.0
+SKIPS_MAX = 1  # steps within a climb that are none: memory that is collected now and then falls
 LOST = 2  # steps that do not go up, and the climb is over
 NONE = -1
 
@@ -61,7 +62,7 @@ class Climbing:
 STATE = np.dtype(
     [
         ("last", "f8"), ("last_ms", "i8"), ("top", "f8"), ("count", "f8"), ("run", "i4"), ("peak", "f8"),
-        ("start", "f8"), ("start_ms", "i8"), ("odds", "f8"), ("told", "u1"), ("lost", "i4"),
+        ("start", "f8"), ("start_ms", "i8"), ("odds", "f8"), ("told", "u1"), ("lost", "i4"), ("skips", "i4"),
     ]
 )  # fmt: skip
 
@@ -166,18 +167,24 @@ def _step(  # noqa: PLR0917  columns
                 turn[k] = 2
             continue
         usual = max(s.top, STEP_MIN)
+        if rise <= usual and s.run >= 2 and s.skips < SKIPS_MAX:
+            s.skips += 1
+            continue
         if rise <= usual:
             s.count += s.run + 1.0
             s.top = max(s.top, s.peak if s.run > 0 else rise)
             s.run = 0
             continue
         if s.run == 0:
-            s.start, s.start_ms, s.odds, s.peak = before, before_ms, 0.0, 0.0
+            s.start, s.start_ms, s.odds, s.peak, s.skips = before, before_ms, 0.0, 0.0, 0
         s.run += 1
         s.odds += log(rise / usual)
         s.peak = max(s.peak, rise)
+        if v <= s.start:
+            continue
         ahead_s[k] = max(FULL - v, 0.0) / (v - s.start) * (t - s.start_ms) / 1000.0
         if s.count >= COUNT_MIN and v - s.start >= RISE_MIN and ahead_s[k] <= AHEAD_S:
             ways = lgamma(s.count + s.run + 1.0) - lgamma(s.count + 1.0) - lgamma(s.run + 1.0)
-            weekly[k] = WEEK_S / max((t - before_ms) / 1000.0, 0.01) * exp(-ways - s.odds)
+            places = 1.0 + s.run if s.skips > 0 else 1.0  # where the step that is none may stand
+            weekly[k] = WEEK_S / max((t - before_ms) / 1000.0, 0.01) * places * exp(-ways - s.odds)
             turn[k] = 1

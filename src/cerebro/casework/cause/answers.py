@@ -28,6 +28,7 @@ ADDRESSES = (
 WIRES = re.compile(r"(^|[_.])(net|tcp|network|rtt)([_.]|$)")  # what a path between two has, and not one end of it
 UNEVEN, SILENT, STUCK = "replicas.uneven", "replicas.silent", "replicas.stuck"
 COLD, LOST = "cache.missed.share", "calls.lost.share"
+OWN_TIME = "own.mean"  # of an answer, seconds that no call of its own explains
 LATELY_STEPS = 12  # a replica that has told nothing for longer is no more
 ASKED_MIN = 0.5  # requests a second and replica, from which on one that answers none does not just wait for its turn
 GIVEN_UP = "calls.given_up"  # by a caller, of what the callee has answered as well and as soon as ever
@@ -109,10 +110,12 @@ class _Instances:
     def silent(self) -> Real:
         """How many of them told something a little earlier, and tell nothing now."""
         told = np.stack(list(self._told.values()))
-        lately = np.zeros_like(told)
-        for back in range(1, min(LATELY_STEPS, told.shape[1] - 1) + 1):
-            lately[:, back:] |= told[:, :-back]
-        return np.asarray((lately & ~told).sum(0), np.float64)
+        steps = np.arange(told.shape[1])
+        last = np.maximum.accumulate(np.where(told, steps, -1), axis=1)
+        gaps = [np.diff(np.flatnonzero(row)) for row in told]  # steps may be finer than anything is sent
+        gap = np.array([np.ceil(np.median(each)) if len(each) else LATELY_STEPS for each in gaps])[:, None]
+        since = steps - last
+        return np.asarray(((last >= 0) & (since >= 2 * gap - 1) & (since <= LATELY_STEPS * gap)).sum(0), np.float64)
 
     def uneven(self) -> list[Real]:
         """The share that the busiest one has of what is asked, and of what is being worked, whichever is less."""
@@ -132,7 +135,9 @@ class _Instances:
 
 
 def _lopsided(rows: Sequence[Real]) -> Real:
+    """The greatest part of the sum, over two steps: replicas are looked at in moments of their own."""
     stacked = np.stack(rows)
+    stacked[:, 1:] = 0.5 * (stacked[:, 1:] + stacked[:, :-1])
     several, stacked = np.isfinite(stacked).sum(0) >= 2, np.nan_to_num(stacked)
     total = stacked.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -252,6 +257,7 @@ def _answers(asked: Asked, homemade: Mapping[Edge, Line]) -> list[Line]:
     for entity in sorted({*callee, *own}):
         lines += _three(entity, callee.get(entity) or own[entity])
     lines += [_lost(entity, callee[entity], own[entity]) for entity in sorted(callee.keys() & own.keys())]
+    lines += [line for entity in sorted(own) if (line := _own_time(entity, own[entity], asked))]
     for (entity, peer), answered in sorted(asked.items(), key=lambda each: (each[0][0], each[0][1] or each[0][0])):
         told = own.get(peer) if peer else None
         if peer and told and (wire := _between(answered, told)) is not None:
@@ -363,6 +369,19 @@ def _three(entity: EntityKey, answered: _Answered) -> list[Line]:
     if failed is not None:
         lines.append(Line(entity, None, Role.ERRORS, FAILED, 100.0 * np.minimum(_ratio(failed, count), 1.0)))
     return lines
+
+
+def _own_time(entity: EntityKey, own: _Answered, asked: Asked) -> Line | None:
+    """What is left of its answers' time without that of its calls; nothing for what tells of no calls."""
+    calls = [
+        answered.parts["sum"]
+        for (who, peer), answered in asked.items()
+        if who == entity and peer and "sum" in answered.parts
+    ]
+    if not calls or not {"sum", "count"} <= own.parts.keys():
+        return None
+    left = own.parts["sum"] - np.sum([np.nan_to_num(each) for each in calls], axis=0)
+    return Line(entity, None, Role.OTHER, OWN_TIME, np.maximum(_ratio(left, own.parts["count"]), 0.0))
 
 
 def _lost(entity: EntityKey, callers: _Answered, own: _Answered) -> Line:

@@ -49,17 +49,17 @@ class Grid:
         return Window(self.start_ms, self.end_ms)
 
 
-def grid_around(onset_ms: int, now_ms: int, known_ms: int = HISTORY_MS, interval_ms: int = INTERVAL_MS) -> Grid:
+def grid_around(onset_ms: int, now_ms: int, known_ms: int = HISTORY_MS, interval_ms: int = 0) -> Grid:
     """Steps fine enough for the trouble's length, and no finer than series are sent.
 
     Args:
         onset_ms: When it began, as far as is known: to a few of the intervals at which series are sent.
         now_ms: The end.
         known_ms: For how long things were watched before: of a short acquaintance little may be given away as lead.
-        interval_ms: At which series are sent.
+        interval_ms: At which series are sent; 0 when that cannot be told.
     """
+    interval_ms = interval_ms or (INTERVAL_MS if known_ms >= ACQUAINTED_MS else STEPS_MS[0])
     lead_ms = min(LEAD_MS, max(LEAD_MS_MIN, min(known_ms // 5, LEAD_INTERVALS * interval_ms)))
-    interval_ms = interval_ms if known_ms >= ACQUAINTED_MS else STEPS_MS[0]
     length_ms = max(now_ms - onset_ms + lead_ms, 2 * lead_ms)
     wanted = max(length_ms / STEPS_DURING, interval_ms)
     step_ms = next((step for step in STEPS_MS if step >= wanted), STEPS_MS[-1])
@@ -117,7 +117,7 @@ class Source(Protocol):
     """Where telemetry around a case is looked for."""
 
     async def interval_ms(self, tenant: TenantId, entities: Sequence[EntityKey], now_ms: int) -> int:
-        """At which the series of these entities were sent lately; `INTERVAL_MS` when that cannot be told."""
+        """At which the series of these entities were sent lately; 0 when that cannot be told."""
         ...
 
     async def held(self, tenant: TenantId, entities: Sequence[EntityKey], grid: Grid) -> Held:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.algorithms.shift import excess_of_counts
-from cerebro.casework.cause.answers import COLD, LOST, REQUESTS, SILENT, STUCK, UNEVEN
+from cerebro.casework.cause.answers import COLD, LOST, OWN_TIME, REQUESTS, SILENT, STUCK, UNEVEN
 from cerebro.casework.cause.assemble import CLOCK_AHEAD
 from cerebro.casework.cause.picture import NOBODY, Tracks
 from cerebro.casework.cause.view import View
@@ -160,6 +160,9 @@ LIMITED: Sequence[tuple[str, re.Pattern[str]]] = (
 ENDS_S = 900.0  # so far ahead it is looked whether the limit is met
 CLIMBS, MISSED = 4, 1  # steps up, among so many more: memory that is collected now and then falls a little
 CLIMB, CLIMB_TIMES = 0.04, 4.0  # by so much together, each so many times the usual step
+CPU = re.compile(r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)")
+STARVED, STARVED_S, STARVED_CPU = 3.0, 0.05, 1.3  # times and seconds of own time; times of the processor's
+LOPSIDED = 0.7
 # What is held while one waits: where a thing itself says that another is the trouble, that is why.
 HELD = frozenset(
     {
@@ -182,6 +185,7 @@ LOST_MIN = 20.0  # percent of the calls, that never come
 IN_FLIGHT = re.compile(r"active_requests|in_?flight")
 HELD_MORE = 2.0  # times as many requests as usual, from which on someone has its hands full
 SURGED = 1.6  # times what is usually asked
+FLOODED = 0.7  # of its processors
 SPILLED = 1.15  # times what is usually asked of what lies behind a cache
 RETRIED = 0.4  # tries again for each request
 
@@ -300,6 +304,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
             if beyond and (gauge.mark != "cold" or _falls_on_others(view, entity)):
                 yield Mark(gauge.mark, _nats(view, int(row)))
     yield from _running_out(view, rows.tolist())
+    yield from _starved(view, rows.tolist())
     for row in rows:
         if re.search(r"retries|retry", tracks.signal[row]) and asked > 0:
             then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
@@ -308,7 +313,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
 
 
 def _falls_on_others(view: View, cache: int) -> bool:
-    """Whether what a cache does not answer is asked of something behind it; true where nothing tells of that.
+    """Whether what a cache does not answer falls on something behind it; true where nothing tells of that.
 
     Where askers fail before they have fetched what was missing, nothing is put in, and misses are their doing.
     """
@@ -322,7 +327,24 @@ def _falls_on_others(view: View, cache: int) -> bool:
         if tracks.signal[row] == REQUESTS and tracks.peer[row] == NOBODY and int(tracks.entity[row]) in behind
     ]
     known = [(then, now) for then, now in told if np.isfinite(then) and np.isfinite(now)]
-    return not known or any(now >= SPILLED * then for then, now in known)
+    if not known or any(now >= SPILLED * then for then, now in known):
+        return True
+    # what is flooded answers less than ever, and works all the more
+    rows = [row for row in range(len(tracks)) if int(tracks.entity[row]) in behind and CPU.search(tracks.signal[row])]
+    return any(_lately(tracks.during[row]) >= max(FLOODED, 2 * _some(_usual(tracks.before[row]))) for row in rows)
+
+
+def _starved(view: View, rows: Iterable[int]) -> Iterator[Mark]:
+    """Much slower by itself, and its processor no busier: requests wait for something in it that is no work."""
+    tracks = view.picture.tracks
+    told = [(row, tracks.signal[row].lower(), _usual(tracks.before[row]), _lately(tracks.during[row])) for row in rows]
+    lopsided = (row for row in rows if tracks.signal[row] == UNEVEN)
+    if any(_newest(tracks.during[row]) >= max(LOPSIDED, 1.2 * _some(_usual(tracks.before[row]))) for row in lopsided):
+        return  # the processor of all together does not tell of the one that has the work
+    busy = [now >= max(STARVED_CPU * then, then + 0.05) for _, signal, then, now in told if CPU.search(signal)]
+    for row, signal, then, now in told:
+        if signal == OWN_TIME and now >= max(STARVED * then, then + STARVED_S) and busy and not any(busy):
+            yield Mark("starved", _nats(view, row))
 
 
 def _running_out(view: View, rows: Iterable[int]) -> Iterator[Mark]:
@@ -417,6 +439,11 @@ def _nats(view: View, row: int) -> float:
 def _usual(values: NDArray[np.float64]) -> float:
     values = values[np.isfinite(values)]
     return float(np.median(values)) if len(values) else float("nan")
+
+
+def _newest(values: NDArray[np.float64]) -> float:
+    values = values[np.isfinite(values)]
+    return float(values[-1]) if len(values) else float("nan")
 
 
 def _lately(values: NDArray[np.float64]) -> float:

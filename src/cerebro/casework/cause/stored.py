@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cerebro.casework.cause.held import ENTITIES, INTERVAL_MS, Grid, Held, Series, literal
+from cerebro.casework.cause.held import ENTITIES, Grid, Held, Series, literal
 from cerebro.casework.proof import CLICKHOUSE, digest
 from cerebro.kernel.telemetry.port import Telemetry
 from cerebro.spine.entities import EntityKey
@@ -117,7 +117,7 @@ class StoreSource:
         query = _INTERVAL.format(start=now_ms - LATELY_MS, end=now_ms, entities=among, limit=SERIES_ASKED)
         found = (await self._telemetry.query(query.strip(), tenant=tenant)).to_pylist()
         sent = int(found[0]["sent"] or 0) if found and entities else 0
-        return max(1, LATELY_MS // sent) if sent else INTERVAL_MS
+        return max(1, LATELY_MS // sent) if sent else 0
 
     async def held(self, tenant: TenantId, entities: Sequence[EntityKey], grid: Grid) -> Held:
         """What there is; see `Source`."""

@@ -11,7 +11,7 @@ from cerebro.casework.hands.felt import shape_of
 from cerebro.casework.hands.ledger import CEREBRO, Entry
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ORDER, STARTED, Bounds, bars, level_of, recent_of
-from cerebro.casework.hands.rank import Choice, Picture, doubt_of, ranked
+from cerebro.casework.hands.rank import Choice, Picture, doubt_of, is_unsaid, ranked
 from cerebro.casework.hands.store import Past, Policy
 from cerebro.casework.hands.users import Users
 from cerebro.casework.store import CASES, findings_of
@@ -20,6 +20,7 @@ from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record, Search
 from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Expectation, Level, Reason, digest_of
 from cerebro.spine.cases import Case, CaseState, Cause
+from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import CerebroError, Invalid, Unavailable
 from cerebro.spine.identity import ActionId, TenantId
 
@@ -33,6 +34,8 @@ SECOND_BEST = 0.6  # of the best score: below it, what may be done by itself doe
 SHOWN_SHARE_MIN = 0.2  # of a cause, before anything is shown for it
 AGAIN_MS, THOUGHTS_MAX = 5_000, 1000
 SURE_SHARE = 0.9  # of the likeliest cause, from here on nothing is waited for
+UNSAID_MS = 45_000  # so long it is waited for a mark, before what cannot be taken back is done without one
+LOAD, LOAD_SHARE = "capacity", 0.5
 CALM_MS = 60_000  # after an action that helped, before another is thought of
 ASKED = frozenset({Level.SUGGEST, Level.ASK})
 
@@ -54,6 +57,7 @@ class Scene:
     Args:
         causes: Of the case that is thought over.
         failed: Whether something was done for it already, and did not help.
+        loaded: What is overloaded by what another live case says: it is not broken.
     """
 
     policy: Policy
@@ -62,6 +66,7 @@ class Scene:
     executors: Sequence[Executor]
     causes: Sequence[Cause] = ()
     failed: bool = False
+    loaded: frozenset[EntityKey] = frozenset()
 
 
 class Proposer:
@@ -87,20 +92,21 @@ class Proposer:
         cases = [record.value for record in page.records if record.value.causes]
         if not cases:
             return
-        scene = await self._scene(tenant)
+        scene = await self._scene(tenant, cases)
         for case in sorted(cases, key=lambda each: (-each.severity, each.opened_ms, each.id)):
             try:
                 if await self.consider(case, scene):
-                    scene = await self._scene(tenant)
+                    scene = await self._scene(tenant, cases)
             except CerebroError as error:
                 if error.retry:
                     raise
                 log.warning("case_not_thought_over", case_id=case.id, reason=error.detail)
 
-    async def _scene(self, tenant: TenantId) -> Scene:
+    async def _scene(self, tenant: TenantId, cases: Sequence[Case]) -> Scene:
         ledger = self._engine.ledger
         policy, recent = (await ledger.policy(tenant)).value, await ledger.recent(tenant)
-        return Scene(policy, recent, await ledger.pasts(tenant), await self._reach.of(tenant))
+        pasts, executors = await ledger.pasts(tenant), await self._reach.of(tenant)
+        return Scene(policy, recent, pasts, executors, loaded=overloaded(cases))
 
     async def consider(self, case: Case, scene: Scene) -> Record[KeptAction] | None:
         """Propose the best action for the case, and begin it where allowed; None when there is nothing to do."""
@@ -178,6 +184,10 @@ class Proposer:
     async def _offer(self, case: Case, choice: Choice, picture: Picture, scene: Scene) -> Offer | None:
         """The choice as it would be done; None when it cannot be done, or must not be now."""
         playbook, cause, now_ms = choice.playbook, picture.cause, self._clock.now_ms()
+        if choice.target in scene.loaded and LOAD not in playbook.trigger.causes:
+            return None
+        if is_unsaid(playbook, cause) and now_ms - blamed_since_ms(case) < UNSAID_MS:
+            return None  # what tells one trouble from another may be on its way
         key = self._clock.new_id()
         try:
             plan = await planned(playbook, choice.target, {}, scene.executors, key=key, words=picture.words)
@@ -256,6 +266,12 @@ class Proposer:
 def _named(cause: Cause) -> float:
     """Its share of the blame, counted more when the evidence tells what is wrong with it, too."""
     return cause.share * (1 + max((telling(mark.word) for mark in cause.marks), default=0))
+
+
+def overloaded(cases: Sequence[Case]) -> frozenset[EntityKey]:
+    """What is rather overloaded than anything else, by one of the cases: in another it may look broken."""
+    firsts = (each for case in cases for each in case.causes if each.rank == 1)
+    return frozenset(each.entity for each in firsts if each.kind == LOAD and each.share >= LOAD_SHARE)
 
 
 def blamed_since_ms(case: Case) -> int:

@@ -84,6 +84,12 @@ def is_answer(playbook: Playbook, cause: Cause) -> bool:
     return most <= 1 or max(held, default=0) >= most
 
 
+def is_unsaid(playbook: Playbook, cause: Cause) -> bool:
+    """Whether it cannot be taken back, and the evidence says none of the words that it is for."""
+    said = {mark.word for mark in cause.marks}
+    return bool(playbook.trigger.marks) and not said & set(playbook.trigger.marks) and not playbook.undoable
+
+
 def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, failed: bool) -> str:
     """Why it should not be done unasked although its share would do; empty for no reason.
 

@@ -1,16 +1,20 @@
 """What may be done now: each row of a table is one bound, and what lifts it."""
 
+from dataclasses import replace
+
 import pytest
 
 from cerebro.casework.hands.felt import Felt, feels_bad, is_failed, is_worse, shape_of
 from cerebro.casework.hands.policy import Bar, Bounds, Recent, bars, level_of
-from cerebro.casework.hands.rank import Picture, doubt_of, fit, is_trusted, known, moved_level, ranked
+from cerebro.casework.hands.propose import overloaded
+from cerebro.casework.hands.rank import Picture, doubt_of, fit, is_trusted, is_unsaid, known, moved_level, ranked
 from cerebro.casework.hands.store import Past, Policy, Rule
 from cerebro.casework.playbooks.read import shipped
 from cerebro.kernel.settings import HandsSettings
 from cerebro.spine.actions import Level, Risk
-from cerebro.spine.cases import Cause, Mark
+from cerebro.spine.cases import Case, CaseState, Cause, Mark
 from cerebro.spine.entities import EntityKey
+from cerebro.spine.findings import Severity
 
 NOON = 1_700_049_600_000  # a Wednesday, 12:00 UTC
 CART, DESK = EntityKey("service", "cart"), EntityKey("service", "desk")
@@ -155,6 +159,24 @@ def test_a_guess_at_who_it_is_is_left_to_people(share, marks, theirs, failed, ce
 def test_what_the_evidence_names_outright_is_tried_after_something_that_did_not_help():
     mine = Cause(CART, "network", 0.6, 1, "", marks=(Mark("losing", 9.0),))
     assert doubt_of(shipped()["reroute"], mine, (mine,), failed=True) == ""
+
+
+def test_what_cannot_be_taken_back_waits_for_a_word_that_it_is_for():
+    restart, scale = shipped()["restart-service"], shipped()["scale-out"]
+    nothing = Cause(CART, "code", 0.9, 1, "")
+
+    assert is_unsaid(restart, nothing)
+    assert not is_unsaid(restart, replace(nothing, marks=(Mark("stuck", 5.0),)))
+    assert not is_unsaid(scale, nothing)  # it can be taken back
+
+
+def test_what_another_case_finds_overloaded_is_not_broken_in_this_one():
+    def of(kind, share):
+        causes = (Cause(CART, kind, share, 1, ""), Cause(DESK, "capacity", 0.2, 2, ""))
+        return Case("c", "default", CaseState.OPEN, Severity.MAJOR, "slow", NOON, NOON, (CART,), (), causes=causes)
+
+    assert overloaded([of("capacity", 0.8)]) == {CART}
+    assert overloaded([of("capacity", 0.4), of("resource", 0.9)]) == frozenset()
 
 
 def test_what_helped_goes_first_and_what_never_helps_is_left_to_people(clock):
