@@ -201,7 +201,8 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
     for mark in (*_spoken(view, entity), *_gauged(view, entity), *_travelled(view, entity), *_done(view, entity)):
         if mark.nats >= CLEAR:
             best[mark.word] = max(best.get(mark.word, 0.0), round(mark.nats, 3))
-    if "silent" not in best and _is_cut_off(view, entity):
+    names_itself = any(telling(word) > 1 and word != "refused" for word in best)
+    if not names_itself and _is_cut_off(view, entity):
         best["unreachable"] = max(best.get("unreachable", 0.0), CLEAR)
     if "surged" in best:  # more work uses up more of everything
         best = {word: nats for word, nats in best.items() if word not in HELD | {"busy_cpu", "growing", "filling"}}

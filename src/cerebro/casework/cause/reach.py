@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.picture import Picture
+from cerebro.casework.cause.grid import role_of
+from cerebro.casework.cause.picture import Picture, Role
 from cerebro.casework.cause.strength import SURE, Real, soft
 
+ANSWERS = frozenset({Role.LATENCY, Role.ERRORS})
 DECAY, HOPS_MAX = 0.7, 4  # of what a symptom says of a cause one call further down
 BELONGS = frozenset({"instance_of", "member_of", "owns", "exposes", "implements"})  # says what it is, not what it needs
 
@@ -57,6 +59,10 @@ def reached_from(picture: Picture, needs: NDArray[np.bool_]) -> NDArray[np.bool_
         return np.ones(len(place), np.bool_)
     reached = np.zeros(len(place), np.bool_)
     reached[noticed] = True
+    # what is seen inside of a thing, its sessions or its work, is also what those who use it do to it
+    answers = {place[sign.entity] for sign in picture.signs if sign.entity in place and role_of(sign.signal) in ANSWERS}
+    inside = [entity for entity in noticed if entity not in answers]
+    reached |= needs[:, inside].any(axis=1)
     while True:
         wider = reached | needs[reached].any(axis=0)
         if (wider == reached).all():
