@@ -29,6 +29,7 @@ WIRES = re.compile(r"(^|[_.])(net|tcp|network|rtt)([_.]|$)")  # what a path betw
 UNEVEN, SILENT, STUCK = "replicas.uneven", "replicas.silent", "replicas.stuck"
 COLD, LOST = "cache.missed.share", "calls.lost.share"
 OWN_TIME = "own.mean"  # of an answer, seconds that no call of its own explains
+IN_FLIGHT = re.compile(r"active_requests|in_?flight")  # requests that are being worked
 LATELY_STEPS = 12  # a replica that has told nothing for longer is no more
 ASKED_MIN = 0.5  # requests a second and replica, from which on one that answers none does not just wait for its turn
 GIVEN_UP = "calls.given_up"  # by a caller, of what the callee has answered as well and as soon as ever
@@ -104,7 +105,7 @@ class _Instances:
         self._told[instance] = self._told.get(instance, np.zeros_like(told)) | told
         if metric.endswith("_count") and "duration" in metric:
             self._load["asked"][instance] = values
-        elif "active_requests" in metric or "in_flight" in metric or "inflight" in metric:
+        elif IN_FLIGHT.search(metric):
             self._load["held"][instance] = values
 
     def silent(self) -> Real:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.answers import CROWDED, GIVEN_UP, WIRES
+from cerebro.casework.cause.answers import CROWDED, DURATION, GIVEN_UP, WIRES
 from cerebro.casework.cause.clues import NATS_MIN, Clues, Family
 from cerebro.casework.cause.excess import IMMATERIAL
 from cerebro.casework.cause.picture import NOBODY, Picture
@@ -22,7 +22,7 @@ DOUBT = 0.1  # at least so much of what a caller sees is laid on the callee
 # of the way to it, of its name or of its certificate is not handed on.
 FAILURES = frozenset({"failing", "thrown", "garbled", "limited", "calls"})
 DELAYS = frozenset({"late", "busy"})
-WAY, DURATIONS = "wire.mean", ("duration.mean",)  # of a call, what its two ends do not share; of what is answered
+WAY = "wire.mean"  # of a call, what its two ends do not share
 WAYS = 3.0  # calls of one callee that an answer waits for, at most, one after another
 HOMEMADE = re.compile(f"^({re.escape(GIVEN_UP)}|{re.escape(CROWDED)})$")
 
@@ -42,7 +42,8 @@ def wire_of(clues: Clues, count: int, handed_on: tuple[Real, Real, Real] | None 
     mine = every[(clues.sign[every] > 0) & (clues.nats[every] >= NATS_MIN)]
     if not len(mine):
         return np.zeros(count)
-    np.maximum.at(found, (clues.entity[mine], clues.peer[mine]), soft(clues.nats[mine]) * _material(clues, mine))
+    nats = soft(clues.nats[mine]) * _material(clues, mine)
+    np.maximum.at(found, (clues.entity[mine], clues.peer[mine]), nats)
     told[clues.entity[every], clues.peer[every]] = True
     seen = found > 0
     # of the other callers of the same callee, how many see it; of the other callees of the same caller, how many fail
@@ -53,26 +54,25 @@ def wire_of(clues: Clues, count: int, handed_on: tuple[Real, Real, Real] | None 
     homemade, torn = (_marked(clues, mine, told, words) for words in (HOMEMADE, WIRES))
     blame = np.where(torn, np.minimum(blame, _torn_blame(torn, _marked(clues, every, told, WIRES))), blame)
     blame[homemade] = 0.0
-    callee = combined((found * blame * _fresh(clues, mine, found, handed_on)).T)
+    callee = combined((found * blame * _fresh(clues, mine, nats, found, handed_on)).T)
     several = (seen.sum(1) > 1) | (seen & (blame < 0.5)).any(1)
     caller = np.where(several, _together(found * (1.0 - blame) * seen), 0.0)
     return np.asarray(np.maximum(callee, caller) + SECOND * np.minimum(callee, caller))
 
 
 def _material(clues: Clues, mine: NDArray[np.int64]) -> Real:
-    """How far what is lost on a way is of the size of what the caller has too much of: what takes as long as ever
+    """How far what is lost on a way is of the size of what the caller has too much of, for each of these clues.
 
-    because of a way that is a millisecond longer is no trouble of that way.
+    What takes as long as ever, on a way that is a millisecond longer, is no trouble of that way.
     """
-    slower: dict[int, float] = {}
-    for row in np.flatnonzero((clues.peer < 0) & np.isin(clues.text, DURATIONS)):
-        slower[int(clues.entity[row])] = float(clues.change[row]) if clues.nats[row] >= NATS_MIN else 0.0
-    part = np.ones(len(mine))
-    for place, row in enumerate(mine.tolist()):
-        if clues.text[row] == WAY and (own := slower.get(int(clues.entity[row]))) is not None:
-            lost = WAYS * float(clues.change[row])
-            part[place] = np.clip(lost / own, IMMATERIAL, 1.0) if own > 0 else IMMATERIAL
-    return part
+    text = np.array(clues.text)
+    slower = np.full(max(int(clues.entity.max(initial=0)), int(clues.peer.max(initial=0))) + 1, np.nan)
+    own = np.flatnonzero((clues.peer < 0) & (text == DURATION))
+    slower[clues.entity[own]] = np.where(clues.nats[own] >= NATS_MIN, clues.change[own], 0.0)
+    excess = slower[clues.entity[mine]]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.where(excess > 0, np.clip(WAYS * clues.change[mine] / excess, IMMATERIAL, 1.0), IMMATERIAL)
+    return np.where((text[mine] == WAY) & np.isfinite(excess), part, 1.0)
 
 
 def _company(found: Real, told: NDArray[np.bool_]) -> Real:
@@ -111,7 +111,9 @@ def _torn_blame(torn: NDArray[np.bool_], told: NDArray[np.bool_]) -> Real:
     return np.asarray(callee / (callee + np.maximum(rest, 0.0)[:, None]))
 
 
-def _fresh(clues: Clues, mine: NDArray[np.int64], found: Real, handed_on: tuple[Real, Real, Real] | None) -> Real:
+def _fresh(
+    clues: Clues, mine: NDArray[np.int64], nats: Real, found: Real, handed_on: tuple[Real, Real, Real] | None
+) -> Real:
     """Of what each caller sees of each callee, the part that the callee has not from what it needs itself."""
     if handed_on is None:
         return np.ones_like(found)
@@ -121,8 +123,7 @@ def _fresh(clues: Clues, mine: NDArray[np.int64], found: Real, handed_on: tuple[
     late = (clues.family[mine] == Family.LATENCY) | (clues.family[mine] == Family.WAITING)
     delays, failures, doors = (part[clues.peer[mine]] for part in handed_on)
     part = np.select([slow, failing, late], [delays, failures, doors], 0.0)
-    nats = soft(clues.nats[mine]) * _material(clues, mine) * (1.0 - part)
-    np.maximum.at(left, (clues.entity[mine], clues.peer[mine]), nats)
+    np.maximum.at(left, (clues.entity[mine], clues.peer[mine]), nats * (1.0 - part))
     return np.divide(left, found, out=np.ones_like(found), where=found > 0)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.algorithms.shift import excess_of_counts
-from cerebro.casework.cause.answers import COLD, LOST, OWN_TIME, REQUESTS, SILENT, STUCK, UNEVEN
+from cerebro.casework.cause.answers import COLD, IN_FLIGHT, LOST, OWN_TIME, REQUESTS, SILENT, STUCK, UNEVEN
 from cerebro.casework.cause.assemble import CLOCK_AHEAD
 from cerebro.casework.cause.picture import NOBODY, Tracks
 from cerebro.casework.cause.view import View
@@ -182,7 +182,6 @@ HELD = frozenset(
 MOST = 0.6  # of the ways to a thing
 RESENT = 0.005  # segments sent again for each request: a path that loses some has many times that
 LOST_MIN = 20.0  # percent of the calls, that never come
-IN_FLIGHT = re.compile(r"active_requests|in_?flight")
 HELD_MORE = 2.0  # times as many requests as usual, from which on someone has its hands full
 SURGED = 1.6  # times what is usually asked
 FLOODED = 0.7  # of its processors

@@ -10,7 +10,7 @@ from cerebro.casework.cause.lines import Lines, tallied_words
 from cerebro.casework.cause.marks import marks_of
 from cerebro.casework.cause.picture import NOBODY
 from cerebro.casework.cause.view import View
-from cerebro.casework.cause.words import word_of
+from cerebro.casework.cause.words import alike, word_of
 
 NAMES = {"front": 0, "cart-2": 1, "pay": 2}
 
@@ -33,6 +33,10 @@ NAMES = {"front": 0, "cart-2": 1, "pay": 2}
         ("rpc error: code = DeadlineExceeded desc = context deadline exceeded", "late"),
         ("ERROR: deadlock detected", "deadlock"),
         ("no database connection in time", "no_connections"),
+        (alike("cart cannot be reached: [Errno 111] Connect call failed ('127.0.0.1', 37037)"), "refused"),
+        (alike("cart cannot be reached: [Errno 110] Connect call failed"), "unreachable"),
+        ("failed: No such file or directory. Is the server running locally and accepting connections?", "refused"),
+        ("cart did not answer in time", "late"),
         ("order 4711 confirmed in 17 ms", ""),
     ],
 )
