@@ -218,7 +218,7 @@ THE_REST = (
         "Callers try again and again and multiply the load",
         CAPACITY,
         "everything is slow while traffic seems to have grown",
-        ("limit_retries", "shed"),
+        ("limit_retries", "restore_config", "shed"),
     ),
     Fault(
         "traffic_surge",

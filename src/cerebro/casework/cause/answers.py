@@ -6,18 +6,18 @@ callee, so that excess can be followed along calls; and what lies between the tw
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cerebro.casework.cause.asked import Answered, Asked, Edge, Line, Real, ratio_of
 from cerebro.casework.cause.grid import role_of
 from cerebro.casework.cause.held import Held, Series
+from cerebro.casework.cause.homemade import WIRES, homemade_of
 from cerebro.casework.cause.picture import Role
+from cerebro.casework.cause.words import is_cancelled
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.telemetry import SeriesType
-
-Real = NDArray[np.float64]
 
 CLIMBING = frozenset({SeriesType.COUNTER.value, SeriesType.HISTOGRAM.value})
 DURATION, FAILED, REQUESTS = "duration.mean", "failed.share", "requests.rate"
@@ -25,39 +25,18 @@ ADDRESSES = (
     "peer.service", "server.address", "net.peer.name", "db.namespace", "messaging.destination.name",
     "actual_destination", "destination", "destination.workload.name",
 )  # fmt: skip
-WIRES = re.compile(r"(^|[_.])(net|tcp|network|rtt)([_.]|$)")  # what a path between two has, and not one end of it
 UNEVEN, SILENT, STUCK = "replicas.uneven", "replicas.silent", "replicas.stuck"
 COLD, LOST = "cache.missed.share", "calls.lost.share"
 OWN_TIME = "own.mean"  # of an answer, seconds that no call of its own explains
 IN_FLIGHT = re.compile(r"active_requests|in_?flight")  # requests that are being worked
 LATELY_STEPS = 12  # a replica that has told nothing for longer is no more
 ASKED_MIN = 0.5  # requests a second and replica, from which on one that answers none does not just wait for its turn
-GIVEN_UP = "calls.given_up"  # by a caller, of what the callee has answered as well and as soon as ever
-GIVEN_UP_MIN = 0.05  # of the calls, more than usual
-SOONER = 1.1  # times what calls usually take: who waits for longer than that has reason to give up
-ANSWERED = 0.3  # of the failures that a caller sees, at most so many the callee knows of
-ARRIVED = 0.75  # of the share of calls that usually arrive
-CROWDED = "calls.crowded"  # they wait for a connection of their caller's own
-LIMIT_RATIO, POOLS, FULL_POOL = ":limit_ratio", re.compile(r"connection|pool"), 0.9
-SLOWER, WAITED = 1.5, 2.0  # times what is usual
-PATH_TIMES, PATH_STEP = 5.0, 0.01  # of what a way is measured by: seconds, or segments sent again
 INSTANCES = ("service.instance.id", "instance", "k8s.pod.name", "pod")
 FAILURES = ("error.type", "error_type")
 STATUS = ("http.response.status_code", "http_response_status_code", "status_code", "code", "status")
 SENT = re.compile(r"network[._](io|packets?|bytes|receive|transmit)(?!.*(err|drop))")
 MACHINES = frozenset({"host", "node"})
 FINE = frozenset({"le", "quantile"})
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One track to be: whose, towards whom, what, and its values on the grid."""
-
-    entity: EntityKey
-    peer: EntityKey | None
-    role: Role
-    signal: str
-    values: Real
 
 
 def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
@@ -68,7 +47,7 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
     """
     found: list[Line] = []
     single = {(each.entity, each.metric) for each in held.series if any(each.labels.get(name) for name in INSTANCES)}
-    asked: dict[tuple[EntityKey, EntityKey | None], _Answered] = {}
+    asked: dict[tuple[EntityKey, EntityKey | None], Answered] = {}
     each_one: dict[EntityKey, _Instances] = {}
     for row, series in enumerate(held.series):
         if FINE & series.labels.keys() or series.metric.endswith("_bucket") or _of_guests(series):
@@ -80,7 +59,7 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
             each_one.setdefault(series.entity, _Instances()).add(instance, series.metric, values)
         if (part := _part(series)) and series.type in CLIMBING:
             peer = _peer(series, known)
-            asked.setdefault((series.entity, peer), _Answered()).add(part, _failed(series), values)
+            asked.setdefault((series.entity, peer), Answered()).add(part, _failed(series), values)
         else:
             if (series.entity, series.metric) in single and not instance:
                 continue  # a sum over replicas grows with their number
@@ -89,7 +68,7 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
     uneven = [Line(entity, None, Role.OTHER, UNEVEN, row) for entity, of in each_one.items() for row in of.uneven()]
     uneven += [Line(entity, None, Role.OTHER, STUCK, row) for entity, of in each_one.items() for row in of.stuck()]
     silent = [Line(entity, None, Role.OTHER, SILENT, of.silent()) for entity, of in each_one.items()]
-    homemade = _homemade(asked, found, held.grid.split)
+    homemade = homemade_of(asked, found, held.grid.split)
     return [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade)]
 
 
@@ -149,7 +128,7 @@ def _cold(found: Sequence[Line]) -> list[Line]:
     """The share of questions that a cache could not answer."""
     hits = {line.entity: line.values for line in found if line.signal.endswith("hits")}
     return [
-        Line(line.entity, None, Role.OTHER, COLD, 100.0 * _ratio(line.values, line.values + hits[line.entity]))
+        Line(line.entity, None, Role.OTHER, COLD, 100.0 * ratio_of(line.values, line.values + hits[line.entity]))
         for line in found
         if line.signal.endswith("misses") and line.entity in hits
     ]
@@ -179,8 +158,8 @@ def _part(series: Series) -> str:
 
 
 def _failed(series: Series) -> bool:
-    if any(series.labels.get(name) for name in FAILURES):
-        return True
+    if said := next((series.labels[name] for name in FAILURES if series.labels.get(name)), ""):
+        return not is_cancelled(said)
     return any(series.labels.get(name, "").startswith("5") for name in STATUS)
 
 
@@ -196,28 +175,6 @@ def _named(series: Series, known: Mapping[str, EntityKey]) -> EntityKey | None:
         if said:
             return known.get(said) or known.get(said.partition(":")[0]) or EntityKey("external", said)
     return None
-
-
-class _Answered:
-    """Sums over the series of one pair."""
-
-    def __init__(self) -> None:
-        self.parts: dict[str, Real] = {}
-
-    def add(self, part: str, failed: bool, values: Real) -> None:
-        self._more(part, values)
-        if part == "count" and failed:
-            self._more("failed", values)
-
-    def _more(self, part: str, values: Real) -> None:
-        before = self.parts.get(part)
-        self.parts[part] = values if before is None else _plus(before, values)
-
-
-def _plus(first: Real, second: Real) -> Real:
-    """The sum, taking what is missing on one side as nothing."""
-    both = np.nan_to_num(first) + np.nan_to_num(second)
-    return np.where(np.isfinite(first) | np.isfinite(second), both, np.nan)
 
 
 def _merged(found: Sequence[Line]) -> list[Line]:
@@ -237,23 +194,19 @@ def _merged(found: Sequence[Line]) -> list[Line]:
     return merged
 
 
-Edge = tuple[EntityKey, EntityKey]
-Asked = Mapping[tuple[EntityKey, EntityKey | None], _Answered]
-
-
 def _answers(asked: Asked, homemade: Mapping[Edge, Line]) -> list[Line]:
     """Three signals of everything that answers, by its callers where they tell, and the wire between.
 
     Args:
         homemade: Calls that fail or wait by their caller's own doing: they tell nothing of the callee.
     """
-    callee: dict[EntityKey, _Answered] = {}
+    callee: dict[EntityKey, Answered] = {}
     own = {entity: answered for (entity, peer), answered in asked.items() if not peer}
     for (entity, peer), answered in asked.items():
         if peer and (entity, peer) not in homemade:
-            into = callee.setdefault(peer, _Answered())
+            into = callee.setdefault(peer, Answered())
             for part, values in answered.parts.items():
-                into._more(part, values)
+                into.more(part, values)
     lines: list[Line] = [homemade[edge] for edge in sorted(homemade)]
     for entity in sorted({*callee, *own}):
         lines += _three(entity, callee.get(entity) or own[entity])
@@ -266,113 +219,19 @@ def _answers(asked: Asked, homemade: Mapping[Edge, Line]) -> list[Line]:
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Total:
-    """What was asked over a stretch, the share of it that failed, and how long it took in the middle."""
-
-    count: float
-    failing: float
-    mean: float
-
-    @classmethod
-    def of(cls, answered: _Answered, steps: slice) -> "_Total":
-        """Of some steps."""
-        parts = {name: float(np.nansum(values[steps])) for name, values in answered.parts.items()}
-        count = max(parts.get("count", 0.0), 1e-9)
-        return cls(count, min(parts.get("failed", 0.0) / count, 1.0), parts.get("sum", 0.0) / count)
-
-
-def _homemade(asked: Asked, found: Sequence[Line], split: int) -> dict[Edge, Line]:
-    """The calls whose failing or waiting is their caller's own doing, each pair with a track of it.
-
-    Requests are conserved: what the callee has answered and the caller counts as failed, the caller gave up. Where the
-    answer, or the way of it, took longer, the calls take longer, too; what was refused or lost did not arrive. And who
-    waits for a connection of its own, all of which are held, waits neither for the way nor for the answer.
-    """
-    full = _full_pools(found, split)
-    calm = _calm_paths(found, split)
-    every: dict[EntityKey, _Answered] = {}
-    for (_, peer), answered in asked.items():
-        if peer and "count" in answered.parts:
-            every.setdefault(peer, _Answered())._more("count", answered.parts["count"])
-    made = {}
-    for (entity, peer), answered in asked.items():
-        told = asked.get((peer, None)) if peer else None
-        if peer is None or told is None or not {"count", "failed", "sum"} <= answered.parts.keys():
-            continue
-        count = answered.parts["count"]
-        if _is_given_up(answered, told, every[peer], split):
-            values = 100.0 * _ratio(answered.parts["failed"], count)
-            made[entity, peer] = Line(entity, peer, Role.ERRORS, GIVEN_UP, values)
-        elif entity in full and (entity, peer) in calm and _is_waited_for(answered, told, split):
-            values = _ratio(answered.parts["sum"], count)
-            made[entity, peer] = Line(entity, peer, Role.LATENCY, CROWDED, values)
-    return made
-
-
-def _is_given_up(answered: _Answered, told: _Answered, every: _Answered, split: int) -> bool:
-    """Whether calls fail that arrive and are answered, after no longer than calls usually take."""
-    before, during = slice(None, split), slice(split, None)
-    then, now = _Total.of(answered, before), _Total.of(answered, during)
-    there_then, there = _Total.of(told, before), _Total.of(told, during)
-    more = now.failing - then.failing
-    arrived = there.count * _Total.of(every, before).count
-    return (
-        more >= GIVEN_UP_MIN
-        and there.failing - there_then.failing <= ANSWERED * more
-        and now.mean <= SOONER * then.mean
-        and arrived >= ARRIVED * there_then.count * _Total.of(every, during).count > 0
-    )
-
-
-def _is_waited_for(answered: _Answered, told: _Answered, split: int) -> bool:
-    """Whether calls take much longer while the callee answers what comes as well and as soon as ever."""
-    before, during = slice(None, split), slice(split, None)
-    then, now = _Total.of(answered, before), _Total.of(answered, during)
-    there_then, there = _Total.of(told, before), _Total.of(told, during)
-    better = there.failing - there_then.failing <= ANSWERED * (now.failing - then.failing) + GIVEN_UP_MIN
-    return better and there.mean <= SLOWER * there_then.mean and now.mean - there.mean >= WAITED * then.mean
-
-
-def _full_pools(found: Sequence[Line], split: int) -> set[EntityKey]:
-    """Who holds all the connections that it may, and did not before."""
-    return {
-        line.entity
-        for line in found
-        if line.signal.endswith(LIMIT_RATIO) and POOLS.search(line.signal)
-        and _late(line.values) >= FULL_POOL and np.nanmedian(line.values[:split]) < FULL_POOL / 2
-    }  # fmt: skip
-
-
-def _calm_paths(found: Sequence[Line], split: int) -> set[Edge]:
-    """The pairs whose ways are measured, and as they were."""
-    calm: set[Edge] = set()
-    torn: set[Edge] = set()
-    for line in found:
-        if line.peer and WIRES.search(line.signal) and np.isfinite(line.values[:split]).any():
-            usual, now = float(np.nanmedian(line.values[:split])), _late(line.values)
-            (torn if now > max(PATH_TIMES * usual, usual + PATH_STEP) else calm).add((line.entity, line.peer))
-    return calm - torn
-
-
-def _late(values: Real) -> float:
-    values = values[np.isfinite(values)][-2:]
-    return float(values.min()) if len(values) else float("nan")
-
-
-def _three(entity: EntityKey, answered: _Answered) -> list[Line]:
+def _three(entity: EntityKey, answered: Answered) -> list[Line]:
     count, total, failed = (answered.parts.get(name) for name in ("count", "sum", "failed"))
     if count is None:
         return []
     lines = [Line(entity, None, Role.TRAFFIC, REQUESTS, count)]
     if total is not None:
-        lines.append(Line(entity, None, Role.LATENCY, DURATION, _ratio(total, count)))
+        lines.append(Line(entity, None, Role.LATENCY, DURATION, ratio_of(total, count)))
     if failed is not None:
-        lines.append(Line(entity, None, Role.ERRORS, FAILED, 100.0 * np.minimum(_ratio(failed, count), 1.0)))
+        lines.append(Line(entity, None, Role.ERRORS, FAILED, 100.0 * np.minimum(ratio_of(failed, count), 1.0)))
     return lines
 
 
-def _own_time(entity: EntityKey, own: _Answered, asked: Asked) -> Line | None:
+def _own_time(entity: EntityKey, own: Answered, asked: Asked) -> Line | None:
     """What is left of its answers' time without that of its calls; nothing for what tells of no calls."""
     calls = [
         answered.parts["sum"]
@@ -382,23 +241,18 @@ def _own_time(entity: EntityKey, own: _Answered, asked: Asked) -> Line | None:
     if not calls or not {"sum", "count"} <= own.parts.keys():
         return None
     left = own.parts["sum"] - np.sum([np.nan_to_num(each) for each in calls], axis=0)
-    return Line(entity, None, Role.OTHER, OWN_TIME, np.maximum(_ratio(left, own.parts["count"]), 0.0))
+    return Line(entity, None, Role.OTHER, OWN_TIME, np.maximum(ratio_of(left, own.parts["count"]), 0.0))
 
 
-def _lost(entity: EntityKey, callers: _Answered, own: _Answered) -> Line:
+def _lost(entity: EntityKey, callers: Answered, own: Answered) -> Line:
     """Of what callers have asked, the share that nobody here knows to have come."""
     nothing = np.full(len(next(iter(callers.parts.values()))), np.nan)
-    came = _ratio(own.parts.get("count", nothing), callers.parts.get("count", nothing))
+    came = ratio_of(own.parts.get("count", nothing), callers.parts.get("count", nothing))
     return Line(entity, None, Role.OTHER, LOST, 100.0 * np.clip(1.0 - came, 0.0, 1.0))
 
 
-def _between(caller: _Answered, callee: _Answered) -> Real | None:
+def _between(caller: Answered, callee: Answered) -> Real | None:
     if not {"sum", "count"} <= caller.parts.keys() or not {"sum", "count"} <= callee.parts.keys():
         return None
-    there = _ratio(callee.parts["sum"], callee.parts["count"])
-    return np.maximum(_ratio(caller.parts["sum"], caller.parts["count"]) - there, 0.0)
-
-
-def _ratio(part: Real, whole: Real) -> Real:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(whole > 0, part / whole, np.nan)
+    there = ratio_of(callee.parts["sum"], callee.parts["count"])
+    return np.maximum(ratio_of(caller.parts["sum"], caller.parts["count"]) - there, 0.0)

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.answers import Line, lines_of
+from cerebro.casework.cause.answers import lines_of
+from cerebro.casework.cause.asked import Line
 from cerebro.casework.cause.grid import on_grid
 from cerebro.casework.cause.held import Held
 from cerebro.casework.cause.lines import Lines, tallied_lines, tallied_words
@@ -27,6 +28,7 @@ from cerebro.casework.cause.picture import (
     no_tracks,
 )
 from cerebro.casework.cause.spans import Spans, summarised
+from cerebro.casework.cause.words import CANCELLED
 from cerebro.spine.cases import Case
 from cerebro.spine.entities import EntityKey, Relation
 from cerebro.spine.findings import Finding
@@ -156,10 +158,21 @@ def _spans(table: pa.Table, place: dict[EntityKey, int], known: dict[str, Entity
         span=_ids(table["trace_id"], table["span_id"])[keep],
         parent=_ids(table["trace_id"], table["parent_span_id"])[keep],
         duration_ms=table["duration_ns"].to_numpy()[keep] / 1e6,
-        failed=table["status"].to_numpy()[keep] == FAILED_STATUS,
+        failed=_failed(table)[keep],
         peer=_peers(table, place, known)[keep],
         weight=table["weight"].to_numpy().astype(np.float64)[keep] if "weight" in table.column_names else None,
     )
+
+
+def _failed(table: pa.Table) -> NDArray[np.bool_]:
+    """bool (span,): whether it failed, and not because its caller gave up."""
+    failed = np.asarray(table["status"].to_numpy() == FAILED_STATUS)
+    if not failed.any():
+        return failed
+    kinds = pc.map_lookup(table["attributes"].combine_chunks(), "error.type", "first")
+    said = pc.binary_join_element_wise(pc.fill_null(kinds, ""), table["status_message"].combine_chunks(), " ")
+    cancelled = pc.match_substring_regex(said, CANCELLED, ignore_case=True)
+    return np.asarray(failed & ~cancelled.to_numpy(zero_copy_only=False))
 
 
 def _places(table: pa.Table, place: dict[EntityKey, int]) -> NDArray[np.int32]:

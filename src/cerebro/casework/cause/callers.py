@@ -5,9 +5,10 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.answers import CROWDED, DURATION, GIVEN_UP, WIRES
+from cerebro.casework.cause.answers import DURATION
 from cerebro.casework.cause.clues import NATS_MIN, Clues, Family
 from cerebro.casework.cause.excess import IMMATERIAL
+from cerebro.casework.cause.homemade import CROWDED, GIVEN_UP, WIRES
 from cerebro.casework.cause.picture import NOBODY, Picture
 from cerebro.casework.cause.strength import SECOND, Real, combined, soft
 

@@ -122,6 +122,24 @@ NAMES = re.compile(r"[A-Za-z][\w.-]*[A-Za-z0-9]")
 CHARS_MAX = 640
 
 
+# What is broken off because nobody waits for it any more is no failure of who was asked, nor of what that one asked.
+# As the conventions have it for servers of RPC, and proxies for a client that has closed the connection.
+CANCELLED = (
+    r"\b(cancell?ed|CancelledError|CancellationException|OperationCancell?edException|AbortError|499)\b"
+    r"|\bclient (has )?closed"
+)
+_CANCELLED = re.compile(CANCELLED, re.IGNORECASE)
+
+
+def is_cancelled(error: str) -> bool:
+    """Whether the type or message of an error says that the caller gave up.
+
+    >>> is_cancelled("context canceled"), is_cancelled("TimeoutError"), is_cancelled("QueryCanceled: statement timeout")
+    (True, False, False)
+    """
+    return _CANCELLED.search(error[:CHARS_MAX]) is not None
+
+
 def word_of(text: str) -> str:
     """What the text speaks of; empty when it is nothing that is known.
 

@@ -18,6 +18,7 @@ SERVED = ("http.server.request.duration", "rpc.server.duration", "messaging.proc
 CALLED = ("http.client.request.duration", "http_client_request_duration_seconds")
 FAILED = "http.client.request.failed"  # a counter of its own where a client's histogram does not tell failures apart
 METRICS = (*(f"{name}_{part}" for name in (*SERVED, *CALLED) for part in ("sum", "count")), FAILED)
+DERIVED = (":shift_ratio", ":error_ratio", ":mean")  # how support names what it makes of them
 ADDRESS = ("server.address", "server_address")
 CODES = ("http.response.status_code", "http_response_status_code", "status", "code")
 FAULTS = ("error.type", "error_type")
@@ -80,6 +81,15 @@ def felt_of(measures: Sequence[Measure], samples: Samples, start_ms: int, end_ms
                     row[0] += grown
                     row[1] += grown * is_failed(each.labels)
     return {name: Felt(*row) for name, row in sums.items()}
+
+
+def is_of_users(signal: str) -> bool:
+    """Whether a finding's signal is how requests are answered: how long, or how many of them fail.
+
+    >>> is_of_users("http.server.request.duration:shift_ratio"), is_of_users("http.server.request.duration_count")
+    (True, False)
+    """
+    return signal.startswith((*SERVED, *CALLED)) and signal.endswith(DERIVED)
 
 
 def _owners(measure: Measure) -> tuple[str, ...]:

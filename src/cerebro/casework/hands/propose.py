@@ -7,11 +7,11 @@ from cerebro.casework.cause.marks import telling
 from cerebro.casework.deeds import KeptAction
 from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.engine import Engine, needs_mending
-from cerebro.casework.hands.felt import shape_of
+from cerebro.casework.hands.felt import is_of_users, shape_of
 from cerebro.casework.hands.ledger import CEREBRO, Entry
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ORDER, STARTED, Bounds, bars, level_of, recent_of
-from cerebro.casework.hands.rank import Choice, Picture, doubt_of, is_unsaid, ranked
+from cerebro.casework.hands.rank import Choice, Picture, doubt_of, ranked
 from cerebro.casework.hands.store import Past, Policy
 from cerebro.casework.hands.users import Users
 from cerebro.casework.store import CASES, findings_of
@@ -34,7 +34,6 @@ SECOND_BEST = 0.6  # of the best score: below it, what may be done by itself doe
 SHOWN_SHARE_MIN = 0.2  # of a cause, before anything is shown for it
 AGAIN_MS, THOUGHTS_MAX = 5_000, 1000
 SURE_SHARE = 0.9  # of the likeliest cause, from here on nothing is waited for
-UNSAID_MS = 45_000  # so long it is waited for a mark, before what cannot be taken back is done without one
 LOAD, LOAD_SHARE = "capacity", 0.5
 CALM_MS = 60_000  # after an action that helped, before another is thought of
 ASKED = frozenset({Level.SUGGEST, Level.ASK})
@@ -186,8 +185,6 @@ class Proposer:
         playbook, cause, now_ms = choice.playbook, picture.cause, self._clock.now_ms()
         if choice.target in scene.loaded and LOAD not in playbook.trigger.causes:
             return None
-        if is_unsaid(playbook, cause) and now_ms - blamed_since_ms(case) < UNSAID_MS:
-            return None  # what tells one trouble from another may be on its way
         key = self._clock.new_id()
         try:
             plan = await planned(playbook, choice.target, {}, scene.executors, key=key, words=picture.words)
@@ -221,7 +218,9 @@ class Proposer:
         if offer.level not in ASKED:
             seen = await self._engine.read(case, action, case.began_ms)
             if not needs_mending(action, case, seen):
-                return None
+                if not await self._is_told_of_users(case):
+                    return None
+                action = _for_signals(action)
             if seen.suffering:
                 users = Reason("users", seen.sentence(seen.suffering), float(len(seen.suffering)))
                 action = replace(action, reasons=(*action.reasons, users))
@@ -233,6 +232,15 @@ class Proposer:
         if offer.level in ASKED:
             return record
         return await self._engine.approve(record, CEREBRO, action.digest)
+
+    async def _is_told_of_users(self, case: Case) -> bool:
+        """Whether a finding still holds that some of what users ask for fails, or takes longer, out of the ordinary.
+
+        One page of many that is slow hardly moves what all of them take together.
+        """
+        async with self._kernel.records.transaction() as transaction:
+            found = await findings_of(transaction, case.tenant, case.id, FINDINGS_MAX)
+        return any(each.dedup_key in case.active_keys and is_of_users(each.signal) for each in found)
 
     def _action(self, case: Case, offer: Offer) -> Action:
         playbook, now_ms, choice = offer.choice.playbook, self._clock.now_ms(), offer.choice
@@ -261,6 +269,12 @@ class Proposer:
             reasons=(*choice.reasons, Reason("policy", f"It may {offer.level.value}: {offer.why}.")),
         )
         return replace(action, digest=digest_of(action))
+
+
+def _for_signals(action: Action) -> Action:
+    """The action, watched by the case's findings where users as a whole would show nothing."""
+    after = replace(action, expect=replace(action.expect, of="signals"))
+    return replace(after, digest=digest_of(after))
 
 
 def _named(cause: Cause) -> float:

@@ -99,6 +99,8 @@ def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, faile
     Args:
         failed: Whether something was done for the case already, and did not help.
     """
+    if is_unsaid(playbook, cause):
+        return "it cannot be taken back, and the evidence says nothing of what it is for"
     rivals = [each for each in causes if each.entity != cause.entity]
     held = [telling(mark.word) for mark in cause.marks if mark.word in playbook.trigger.marks]
     named = max(held, default=0)

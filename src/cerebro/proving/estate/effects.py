@@ -91,7 +91,9 @@ EFFECTS: Mapping[str, Effect] = {
     "replica_lag": _on(DATABASE, turns=((K.LAG_RATE, 0.9, 1.0),), mends="failover"),
     "primary_lost": _on(DATABASE, turns=((K.ALIVE, 0.0, 0.0),), mends="failover restart"),
     "poison_message": _on(QUEUE, turns=((K.POISON, 1.0, 1.05), (K.CONSUME, 0.2, 0.4)), mends="skip_message drain"),
-    "retry_storm": _on(KEEPER, turns=((K.RETRIES, 3.0, 5.0), (K.TIMEOUT, 0.0008, 0.0014)), mends="limit_retries"),
+    "retry_storm": _on(
+        KEEPER, turns=((K.RETRIES, 3.0, 5.0), (K.TIMEOUT, 0.0008, 0.0014)), mends="limit_retries restore_config"
+    ),
     "traffic_surge": _on(ENTRY, turns=((K.LOAD, 4.0, 7.0),), lasts_s=1200.0),
     "cron_overlap": _on(
         DATABASE,

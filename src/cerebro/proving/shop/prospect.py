@@ -170,7 +170,8 @@ def _restore_config(order: Order, state: Mapping[str, str]) -> Ahead:
         if state.get(f"config.{key}") != f"{value:g}"
     ]
     uneven = [key for key, value in state.items() if key.startswith("weight.") and value != "1"]
-    return Ahead([*changes, *(Change(key, state[key], "1") for key in uneven)], [])
+    named = [Change("name", "not known", "known")] if order.name in order.keeper.registry.unresolved else []
+    return Ahead([*changes, *(Change(key, state[key], "1") for key in uneven), *named], [])
 
 
 def _failover(order: Order, state: Mapping[str, str]) -> Ahead:

@@ -138,7 +138,7 @@ class Telling:
             yield stretch
 
     def _note_served(self, stretch: "Stretch") -> None:
-        self._failed_count += "error.type" in stretch.labels
+        self._failed_count += stretch.labels.get("error.type", BROKEN_OFF) != BROKEN_OFF  # who went away did not fail
         self._served(stretch.duration_s, stretch.labels)
 
     @contextmanager
@@ -201,16 +201,18 @@ class Telling:
         self, name: str, kind: SpanKind, parent: Context | None, note: Callable[["Stretch"], None]
     ) -> Iterator["Stretch"]:
         """What is broken off, because it failed or nobody waits for it any more, is told as well."""
-        began_s, whole = self._clock.monotonic_s(), False
+        began_s, broken = self._clock.monotonic_s(), ""
         with self._tracer.start_as_current_span(name, parent, kind, record_exception=False) as span:
             stretch = Stretch(span)
             try:
                 yield stretch
-                whole = True
+            except BaseException as error:
+                broken = type(error).__name__
+                raise
             finally:
                 stretch.duration_s = self._clock.monotonic_s() - began_s
-                if not whole and "error.type" not in stretch.labels:
-                    stretch.failed(BROKEN_OFF)
+                if broken and "error.type" not in stretch.labels:
+                    stretch.failed(broken)
                 note(stretch)
                 span.set_attributes(stretch.labels)
 

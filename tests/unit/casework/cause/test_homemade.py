@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from cerebro.casework.cause.answers import CROWDED, FAILED, GIVEN_UP, lines_of
+from cerebro.casework.cause.answers import FAILED, lines_of
 from cerebro.casework.cause.held import Grid, Held, Series
+from cerebro.casework.cause.homemade import CROWDED, GIVEN_UP
 from cerebro.spine.entities import EntityKey
 
 SHOP, STORE = EntityKey("service", "shop"), EntityKey("service", "store")

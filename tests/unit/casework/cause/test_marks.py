@@ -1,5 +1,7 @@
 """What the evidence says of the kind of a trouble: from lines, from gauges, from the ways between two."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,48 @@ def test_a_cause_carries_its_marks(draw):
     assert cause.entity.name == "store"
     assert [mark.word for mark in cause.marks] == ["locked"]
     assert cause.kind == "data"
+
+
+def blaming(picture, *rows):
+    """The picture with lines of the trouble: (speaker, text), each said five times."""
+    names = {key.name: place for place, key in enumerate(picture.entities)}
+    said = [(names[speaker], text, True, 17) for speaker, text in rows for _ in range(5)]
+    columns = list(zip(*said, strict=True))
+    during = np.ones(len(said), np.bool_)
+    lines = Lines(
+        np.array(columns[0], np.int32), np.array(columns[1], object), np.full(len(said), NOBODY, np.int64),
+        np.arange(len(said), dtype=np.int64), ~during, during,
+    )  # fmt: skip
+    return replace(picture, tallies=tallied_words(lines, np.array(columns[3], np.uint8), names))
+
+
+@pytest.mark.parametrize(
+    ("lost", "held", "line", "cut_off"),
+    [
+        (60.0, 0.0, "cart did not answer in time", True),
+        (60.0, 60.0, "cart did not answer in time", False),  # who hangs has its hands full
+        (60.0, 0.0, "cart cannot be reached: connection refused", False),  # who is down refuses at once
+        (5.0, 0.0, "cart did not answer in time", False),  # nearly all of it arrives
+    ],
+)
+def test_who_has_nothing_to_do_while_others_wait_for_it_in_vain_is_cut_off(draw, lost, held, line, cut_off):
+    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
+    ill = (
+        ("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", lost, 3),
+        ("cart", "http.server.active_requests", held, 3),
+    )  # fmt: skip
+    picture = blaming(draw(series, (("front", "cart"),), ill=ill), ("front", line))
+
+    assert ("unreachable" in words_of(picture, "cart")) is cut_off
+
+
+@pytest.mark.parametrize(("more", "cold"), [(60.0, True), (0.0, False)])
+def test_an_empty_cache_is_cold_only_where_what_it_misses_falls_on_something(draw, more, cold):
+    series = [("front", "duration.mean"), ("cache", "cache.missed.share"), ("store", "requests.rate")]
+    calls = (("front", "cache"), ("front", "store"))
+    ill = (
+        ("front", "duration.mean", 30.0, 3), ("cache", "cache.missed.share", 80.0, 3),
+        ("store", "requests.rate", more, 3),
+    )  # fmt: skip
+
+    assert ("cold" in words_of(draw(series, calls, ill=ill), "cache")) is cold

@@ -219,7 +219,7 @@ async def test_two_brains_do_it_once(bench):
 
 async def test_one_replica_goes_first_and_the_others_are_spared_when_it_makes_things_worse(bench):
     bench.toy.replicas = ("0", "1", "2")
-    await bench.case(kind="resource", text="memory")
+    await bench.case(kind="resource", text="memory", marks=("full_memory",))
     await bench.rounds(1)
     bench.users.bad = replace(bench.users.bad, failed=900)
 

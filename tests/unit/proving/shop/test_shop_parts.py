@@ -228,6 +228,15 @@ def test_a_dry_run_refuses_what_cannot_be_done(keeper, operation, words):
         look_ahead(keeper, operation)
 
 
+def test_a_name_that_is_not_known_is_part_of_the_configuration(keeper):
+    """A dry run says that going back makes it known; where all is as it was, that nothing would change."""
+    restore = Operation("restore_config", CART)
+    assert not look_ahead(keeper, restore).changes
+    keeper.registry.unresolved.append("cart")
+
+    assert [(each.what, each.after) for each in look_ahead(keeper, restore).changes] == [("name", "known")]
+
+
 def test_the_state_tells_no_fault(keeper):
     """Who operates the shop sees what its own people see."""
     keeper.registry.services["cart"].troubles.append(Trouble("a", "slow_cpu", -1, 0, 1 << 60))

@@ -1,0 +1,116 @@
+"""Calls that fail or wait by their caller's own doing: they tell nothing of the callee."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cerebro.casework.cause.asked import Answered, Asked, Edge, Line, Real, ratio_of
+from cerebro.casework.cause.picture import Role
+from cerebro.spine.entities import EntityKey
+
+WIRES = re.compile(r"(^|[_.])(net|tcp|network|rtt)([_.]|$)")  # what a path between two has, and not one end of it
+GIVEN_UP = "calls.given_up"  # by a caller, of what the callee has answered as well and as soon as ever
+GIVEN_UP_MIN = 0.05  # of the calls, more than usual
+SOONER = 1.1  # times what calls usually take: who waits for longer than that has reason to give up
+ANSWERED = 0.3  # of the failures that a caller sees, at most so many the callee knows of
+ARRIVED = 0.75  # of the share of calls that usually arrive
+CROWDED = "calls.crowded"  # they wait for a connection of their caller's own
+LIMIT_RATIO, POOLS, FULL_POOL = ":limit_ratio", re.compile(r"connection|pool"), 0.9
+SLOWER, WAITED = 1.5, 2.0  # times what is usual
+PATH_TIMES, PATH_STEP = 5.0, 0.01  # of what a way is measured by: seconds, or segments sent again
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    """What was asked over a stretch, the share of it that failed, and how long it took in the middle."""
+
+    count: float
+    failing: float
+    mean: float
+
+    @classmethod
+    def of(cls, answered: Answered, steps: slice) -> "_Total":
+        """Of some steps."""
+        parts = {name: float(np.nansum(values[steps])) for name, values in answered.parts.items()}
+        count = max(parts.get("count", 0.0), 1e-9)
+        return cls(count, min(parts.get("failed", 0.0) / count, 1.0), parts.get("sum", 0.0) / count)
+
+
+def homemade_of(asked: Asked, found: Sequence[Line], split: int) -> dict[Edge, Line]:
+    """The calls whose failing or waiting is their caller's own doing, each pair with a track of it.
+
+    Requests are conserved: what the callee has answered and the caller counts as failed, the caller gave up. Where the
+    answer, or the way of it, took longer, the calls take longer, too; what was refused or lost did not arrive. And who
+    waits for a connection of its own, all of which are held, waits neither for the way nor for the answer.
+    """
+    full = _full_pools(found, split)
+    calm = _calm_paths(found, split)
+    every: dict[EntityKey, Answered] = {}
+    for (_, peer), answered in asked.items():
+        if peer and "count" in answered.parts:
+            every.setdefault(peer, Answered()).more("count", answered.parts["count"])
+    made = {}
+    for (entity, peer), answered in asked.items():
+        told = asked.get((peer, None)) if peer else None
+        if peer is None or told is None or not {"count", "failed", "sum"} <= answered.parts.keys():
+            continue
+        count = answered.parts["count"]
+        if _is_given_up(answered, told, every[peer], split):
+            values = 100.0 * ratio_of(answered.parts["failed"], count)
+            made[entity, peer] = Line(entity, peer, Role.ERRORS, GIVEN_UP, values)
+        elif entity in full and (entity, peer) in calm and _is_waited_for(answered, told, split):
+            values = ratio_of(answered.parts["sum"], count)
+            made[entity, peer] = Line(entity, peer, Role.LATENCY, CROWDED, values)
+    return made
+
+
+def _is_given_up(answered: Answered, told: Answered, every: Answered, split: int) -> bool:
+    """Whether calls fail that arrive and are answered, after no longer than calls usually take."""
+    before, during = slice(None, split), slice(split, None)
+    then, now = _Total.of(answered, before), _Total.of(answered, during)
+    there_then, there = _Total.of(told, before), _Total.of(told, during)
+    more = now.failing - then.failing
+    arrived = there.count * _Total.of(every, before).count
+    return (
+        more >= GIVEN_UP_MIN
+        and there.failing - there_then.failing <= ANSWERED * more
+        and now.mean <= SOONER * then.mean
+        and arrived >= ARRIVED * there_then.count * _Total.of(every, during).count > 0
+    )
+
+
+def _is_waited_for(answered: Answered, told: Answered, split: int) -> bool:
+    """Whether calls take much longer while the callee answers what comes as well and as soon as ever."""
+    before, during = slice(None, split), slice(split, None)
+    then, now = _Total.of(answered, before), _Total.of(answered, during)
+    there_then, there = _Total.of(told, before), _Total.of(told, during)
+    better = there.failing - there_then.failing <= ANSWERED * (now.failing - then.failing) + GIVEN_UP_MIN
+    return better and there.mean <= SLOWER * there_then.mean and now.mean - there.mean >= WAITED * then.mean
+
+
+def _full_pools(found: Sequence[Line], split: int) -> set[EntityKey]:
+    """Who holds all the connections that it may, and did not before."""
+    return {
+        line.entity
+        for line in found
+        if line.signal.endswith(LIMIT_RATIO) and POOLS.search(line.signal)
+        and _late(line.values) >= FULL_POOL and np.nanmedian(line.values[:split]) < FULL_POOL / 2
+    }  # fmt: skip
+
+
+def _calm_paths(found: Sequence[Line], split: int) -> set[Edge]:
+    """The pairs whose ways are measured, and as they were."""
+    calm: set[Edge] = set()
+    torn: set[Edge] = set()
+    for line in found:
+        if line.peer and WIRES.search(line.signal) and np.isfinite(line.values[:split]).any():
+            usual, now = float(np.nanmedian(line.values[:split])), _late(line.values)
+            (torn if now > max(PATH_TIMES * usual, usual + PATH_STEP) else calm).add((line.entity, line.peer))
+    return calm - torn
+
+
+def _late(values: Real) -> float:
+    values = values[np.isfinite(values)][-2:]
+    return float(values.min()) if len(values) else float("nan")
