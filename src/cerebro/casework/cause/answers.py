@@ -15,7 +15,6 @@ from cerebro.casework.cause.grid import role_of
 from cerebro.casework.cause.held import Held, Series
 from cerebro.casework.cause.homemade import WIRES, homemade_of
 from cerebro.casework.cause.picture import Role
-from cerebro.casework.cause.words import is_cancelled
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.telemetry import SeriesType
 
@@ -59,7 +58,7 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
             each_one.setdefault(series.entity, _Instances()).add(instance, series.metric, values)
         if (part := _part(series)) and series.type in CLIMBING:
             peer = _peer(series, known)
-            asked.setdefault((series.entity, peer), Answered()).add(part, _failed(series), values)
+            asked.setdefault((series.entity, peer), Answered()).add(part, _error(series), values)
         else:
             if (series.entity, series.metric) in single and not instance:
                 continue  # a sum over replicas grows with their number
@@ -68,8 +67,18 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
     uneven = [Line(entity, None, Role.OTHER, UNEVEN, row) for entity, of in each_one.items() for row in of.uneven()]
     uneven += [Line(entity, None, Role.OTHER, STUCK, row) for entity, of in each_one.items() for row in of.stuck()]
     silent = [Line(entity, None, Role.OTHER, SILENT, of.silent()) for entity, of in each_one.items()]
+    _settle(asked, held.grid.split)
     homemade = homemade_of(asked, found, held.grid.split)
     return [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade)]
+
+
+def _settle(asked: Asked, split: int) -> None:
+    """Tell what was given up early from what failed: of those who answer first, then of what they asked for it."""
+    own = {entity: answered for (entity, peer), answered in asked.items() if not peer}
+    early = {entity for entity, answered in own.items() if answered.settle(split, excused=False)}
+    for (entity, peer), answered in asked.items():
+        if peer:
+            answered.settle(split, excused=entity in early)
 
 
 class _Instances:
@@ -157,10 +166,12 @@ def _part(series: Series) -> str:
     return next((part for ending, part in PARTS if series.metric.endswith(ending)), "")
 
 
-def _failed(series: Series) -> bool:
+def _error(series: Series) -> str:
+    """What the requests of a series ended with; empty for no error."""
     if said := next((series.labels[name] for name in FAILURES if series.labels.get(name)), ""):
-        return not is_cancelled(said)
-    return any(series.labels.get(name, "").startswith("5") for name in STATUS)
+        return said
+    codes = (series.labels.get(name, "") for name in STATUS)
+    return next((code for code in codes if code.startswith("5")), "")
 
 
 def _peer(series: Series, known: Mapping[str, EntityKey]) -> EntityKey | None:

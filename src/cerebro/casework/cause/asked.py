@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.picture import Role
+from cerebro.casework.cause.words import PATIENCE, is_cancelled
 from cerebro.spine.entities import EntityKey
 
 Real = NDArray[np.float64]
@@ -29,11 +30,34 @@ class Answered:
     def __init__(self) -> None:
         self.parts: dict[str, Real] = {}
 
-    def add(self, part: str, failed: bool, values: Real) -> None:
-        """One more series."""
+    def add(self, part: str, error: str, values: Real) -> None:
+        """One more series: `sum`, `count` or `failed`, of requests that ended with this error, empty for none."""
         self.more(part, values)
-        if part == "count" and failed:
+        if error and is_cancelled(error):
+            self.more(f"cancelled_{part}", values)
+        elif error and part == "count":
             self.more("failed", values)
+
+    def settle(self, split: int, *, excused: bool) -> bool:
+        """Count as failed what callers gave up after they had waited for longer than is usual.
+
+        What they gave up sooner is their own impatience, and so is whatever was asked for it.
+
+        Args:
+            split: The step with which the trouble begins.
+            excused: Whether that is known of what all this was asked for.
+
+        Returns:
+            Whether something was given up early.
+        """
+        count, spent = self.parts.pop("cancelled_count", None), self.parts.pop("cancelled_sum", None)
+        if count is None or spent is None:
+            return False
+        usual = np.nansum(self.parts["sum"][:split]) / max(float(np.nansum(self.parts["count"][:split])), 1e-9)
+        early = excused or bool(np.nansum(spent[split:]) <= PATIENCE * usual * np.nansum(count[split:]))
+        if not early:
+            self.more("failed", count)
+        return early
 
     def more(self, part: str, values: Real) -> None:
         """So much more of one part; what is missing on one side counts as nothing."""

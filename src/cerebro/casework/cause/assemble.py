@@ -158,21 +158,18 @@ def _spans(table: pa.Table, place: dict[EntityKey, int], known: dict[str, Entity
         span=_ids(table["trace_id"], table["span_id"])[keep],
         parent=_ids(table["trace_id"], table["parent_span_id"])[keep],
         duration_ms=table["duration_ns"].to_numpy()[keep] / 1e6,
-        failed=_failed(table)[keep],
+        failed=table["status"].to_numpy()[keep] == FAILED_STATUS,
+        cancelled=_cancelled(table)[keep],
         peer=_peers(table, place, known)[keep],
         weight=table["weight"].to_numpy().astype(np.float64)[keep] if "weight" in table.column_names else None,
     )
 
 
-def _failed(table: pa.Table) -> NDArray[np.bool_]:
-    """bool (span,): whether it failed, and not because its caller gave up."""
-    failed = np.asarray(table["status"].to_numpy() == FAILED_STATUS)
-    if not failed.any():
-        return failed
-    kinds = pc.map_lookup(table["attributes"].combine_chunks(), "error.type", "first")
-    said = pc.binary_join_element_wise(pc.fill_null(kinds, ""), table["status_message"].combine_chunks(), " ")
-    cancelled = pc.match_substring_regex(said, CANCELLED, ignore_case=True)
-    return np.asarray(failed & ~cancelled.to_numpy(zero_copy_only=False))
+def _cancelled(table: pa.Table) -> NDArray[np.bool_]:
+    """bool (span,): whether it ended because its caller gave up."""
+    kinds = pc.fill_null(pc.map_lookup(table["attributes"].combine_chunks(), "error.type", "first"), "")
+    said = pc.binary_join_element_wise(kinds, table["status_message"].combine_chunks(), " ")
+    return np.asarray(pc.match_substring_regex(said, CANCELLED, ignore_case=True).to_numpy(zero_copy_only=False))
 
 
 def _places(table: pa.Table, place: dict[EntityKey, int]) -> NDArray[np.int32]:

@@ -6,16 +6,18 @@ Analysis in Microservice Environments, WWW 2021.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.grid import coded
 from cerebro.casework.cause.picture import NOBODY, Tallies, Times, joined_tallies
+from cerebro.casework.cause.words import PATIENCE
 
 Whole = NDArray[np.int64]
 SHORTEST_MS = 0.05  # own times below are the clock's, not the program's
+DEPTH_MAX = 16  # calls below one another that are followed
 CLIENT_SHARE = 0.5  # of an operation's spans that have one child elsewhere: from here on it is a call
 
 
@@ -24,6 +26,7 @@ class Spans:
     """Spans of one stretch of time in columns, each once; `parent` is a row, or −1.
 
     Args:
+        cancelled: Which of the failed ones ended because their callers gave up.
         peer: An entity that the span's own attributes name as the one asked; `NOBODY` when they do not.
         weight: How many spans each stands for where traces were sampled.
     """
@@ -33,6 +36,7 @@ class Spans:
     parent: Whole
     duration_ms: NDArray[np.float64]
     failed: NDArray[np.bool_]
+    cancelled: NDArray[np.bool_]
     peer: NDArray[np.int32]
     weight: NDArray[np.float64]
 
@@ -49,6 +53,7 @@ class Spans:
         parent: NDArray[np.generic],
         duration_ms: NDArray[np.float64],
         failed: NDArray[np.bool_],
+        cancelled: NDArray[np.bool_] | None = None,
         peer: NDArray[np.int32] | None = None,
         weight: NDArray[np.float64] | None = None,
     ) -> "Spans":
@@ -63,6 +68,7 @@ class Spans:
             np.where(has & (place != np.arange(len(names))), place, -1).astype(np.int64),
             np.where(np.isfinite(duration_ms[first]), duration_ms[first], 0.0),
             failed[first],
+            (failed & cancelled)[first] if cancelled is not None else np.zeros(len(first), np.bool_),
             peer[first] if peer is not None else np.full(len(first), NOBODY, np.int32),
             weight[first] if weight is not None else np.ones(len(first)),
         )
@@ -81,6 +87,7 @@ def summarised(before: Spans, during: Spans, entity_count: int) -> Summary:
     """Compare two stretches, operation by operation."""
     operations, both = coded(np.concatenate([before.operation, during.operation]))
     size = max(len(operations), 1)
+    before, during = _excused(before, during, both)
     first = _Told.of(before, both[: len(before)], size)
     second = _Told.of(during, both[len(before) :], size)
     peers = _peers(np.concatenate([first.key, second.key]), np.concatenate([first.remote, second.remote]))
@@ -89,6 +96,36 @@ def summarised(before: Spans, during: Spans, entity_count: int) -> Summary:
         tallies=joined_tallies([_errors(first, second, operations, size), _branches(first, second, operations, size)]),
         calls=tuple(sorted(first.calls | second.calls)),
     )
+
+
+def _excused(before: Spans, during: Spans, operation: Whole) -> tuple[Spans, Spans]:
+    """Both, where what a caller gave up early has not failed, nor anything that was asked for it.
+
+    Early is after no longer than `PATIENCE` times what is usual: who has waited for longer had reason to give up.
+    """
+    if not (before.cancelled.any() or during.cancelled.any()):
+        return before, during
+    calm = ~before.failed
+    key = np.concatenate([before.entity, during.entity]).astype(np.int64) * (int(operation.max(initial=0)) + 1)
+    _, code = np.unique(key + operation, return_inverse=True)
+    size, ours = int(code.max(initial=0)) + 1, code[: len(before)][calm]
+    total = np.bincount(ours, weights=before.duration_ms[calm], minlength=size)
+    usual_ms = total / np.maximum(np.bincount(ours, minlength=size), 1)
+    parts = ((before, code[: len(before)]), (during, code[len(before) :]))
+    first, second = (_forgiven(spans, PATIENCE * usual_ms[which]) for spans, which in parts)
+    return first, second
+
+
+def _forgiven(spans: Spans, patience_ms: NDArray[np.float64]) -> Spans:
+    early = spans.cancelled & (spans.duration_ms <= patience_ms)
+    late = spans.cancelled & ~early
+    above = np.where(spans.parent >= 0, spans.parent, 0)
+    for _ in range(DEPTH_MAX):
+        inherited = late & (spans.parent >= 0) & early[above]
+        if not inherited.any():
+            break
+        early, late = early | inherited, late & ~inherited
+    return replace(spans, failed=spans.failed & ~early)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +278,7 @@ def _paths(told: _Told) -> tuple[Whole, Whole, NDArray[np.float64], tuple[Whole,
 
     Of those that were answered: a way that failing has cut short tells no more than that it failed.
     """
-    whole = ~told.spans.failed
+    whole = ~(told.spans.failed | told.spans.cancelled)
     child = np.flatnonzero(told.spans.parent >= 0)
     child = child[whole[told.spans.parent[child]]]
     parent = told.spans.parent[child]

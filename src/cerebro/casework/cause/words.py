@@ -128,6 +128,7 @@ CANCELLED = (
     r"\b(cancell?ed|CancelledError|CancellationException|OperationCancell?edException|AbortError|499)\b"
     r"|\bclient (has )?closed"
 )
+PATIENCE = 2.0  # times what is usual: who has waited for longer had reason to give up
 _CANCELLED = re.compile(CANCELLED, re.IGNORECASE)
 
 

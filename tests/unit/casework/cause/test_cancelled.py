@@ -5,39 +5,64 @@ import pyarrow as pa
 import pytest
 
 from cerebro.casework.cause.answers import FAILED, lines_of
-from cerebro.casework.cause.assemble import _failed
+from cerebro.casework.cause.assemble import _cancelled
 from cerebro.casework.cause.held import Grid, Held, Series
+from cerebro.casework.cause.spans import Spans, summarised
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.telemetry import STRINGS
 
 CART = EntityKey("service", "cart")
-STEPS = 20
+STEPS, SPLIT = 20, 10
 
 
-def test_a_span_that_was_cancelled_has_not_failed():
-    rows = [
-        (2, "", [("error.type", "CancelledError")]),
-        (2, "context canceled", []),
-        (2, "", [("error.type", "psycopg.errors.QueryCanceled")]),  # the database's own time-out
-        (2, "HTTP 503", []),
-        (1, "", []),
-    ]
-    status, message, attributes = zip(*rows, strict=True)
+@pytest.mark.parametrize(
+    ("error", "message", "lasted", "failing"),
+    [
+        ("CancelledError", "", 9, False),
+        ("CancelledError", "", 90, True),  # who has waited for so long had reason to give up
+        ("", "context canceled", 9, False),
+        ("psycopg.errors.QueryCanceled", "", 9, True),  # the database's own time-out
+        ("", "HTTP 503", 9, True),
+    ],
+)
+def test_a_span_that_its_caller_gave_up_early_has_not_failed(error, message, lasted, failing):
+    """Nor has what was asked for it, however long that took."""
     table = pa.table(
-        {"status": pa.array(status, pa.uint8()), "status_message": list(message),
-         "attributes": pa.array(attributes, STRINGS)}
+        {
+            "status_message": [message, message],
+            "attributes": pa.array([[("error.type", error)] if error else []] * 2, STRINGS),
+        }
+    )
+    before, during = (
+        Spans.of(
+            entity=np.zeros(2, np.int32), operation=np.array(["pay", "store"], object), span=np.array(["a", "b"]),
+            parent=np.array(["", "a"]), duration_ms=duration_ms, failed=failed, cancelled=_cancelled(table),
+        )
+        for duration_ms, failed in (
+            (np.array([10.0, 1.0]), np.zeros(2, np.bool_)), (np.array([lasted, 8.0]), np.ones(2, np.bool_))
+        )
     )  # fmt: skip
+    tallies = summarised(before, during, 1).tallies
 
-    assert _failed(table).tolist() == [False, False, True, True, False]
+    hits = sum(tallies.hits_during[k] for k, kind in enumerate(tallies.kind) if kind == "error")
+    assert bool(hits) is failing
 
 
-@pytest.mark.parametrize(("error", "failing"), [("CancelledError", 0.0), ("ValueError", 50.0)])
-def test_requests_that_were_cancelled_have_not_failed(error, failing):
-    count = np.full(STEPS, 10.0).cumsum()
-    labels = ({}, {"error.type": error})
-    series = [Series(CART, "http.server.request.duration_count", each, "counter") for each in labels]
-    values = np.stack([count, count])
-    lines = lines_of(Held(Grid(0, 1000, STEPS, 10), series, values, values), {})
+@pytest.mark.parametrize(
+    ("error", "lasted", "failing"),
+    [("CancelledError", 1.0, 0.0), ("CancelledError", 9.0, 50.0), ("ValueError", 1.0, 50.0)],
+)
+def test_requests_that_were_given_up_early_have_not_failed(error, lasted, failing):
+    count, usual, other = np.full(STEPS, 10.0), np.ones(STEPS), np.where(np.arange(STEPS) < SPLIT, 0.0, lasted)
+    labels = ({}, {}, {"error.type": error}, {"error.type": error})
+    parts = ("count", "sum") * 2
+    series = [
+        Series(CART, f"http.server.request.duration_{part}", each, "counter")
+        for part, each in zip(parts, labels, strict=True)
+    ]
+    late = count * (np.arange(STEPS) >= SPLIT)
+    values = np.stack([each.cumsum() for each in (count, count * usual, late, late * other)])
+    lines = lines_of(Held(Grid(0, 1000, STEPS, SPLIT), series, values, values), {})
 
     failed = [line.values[-1] for line in lines if line.signal == FAILED]
     assert (failed or [0.0]) == [failing]
