@@ -347,14 +347,28 @@ def _starved(view: View, rows: Iterable[int]) -> Iterator[Mark]:
             yield Mark("starved", _nats(view, row))
 
 
-def _running_out(view: View, rows: Iterable[int]) -> Iterator[Mark]:
-    """What climbs step by step, and at that rate meets its limit soon."""
+def _running_out(view: View, rows: Sequence[int]) -> Iterator[Mark]:
+    """What climbs step by step, and at that rate meets its limit soon.
+
+    What fills in several things at once is work that piles up in all of them, and no leak of one.
+    """
     tracks = view.picture.tracks
     step_s = float(np.diff(tracks.at_ms[:2])[0]) / 1000 if len(tracks.at_ms) > 1 else 60.0
-    for row in rows:
-        for word, metric in LIMITED:
-            if metric.search(tracks.signal[row].lower()) and _climbs(tracks.before[row], tracks.during[row], step_s):
-                yield Mark(word, _nats(view, row))
+    for word, metric in LIMITED:
+        mine = [row for row in rows if _fills(tracks, row, metric, step_s)]
+        if not mine:
+            continue
+        whose = view.picture.entities
+        kind = whose[tracks.entity[mine[0]]].kind  # its host fills along with it
+        others = [row for row in range(len(tracks)) if row not in rows and whose[tracks.entity[row]].kind == kind]
+        if word != "filling" or not any(_fills(tracks, row, metric, step_s) for row in others):
+            yield from (Mark(word, _nats(view, row)) for row in mine)
+
+
+def _fills(tracks: Tracks, row: int, metric: re.Pattern[str], step_s: float) -> bool:
+    return metric.search(tracks.signal[row].lower()) is not None and _climbs(
+        tracks.before[row], tracks.during[row], step_s
+    )
 
 
 def _climbs(before: NDArray[np.float64], during: NDArray[np.float64], step_s: float) -> bool:

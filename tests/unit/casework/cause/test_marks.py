@@ -163,3 +163,17 @@ def test_an_empty_cache_is_cold_only_where_what_it_misses_falls_on_something(dra
     )  # fmt: skip
 
     assert ("cold" in words_of(draw(series, calls, ill=ill), "cache")) is cold
+
+
+@pytest.mark.parametrize(("others", "filling"), [(False, True), (True, False)])
+def test_what_fills_in_several_at_once_is_no_leak_of_one(draw, others, filling):
+    names = ("cart", "desk")
+    series = [("front", "duration.mean"), *((name, "process.memory.usage:limit_ratio") for name in names)]
+    picture = draw(series, (("front", "cart"), ("front", "desk")), ill=(("front", "duration.mean", 30.0, 3),))
+    leak = np.concatenate([np.full(4, 0.2), np.linspace(0.2, 0.8, 8)])
+    for name in names:
+        row = 1 + names.index(name)
+        picture.tracks.before[row] = 0.2
+        picture.tracks.during[row] = leak if others or name == "cart" else 0.2
+
+    assert ("filling" in words_of(picture, "cart")) is filling
