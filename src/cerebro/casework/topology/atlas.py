@@ -196,10 +196,10 @@ def _alive(lives: Lives, at_ms: int, gap_ms: int) -> tuple[int, int] | None:
 
 
 def _same(entities: Mapping[EntityKey, Entity], aliases: Mapping[str, tuple[str, ...]]) -> dict[EntityKey, EntityKey]:
-    """What is drawn as another entity: an address that a service answers at, a database that tells of itself."""
+    """What is drawn as another entity: an address that a service answers at, a store or queue that tells of itself."""
     found: dict[EntityKey, EntityKey] = {}
     for key in entities:
-        if key.kind not in ("external", "database"):
+        if key.kind not in ("external", "database", "queue"):
             continue
         answered = aliases.get(key.name, ()) if key.kind == "external" else ()
         answered = answered if len(answered) == 1 else ()  # several behind one address: it is a gateway

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cerebro.proving.estate.columns import BOUNDS_S, NODE_COUNT, Edge, Host, Node
 from cerebro.proving.estate.motion import Measured
 from cerebro.proving.estate.replicas import Replica, Replicas
-from cerebro.proving.estate.topology import CACHE, DATABASE, EXTERNAL, QUEUE, SERVICE, SYNC, WORKER, Topology
+from cerebro.proving.estate.topology import ASYNC, CACHE, DATABASE, EXTERNAL, QUEUE, SERVICE, SYNC, WORKER, Topology
 from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch, SeriesType, no_series, series_id
 
 GAUGE, COUNTER, HISTOGRAM = SeriesType.GAUGE, SeriesType.COUNTER, SeriesType.HISTOGRAM
@@ -184,7 +184,7 @@ def _named(topology: Topology) -> Iterator[Named]:
         for column, metric, type_, unit in (each for group in groups for each in group):
             yield Named(0, row, int(column), metric, labels, type_, unit, ("service", name))
         if kind != QUEUE:
-            yield from _histogram(row, kind, labels, topology.routes[row])
+            yield from _histogram(row, kind, labels, _route(topology, row))
     for row in range(len(topology.source)):
         source, target = topology.source[row], topology.target[row]
         if topology.mode[row] == SYNC:
@@ -206,9 +206,17 @@ def _of_replicas(topology: Topology, replicas: Replicas) -> Iterator[Named]:
         labels = {"service.name": name, "service.namespace": "estate", "service.instance.id": f"{name}-{number}"}
         for column, metric, type_, unit in REPLICA:
             yield Named(3, row, int(column), metric, labels, type_, unit, entity)
-        metric, mark, _ = _latency_name(SERVICE, topology.routes[node])
+        metric, mark, _ = _latency_name(SERVICE, _route(topology, node))
         yield Named(3, row, int(Replica.SUM_S), f"{metric}_sum", labels | mark, HISTOGRAM, "s", entity)
         yield Named(3, row, int(Replica.COUNT), f"{metric}_count", labels | mark, HISTOGRAM, "{request}", entity)
+
+
+def _route(topology: Topology, row: int) -> str:
+    """What a thing serves: a path, or the queue that a worker takes from."""
+    if topology.kind[row] != WORKER:
+        return topology.routes[row]
+    queue = int(topology.source[(topology.target == row) & (topology.mode == ASYNC)][0])
+    return topology.names[queue]
 
 
 def _histogram(row: int, kind: int, labels: Labels, route: str) -> Iterator[Named]:
@@ -232,7 +240,8 @@ def _latency_name(kind: int, route: str) -> tuple[str, Labels, Labels]:
             "error.type": "failed"
         }  # fmt: skip
     if kind == WORKER:
-        return "messaging.process.duration", {"messaging.system": "nats"}, {"error.type": "failed"}
+        fine = {"messaging.system": "nats", "messaging.destination.name": route}
+        return "messaging.process.duration", fine, {"error.type": "failed"}
     fine = {"http.route": route, "http.response.status_code": "200"}
     return "http.server.request.duration", fine, {"http.response.status_code": "500", "error.type": "500"}
 
