@@ -11,7 +11,7 @@ from cerebro.casework.cause.picture import Role
 from cerebro.spine.entities import EntityKey
 
 WIRES = re.compile(r"(^|[_.])(net|tcp|network|rtt)([_.]|$)")  # what a path between two has, and not one end of it
-GIVEN_UP = "calls.given_up"  # by a caller, of what the callee has answered as well and as soon as ever
+GIVEN_UP = "calls.abandoned.share"  # by a caller, of what the callee has answered as well and as soon as ever
 GIVEN_UP_MIN = 0.05  # of the calls, more than usual
 SOONER = 1.1  # times what calls usually take: who waits for longer than that has reason to give up
 ANSWERED = 0.3  # of the failures that a caller sees, at most so many the callee knows of
@@ -58,7 +58,7 @@ def homemade_of(asked: Asked, found: Sequence[Line], split: int) -> dict[Edge, L
             continue
         count = answered.parts["count"]
         if _is_given_up(answered, told, every[peer], split):
-            values = 100.0 * ratio_of(answered.parts["failed"], count)
+            values = 100.0 * np.minimum(ratio_of(answered.parts["failed"], count), 1.0)
             made[entity, peer] = Line(entity, peer, Role.ERRORS, GIVEN_UP, values)
         elif entity in full and (entity, peer) in calm and _is_waited_for(answered, told, split):
             values = ratio_of(answered.parts["sum"], count)

@@ -16,6 +16,7 @@ from cerebro.algorithms.shift import excess_of_counts
 from cerebro.casework.cause.answers import COLD, IN_FLIGHT, LOST, OWN_TIME, REQUESTS, SILENT, STUCK, UNEVEN
 from cerebro.casework.cause.assemble import CLOCK_AHEAD
 from cerebro.casework.cause.picture import NOBODY, Tracks
+from cerebro.casework.cause.reach import BELONGS
 from cerebro.casework.cause.view import View
 from cerebro.spine.cases import Mark
 
@@ -139,7 +140,7 @@ GAUGES: Sequence[Gauge] = (
     _gauge("deadlock", r"deadlock", times=5.0, step=0.02, ever=True),
     _gauge("overlap", r"active_jobs|jobs?[._](active|running)", level=1.2, times=1.5),
     _gauge("crashed", r"restarts?([._]count)?(_total)?$", step=0.005, times=3.0, ever=True),
-    _gauge("piling_up", r"queue[._](depth|length|size)|backlog|consumer_lag|messages_ready", level=20.0, times=3.0),
+    _gauge("piling_up", r"queue[._](depth|length|size)|backlog|consumer[._]lag|messages_ready", level=20.0, times=3.0),
     _gauge("poison", r"redeliver", times=4.0, step=0.1, ever=True),
     _gauge("foreign", r"namedprocess.*cpu", level=0.8, times=3.0),
     _gauge("silent", SILENT.replace(".", r"\."), level=1.0, step=0.9),
@@ -184,6 +185,7 @@ RESENT = 0.005  # segments sent again for each request: a path that loses some h
 LOST_MIN = 20.0  # percent of the calls, that never come
 HELD_MORE = 2.0  # times as many requests as usual, from which on someone has its hands full
 SURGED = 1.6  # times what is usually asked
+HANDED_ON = 0.1  # of what is asked of a thing, that must be asked of its caller for it to be handed on
 FLOODED = 0.7  # of its processors
 SPILLED = 1.15  # times what is usually asked of what lies behind a cache
 RETRIED = 0.4  # tries again for each request
@@ -285,7 +287,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     """By what it measures of itself."""
     tracks = view.picture.tracks
     rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
-    asked, called = 0.0, bool((tracks.peer == entity).any())  # load that callers bring is theirs
+    asked, brought = 0.0, _is_asked_on(view, entity)  # load that callers hand on is theirs
     work = _work(tracks, rows)
     for row in rows:
         signal = tracks.signal[row].lower()
@@ -296,7 +298,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
         then = then if np.isfinite(then) else 0.0
         if signal == REQUESTS:
             asked = now
-            if then > 0 and now >= SURGED * then and not called:
+            if then > 0 and now >= SURGED * then and not brought:
                 yield Mark("surged", _nats(view, int(row)))
         for gauge in GAUGES:
             usual = then * (work if gauge.of_work else 1.0)
@@ -310,6 +312,18 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
             then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
             if np.isfinite(now) and now >= max(RETRIED * asked, 3.0 * then):
                 yield Mark("retrying", _nats(view, int(row)))
+
+
+def _is_asked_on(view: View, entity: int) -> bool:
+    """Whether some of those who ask it are asked a lot themselves: who is not, and asks a lot, is where load begins."""
+    place = {key: k for k, key in enumerate(view.picture.entities)}
+    needing = {
+        place[each.source]
+        for each in view.picture.relations
+        if each.kind not in BELONGS and each.source in place and place.get(each.target) == entity
+    }
+    least = HANDED_ON * _asked(view, entity)
+    return any(_asked(view, caller) >= max(least, 1e-9) for caller in needing | _callers(view, entity))
 
 
 def _falls_on_others(view: View, cache: int) -> bool:

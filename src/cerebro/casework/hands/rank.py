@@ -66,6 +66,7 @@ class Choice:
 LOUD_NATS = 10.0
 OUTRIGHT, USED = 3, 2  # as `telling` has it
 CLEARLY = 2.0  # times the share of any other, that one has which is clearly to blame
+ASKED_MORE = "surged"  # a mark that names no trouble of the thing itself
 RIVAL = 0.1  # of the blame, from where on what is said of another counts
 SURE_AGAIN = 0.9  # of the blame, from where on something is done unasked after something else did not help
 
@@ -104,7 +105,8 @@ def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, faile
     rivals = [each for each in causes if each.entity != cause.entity]
     held = [telling(mark.word) for mark in cause.marks if mark.word in playbook.trigger.marks]
     named = max(held, default=0)
-    theirs = max((telling(mark.word) for each in rivals for mark in each.marks if each.share >= RIVAL), default=0)
+    said = {mark.word for each in rivals for mark in each.marks if each.share >= RIVAL}
+    theirs = max((telling(word) for word in said - {ASKED_MORE}), default=0)
     if failed and named < OUTRIGHT and cause.share < SURE_AGAIN:
         return "what was done before did not help, and the evidence does not name what is wrong here"
     most = max((each.share for each in rivals), default=0.0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cerebro.casework.cause.answers import FAILED, lines_of
+from cerebro.casework.cause.grid import falls
 from cerebro.casework.cause.held import Grid, Held, Series
 from cerebro.casework.cause.homemade import CROWDED, GIVEN_UP
 from cerebro.spine.entities import EntityKey
@@ -67,3 +68,9 @@ def test_other_troubles_are_the_callees(trouble):
     own, failed = said(**trouble)
     assert own == set()
     assert failed > 0
+
+
+@pytest.mark.parametrize("signal", [GIVEN_UP, CROWDED])
+def test_more_of_it_is_worse(signal):
+    """Words such as "up" say of a share that less of it is."""
+    assert not falls(signal)

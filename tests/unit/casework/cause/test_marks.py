@@ -107,6 +107,17 @@ def test_load_that_callers_bring_is_not_the_callees_surge(draw):
     picture = draw(series, (("front", "cart"),), ill=ill)
 
     assert "surged" in words_of(picture, "front")
+    assert "surged" not in words_of(picture, "cart")
+
+
+def test_load_begins_with_who_asks_a_lot_and_is_hardly_asked(draw):
+    """Those who play users may be told of, too."""
+    series = [("users", "requests.rate"), ("front", "requests.rate"), ("front", "duration.mean")]
+    picture = draw(series, (("users", "front"),), ill=(("front", "requests.rate", 40.0, 3),))
+    assert "surged" not in words_of(picture, "front")
+    picture.tracks.during[0] = picture.tracks.before[0] = 0.2
+
+    assert "surged" in words_of(picture, "front")
 
 
 def test_a_cause_carries_its_marks(draw):

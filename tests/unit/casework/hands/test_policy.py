@@ -143,6 +143,7 @@ def test_probes_and_shapes_must_hold():
         (0.5, ("crashed",), (), False, True),  # what is wrong with it is named, and nothing of the other
         (0.5, ("crashed",), ("crashed",), False, False),
         (0.5, ("crashed",), ("locked",), False, False),
+        (0.5, ("crashed",), ("surged",), False, True),  # who is only asked more is no rival
         (0.5, ("busy",), (), False, False),  # any trouble looks like that, and the playbook is for something else
         (0.8, ("crashed",), (), True, False),  # one guess that did not help is enough
         (0.95, (), (), True, True),
