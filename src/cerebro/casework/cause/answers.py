@@ -58,7 +58,9 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
             each_one.setdefault(series.entity, _Instances()).add(instance, series.metric, values)
         if (part := _part(series)) and series.type in CLIMBING:
             peer = _peer(series, known)
-            asked.setdefault((series.entity, peer), Answered()).add(part, _error(series), values)
+            asked.setdefault((series.entity, peer), Answered()).add(
+                part, _error(series), values, refused=any(series.labels.get(name) for name in STATUS)
+            )
         else:
             if (series.entity, series.metric) in single and not instance:
                 continue  # a sum over replicas grows with their number

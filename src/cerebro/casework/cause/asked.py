@@ -30,13 +30,25 @@ class Answered:
     def __init__(self) -> None:
         self.parts: dict[str, Real] = {}
 
-    def add(self, part: str, error: str, values: Real) -> None:
-        """One more series: `sum`, `count` or `failed`, of requests that ended with this error, empty for none."""
-        self.more(part, values)
+    def add(self, part: str, error: str, values: Real, *, refused: bool = False) -> None:
+        """One more series: `sum`, `count` or `failed`, of requests that ended with this error, empty for none.
+
+        Args:
+            refused: Whether they were answered, with a code that says no.
+        """
+        self.more("failed_counted" if part == "failed" else part, values)
         if error and is_cancelled(error):
             self.more(f"cancelled_{part}", values)
         elif error and part == "count":
             self.more("failed", values)
+            if refused:
+                self.more("refused", values)
+
+    @property
+    def unanswered(self) -> Real:
+        """Of those that failed, the ones that ended without any answer, as far as it is told."""
+        failed = self.parts["failed"]
+        return np.maximum(failed - np.nan_to_num(self.parts["refused"]), 0.0) if "refused" in self.parts else failed
 
     def settle(self, split: int, *, excused: bool) -> bool:
         """Count as failed what callers gave up after they had waited for longer than is usual.
@@ -50,6 +62,8 @@ class Answered:
         Returns:
             Whether something was given up early.
         """
+        if (counted := self.parts.pop("failed_counted", None)) is not None:  # the same ones, in a counter of their own
+            self.parts["failed"] = np.fmax(counted, self.parts.get("failed", counted))
         count, spent = self.parts.pop("cancelled_count", None), self.parts.pop("cancelled_sum", None)
         if count is None or spent is None:
             return False

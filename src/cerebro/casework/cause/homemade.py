@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cerebro.casework.cause.asked import Answered, Asked, Edge, Line, Real, ratio_of
 from cerebro.casework.cause.picture import Role
@@ -31,7 +32,7 @@ class _Total:
     mean: float
 
     @classmethod
-    def of(cls, answered: Answered, steps: slice) -> "_Total":
+    def of(cls, answered: Answered, steps: slice | NDArray[np.int64]) -> "_Total":
         """Of some steps."""
         parts = {name: float(np.nansum(values[steps])) for name, values in answered.parts.items()}
         count = max(parts.get("count", 0.0), 1e-9)
@@ -58,7 +59,7 @@ def homemade_of(asked: Asked, found: Sequence[Line], split: int) -> dict[Edge, L
             continue
         count = answered.parts["count"]
         if _is_given_up(answered, told, every[peer], split):
-            values = 100.0 * np.minimum(ratio_of(answered.parts["failed"], count), 1.0)
+            values = 100.0 * np.minimum(ratio_of(answered.unanswered, count), 1.0)
             made[entity, peer] = Line(entity, peer, Role.ERRORS, GIVEN_UP, values)
         elif entity in full and (entity, peer) in calm and _is_waited_for(answered, told, split):
             values = ratio_of(answered.parts["sum"], count)
@@ -67,9 +68,16 @@ def homemade_of(asked: Asked, found: Sequence[Line], split: int) -> dict[Edge, L
 
 
 def _is_given_up(answered: Answered, told: Answered, every: Answered, split: int) -> bool:
-    """Whether calls fail that arrive and are answered, after no longer than calls usually take."""
-    before, during = slice(None, split), slice(split, None)
-    then, now = _Total.of(answered, before), _Total.of(answered, during)
+    """Whether calls fail that arrive and are answered, after no longer than calls usually take.
+
+    Of the steps in which they fail: those before would say of what is refused since that it arrives.
+    """
+    before = slice(None, split)
+    then = _Total.of(answered, before)
+    failing = ratio_of(answered.unanswered, answered.parts["count"]) >= then.failing + GIVEN_UP_MIN
+    during = split + np.flatnonzero(failing[split:])
+    during = during[1:] if len(during) > 1 else during  # the first one begins before it
+    now = _Total.of(answered, during)
     there_then, there = _Total.of(told, before), _Total.of(told, during)
     more = now.failing - then.failing
     arrived = there.count * _Total.of(every, before).count

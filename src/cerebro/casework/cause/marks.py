@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cerebro.algorithms.shift import excess_of_counts
 from cerebro.casework.cause.answers import COLD, IN_FLIGHT, LOST, OWN_TIME, REQUESTS, SILENT, STUCK, UNEVEN
-from cerebro.casework.cause.assemble import CLOCK_AHEAD
+from cerebro.casework.cause.assemble import CLOCK_AHEAD, CLOCK_S_MIN
 from cerebro.casework.cause.picture import NOBODY, Tracks
 from cerebro.casework.cause.reach import BELONGS
 from cerebro.casework.cause.view import View
@@ -118,6 +118,7 @@ GAUGES: Sequence[Gauge] = (
     _gauge("growing", r"memory.{0,3}(usage|used|bytes)|rss|heap.{0,6}used|working_set", times=1.35, ever=True),
     _gauge("full_memory", r"memory.{0,3}(utili[sz]ation|percent)", level=0.9, times=1.2),
     _gauge("collecting", r"(^|[._])gc[._]", level=0.05, times=3.0, of_work=True),
+    _gauge("clock", r"clock[._]offset|timex[._]offset", level=CLOCK_S_MIN),
     _gauge("many_files", r"file_?desc|open_fds", times=2.0, step=200.0),
     _gauge("waiting_pool", r"(pool|connection).{0,12}(pending|waiting)", level=3.0, times=3.0, of_work=True),
     _gauge("held_pool", r"(client\.connection|pool).{0,8}(count|used|active)", times=1.6, step=5.0, of_work=True),

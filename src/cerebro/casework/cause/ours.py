@@ -35,14 +35,27 @@ async def done_lately(transaction: Transaction, tenant: TenantId) -> list[Done]:
 
 
 def steps_of(action: Action) -> list[Done]:
-    """The steps that were begun; taking one back is a change, too, until the action has ended."""
-    return [
-        Done(step.call.target, step.begun_ms, max(step.done_ms, action.ended_ms, step.begun_ms))
-        for step in action.steps
-        if step.begun_ms
-    ]
+    """The steps that were begun, and those that were taken back again."""
+    done = []
+    for step in action.steps:
+        if step.begun_ms and step.state in ("undo_begun", "undone"):
+            done.append(Done(step.call.target, action.started_ms, step.begun_ms))
+        if step.begun_ms:
+            done.append(Done(step.call.target, step.begun_ms, max(step.done_ms, step.begun_ms)))
+    return done
 
 
 def of_others(changes: Iterable[Change], done: Sequence[Done]) -> tuple[Change, ...]:
-    """The changes without our own; that we put something back still ends what the change before it could do."""
-    return tuple(change for change in changes if puts_back(change) or not any(each.told_by(change) for each in done))
+    """The changes without our own; that we put something back still ends what the change before it could do.
+
+    A step is told once as each kind of change; what comes after that is someone else's, however soon.
+    """
+    given, ours = list(changes), set[int]()
+    order = sorted(range(len(given)), key=lambda k: given[k].at_ms)
+    for each in sorted(done, key=lambda one: (one.begun_ms, one.ended_ms)):
+        told: set[str] = set()
+        for k in order:
+            if k not in ours and given[k].kind not in told and each.told_by(given[k]):
+                ours.add(k)
+                told.add(given[k].kind)
+    return tuple(change for k, change in enumerate(given) if k not in ours or puts_back(change))

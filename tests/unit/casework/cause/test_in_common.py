@@ -138,3 +138,10 @@ def test_what_we_did_ourselves_is_no_reason():
 
     assert of_others([ours, theirs], [Done(key("cart"), 58_000, 61_000)]) == (theirs,)
     assert of_others([back], [Done(key("cart"), 58_000, 61_000)]) == (back,), "it ends what it takes back"
+
+
+def test_a_change_right_after_ours_is_someone_elses():
+    """A step is told once: whoever deploys a minute after we rolled back did that."""
+    told, theirs = Change(key("cart"), 60_000, "deploy", "rolled back"), Change(key("cart"), 90_000, "deploy", "v3")
+
+    assert of_others([theirs, told], [Done(key("cart"), 58_000, 61_000)]) == (theirs, told)
