@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 PARTITION_COUNT = 64  # for ever: a series' partition is `lo % 64`
 NAME = "__name__"  # the metric among labels, and never one itself
+# HTTP status codes with which a client was turned away: its request failed, and nothing was wrong with its words.
+# A server has not failed with them, as OpenTelemetry's conventions have it for both sides (semantic conventions, HTTP).
+REFUSED_CODES = frozenset({"401", "403", "407", "408", "423", "425", "429"})
 SEPARATOR = b"\xff"  # in no UTF-8 text, so that labels cannot run into each other
 
 SAMPLE_SCHEMA = pa.schema(

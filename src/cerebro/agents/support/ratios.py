@@ -33,7 +33,7 @@ from cerebro.agents.support.shapes import SHIFT_RATIO, Shapes, Shifts, enrol_sha
 from cerebro.agents.support.watch import Series
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.native import native
-from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch, SeriesType, no_series, series_id
+from cerebro.spine.telemetry import REFUSED_CODES, SERIES_SCHEMA, SampleBatch, SeriesType, no_series, series_id
 
 ERROR_RATIO, MEAN, UNSERVED_RATIO = ":error_ratio", ":mean", ":unserved_ratio"
 OUTCOMES = frozenset(
@@ -145,7 +145,7 @@ def place_of(name: SeriesName) -> Place | None:
     if not is_count and len(labels) == len(name.labels):
         return None  # a counter that says nothing of outcomes
     family = metric.removesuffix("_count").removesuffix("_total")
-    return family, labels, FAILURE if is_failure(name.labels) else COUNT
+    return family, labels, FAILURE if is_failure(name.labels, asked="client" in name.metric) else COUNT
 
 
 def flow_of(name: SeriesName) -> tuple[str, int] | None:
@@ -164,8 +164,12 @@ def flow_of(name: SeriesName) -> tuple[str, int] | None:
     return None
 
 
-def is_failure(labels: Sequence[tuple[str, str]]) -> bool:
+def is_failure(labels: Sequence[tuple[str, str]], *, asked: bool = False) -> bool:
     """Whether labels say that what was counted had failed.
+
+    Args:
+        labels: Of a series.
+        asked: Whether it counts what its owner asked of others: who is turned away has failed, too.
 
     >>> is_failure((("code", "503"),)), is_failure((("code", "404"),)), is_failure((("error.type", "timeout"),))
     (True, False, True)
@@ -178,9 +182,10 @@ def is_failure(labels: Sequence[tuple[str, str]]) -> bool:
             return said not in ("none", "ok", "false")
         if name in GRPC and said in GRPC_FAILED:
             return True
-        if name == "success" and said in ("false", "0", "no"):
-            return True
-        if name == "error" and said in ("true", "1", "yes"):
+        told_so = (name == "success" and said in ("false", "0", "no")) or (
+            name == "error" and said in ("true", "1", "yes")
+        )
+        if told_so or (asked and said in REFUSED_CODES):
             return True
         if said in FAILED or (len(said) == 3 and said[0] == "5" and (said.isdigit() or said[1:] == "xx")):
             return True

@@ -80,6 +80,7 @@ def tallied_words(
         np.bincount(lines.entity[mask], minlength=int(lines.entity.max(initial=0)) + 1)
         for mask in (lines.before, lines.during)
     ]
+    of[0] = np.where(of[0] == 0, of[1], of[0])  # who never said a word had as much to speak of before as it has now
     loud = np.array([bool(LOUD.search(text)) for text in texts], np.bool_)
     heard = (severity >= WARNING_SEVERITY) | ((severity == 0) & loud[code] if len(texts) else False)
     pairs, row = np.unique(lines.entity.astype(np.int64) * max(len(texts), 1) + code, return_inverse=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from cerebro.spine.entities import EntityKey
+from cerebro.spine.telemetry import REFUSED_CODES
 
 SERVED = ("http.server.request.duration", "rpc.server.duration", "messaging.process.duration",
           "db.server.operation.duration", "http_server_request_duration_seconds",
@@ -79,7 +80,7 @@ def felt_of(measures: Sequence[Measure], samples: Samples, start_ms: int, end_ms
                     row[2] += grown
                 else:
                     row[0] += grown
-                    row[1] += grown * is_failed(each.labels)
+                    row[1] += grown * is_failed(each.labels, asked=each.metric.startswith(CALLED))
     return {name: Felt(*row) for name, row in sums.items()}
 
 
@@ -100,10 +101,16 @@ def _owners(measure: Measure) -> tuple[str, ...]:
     return (measure.entity.text,)
 
 
-def is_failed(labels: Mapping[str, str]) -> bool:
-    """Whether the requests of a series failed by their server's fault."""
+def is_failed(labels: Mapping[str, str], *, asked: bool = False) -> bool:
+    """Whether the requests of a series failed by their server's fault.
+
+    Args:
+        asked: Whether a caller counts them: that it was turned away is no fault of its own.
+    """
+    code = next((labels[name] for name in CODES if labels.get(name)), "")
+    if asked and code in REFUSED_CODES:
+        return True
     if any(labels.get(name) for name in FAULTS):
-        code = next((labels[name] for name in CODES if labels.get(name)), "")
         return not code.startswith("4")
     return any(labels.get(name, "").startswith("5") for name in CODES)
 

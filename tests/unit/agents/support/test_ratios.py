@@ -125,6 +125,14 @@ def test_labels_say_whether_it_failed(labels, failed):
     assert is_failure(tuple(labels.items())) is failed
 
 
+def test_who_is_turned_away_has_failed_and_who_turned_it_away_has_not():
+    labels = (("error.type", "429"), ("http.response.status_code", "429"))
+
+    assert is_failure(labels, asked=True)
+    assert not is_failure(labels)
+    assert not is_failure((("http.response.status_code", "404"),), asked=True)
+
+
 def test_only_counters_that_say_something_of_outcomes_are_taken_together():
     assert place_of(named("queue.depth", "gauge")) is None
     assert place_of(named("bytes_total", "counter")) is None

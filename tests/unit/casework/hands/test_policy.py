@@ -108,6 +108,8 @@ def test_a_request_that_was_the_callers_own_fault_does_not_count():
     assert is_failed({"error.type": "500", "http.response.status_code": "500"})
     assert is_failed({"status": "503"})
     assert not is_failed({"error.type": "404", "http.response.status_code": "404"})
+    assert not is_failed({"http.response.status_code": "401"})
+    assert is_failed({"http.response.status_code": "401"}, asked=True)
     assert not is_failed({"http.response.status_code": "200"})
 
 
