@@ -159,6 +159,8 @@ LIMITED: Sequence[tuple[str, re.Pattern[str]]] = (
     ("filling_disk", re.compile(r"(filesystem|disk).{0,4}(utili[sz]ation|used_ratio)")),
     ("filling", re.compile(r"(memory|file_?desc|fds|heap).*(:limit_ratio|limit_utili[sz]ation)$")),
 )
+FARTHER = _gauge("far", r"^wire\.mean$", times=5.0, step=0.05)  # of a call, what its two ends do not share
+SAME = 1.25  # times what is usual
 ENDS_S = 900.0  # so far ahead it is looked whether the limit is met
 CLIMBS, MISSED = 4, 1  # steps up, among so many more: memory that is collected now and then falls a little
 CLIMB, CLIMB_TIMES = 0.04, 4.0  # by so much together, each so many times the usual step
@@ -200,7 +202,10 @@ def telling(word: str) -> int:
 def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
     """What the evidence says of this one, the loudest first."""
     best: dict[str, float] = {}
-    for mark in (*_spoken(view, entity), *_gauged(view, entity), *_travelled(view, entity), *_done(view, entity)):
+    for mark in (
+        *_spoken(view, entity), *_gauged(view, entity), *_travelled(view, entity), *_farther(view, entity),
+        *_done(view, entity),
+    ):  # fmt: skip
         if mark.nats >= CLEAR:
             best[mark.word] = max(best.get(mark.word, 0.0), round(mark.nats, 3))
     names_itself = any(telling(word) > 1 and word != "refused" for word in best)
@@ -235,14 +240,20 @@ def _is_cut_off(view: View, entity: int) -> bool:
     lost = [row for row in own if tracks.signal[row] == LOST]
     if not any(_lately(tracks.during[row]) >= max(LOST_MIN, 2 * _some(_usual(tracks.before[row]))) for row in lost):
         return False
-    held = [row for row in own if IN_FLIGHT.search(tracks.signal[row].lower())]
-    if not held or any(_lately(tracks.during[row]) > HELD_MORE * _some(_usual(tracks.before[row])) + 1 for row in held):
+    if _has_its_hands_full(tracks, own, unknown=True):
         return False
     said = {"late": 0.0, "refused": 0.0}
     for row in range(len(tallies)):
         if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.text[row] in said:
             said[tallies.text[row]] += float(tallies.hits_during[row])
     return said["late"] >= LINES_MIN and said["late"] > said["refused"]
+
+
+def _has_its_hands_full(tracks: Tracks, rows: Iterable[int], *, unknown: bool) -> bool:
+    """Whether far more requests are being worked than usual; `unknown` where nothing tells of it."""
+    held = [row for row in rows if IN_FLIGHT.search(tracks.signal[row].lower())]
+    more = (_lately(tracks.during[row]) > HELD_MORE * _some(_usual(tracks.before[row])) + 1 for row in held)
+    return any(more) if held else unknown
 
 
 def _some(value: float) -> float:
@@ -424,6 +435,29 @@ def _travelled(view: View, entity: int) -> Iterator[Mark]:
             ]
         if shown and len(shown) >= MOST * len(rows) and not _ends_alike(tracks, gauge, shown, entity):
             yield Mark(gauge.mark, max(_nats(view, int(row)) for row in shown))
+
+
+def _farther(view: View, entity: int) -> Iterator[Mark]:
+    """The ways to it take far longer, while it answers what arrives as soon as ever, and nearly all of it arrives.
+
+    Who is starved of its processor or of its loop is slower by itself, too; who hangs takes calls and answers none.
+    """
+    tracks = view.picture.tracks
+    ways = [row for row in np.flatnonzero(tracks.peer == entity).tolist() if FARTHER.metric.search(tracks.signal[row])]
+    told = [row for row in ways if np.isfinite(_lately(tracks.during[row]))]
+    shown = [row for row in told if _beyond(FARTHER, _usual(tracks.before[row]), _lately(tracks.during[row]))]
+    if not shown or len(shown) < MOST * len(told) or _ends_alike(tracks, FARTHER, shown, entity):
+        return
+    rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist()
+    own = {tracks.signal[row]: row for row in rows}
+    if OWN_TIME not in own or _has_its_hands_full(tracks, rows, unknown=False):
+        return
+    if any(_lately(tracks.during[own[name]]) > 0 for name in (SILENT, STUCK) if name in own):
+        return
+    then, now = _usual(tracks.before[own[OWN_TIME]]), _lately(tracks.during[own[OWN_TIME]])
+    lost = _some(_lately(tracks.during[own[LOST]])) if LOST in own else 0.0
+    if now <= SAME * then and lost < LOST_MIN:
+        yield Mark(FARTHER.mark, max(_nats(view, row) for row in shown))
 
 
 def _asked(view: View, entity: int) -> float:

@@ -69,6 +69,12 @@ def test_a_caller_blames_whom_it_names_and_speaks_of_its_own_files_itself():
     assert rows == [("said", 0, NOBODY, "no_files", 1.0), ("blames", 0, 1, "unresolved", 2.0)]
 
 
+def test_who_never_said_a_word_and_now_complains_says_something():
+    told = heard(*((0, "pay answered with what cannot be read", True, 17) for _ in range(20)))
+
+    assert (told.of_before.tolist(), told.hits_before.tolist()) == ([20.0], [0.0])
+
+
 def test_what_a_client_passes_on_of_its_database_is_said_of_the_database():
     told = heard(
         (0, "database error: canceling statement due to lock timeout", True, 17),
@@ -188,3 +194,23 @@ def test_what_fills_in_several_at_once_is_no_leak_of_one(draw, others, filling):
         picture.tracks.during[row] = leak if others or name == "cart" else 0.2
 
     assert ("filling" in words_of(picture, "cart")) is filling
+
+
+@pytest.mark.parametrize(
+    ("own", "held", "far"),
+    [
+        (0.0, 0.0, True),
+        (0.05, 0.0, False),  # who is starved is slower by itself
+        (0.0, 40.0, False),  # who has its hands full takes its time to begin
+    ],
+)
+def test_a_way_is_long_where_its_end_answers_as_soon_as_ever(draw, own, held, far):
+    series = [("front", "duration.mean"), ("cart", "own.mean"), ("cart", "http.server.active_requests")]
+    picture = draw([*series, ("front", "wire.mean")], (("front", "cart"),), ill=(("front", "duration.mean", 9.0, 3),))
+    tracks, onset = picture.tracks, 3
+    tracks.peer[3] = [key.name for key in picture.entities].index("cart")
+    for row, (usual, more) in enumerate(((0.03, own), (1.0, held), (0.002, 0.2)), start=1):
+        tracks.before[row] = tracks.during[row] = usual
+        tracks.during[row, onset:] += more
+
+    assert ("far" in words_of(picture, "cart")) is far
