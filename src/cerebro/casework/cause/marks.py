@@ -186,6 +186,7 @@ HELD = frozenset(
 MOST = 0.6  # of the ways to a thing
 RESENT = 0.005  # segments sent again for each request: a path that loses some has many times that
 LOST_MIN = 20.0  # percent of the calls, that never come
+LOST_FEW = 5.0  # no more of them: one replica of many that hangs keeps its part
 HELD_MORE = 2.0  # times as many requests as usual, from which on someone has its hands full
 SURGED = 1.6  # times what is usually asked
 HANDED_ON = 0.1  # of what is asked of a thing, that must be asked of its caller for it to be handed on
@@ -360,13 +361,15 @@ def _falls_on_others(view: View, cache: int) -> bool:
     return any(_lately(tracks.during[row]) >= max(FLOODED, 2 * _some(_usual(tracks.before[row]))) for row in rows)
 
 
-def _starved(view: View, rows: Iterable[int]) -> Iterator[Mark]:
+def _starved(view: View, rows: Sequence[int]) -> Iterator[Mark]:
     """Much slower by itself, and its processor no busier: requests wait for something in it that is no work."""
     tracks = view.picture.tracks
     told = [(row, tracks.signal[row].lower(), _usual(tracks.before[row]), _lately(tracks.during[row])) for row in rows]
     lopsided = (row for row in rows if tracks.signal[row] == UNEVEN)
     if any(_newest(tracks.during[row]) >= max(LOPSIDED, 1.2 * _some(_usual(tracks.before[row]))) for row in lopsided):
         return  # the processor of all together does not tell of the one that has the work
+    if any(tracks.signal[row] == LOST and _some(_lately(tracks.during[row])) >= LOST_MIN for row in rows):
+        return  # what does not come is not waited for inside
     busy = [now >= max(STARVED_CPU * then, then + 0.05) for _, signal, then, now in told if CPU.search(signal)]
     for row, signal, then, now in told:
         if signal == OWN_TIME and now >= max(STARVED * then, then + STARVED_S) and busy and not any(busy):
@@ -456,7 +459,7 @@ def _farther(view: View, entity: int) -> Iterator[Mark]:
         return
     then, now = _usual(tracks.before[own[OWN_TIME]]), _lately(tracks.during[own[OWN_TIME]])
     lost = _some(_lately(tracks.during[own[LOST]])) if LOST in own else 0.0
-    if now <= SAME * then and lost < LOST_MIN:
+    if now <= SAME * then and lost <= LOST_FEW:
         yield Mark(FARTHER.mark, max(_nats(view, row) for row in shown))
 
 
