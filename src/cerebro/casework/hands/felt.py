@@ -4,6 +4,7 @@ Read from the duration histograms of OpenTelemetry's conventions and from their 
 itself where it serves, and of its callers where they name it in `server.address`.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ CALLED = ("http.client.request.duration", "http_client_request_duration_seconds"
 FAILED = "http.client.request.failed"  # a counter of its own where a client's histogram does not tell failures apart
 METRICS = (*(f"{name}_{part}" for name in (*SERVED, *CALLED) for part in ("sum", "count")), FAILED)
 DERIVED = (":shift_ratio", ":error_ratio", ":mean")  # how support names what it makes of them
+LEFT_WAITING = re.compile(
+    r"consumer(_?group)?[._](lag|delay)|queue[._](depth|length|size)|oldest_message|:unserved_ratio"
+)
 ADDRESS = ("server.address", "server_address")
 CODES = ("http.response.status_code", "http_response_status_code", "status", "code")
 FAULTS = ("error.type", "error_type")
@@ -85,12 +89,15 @@ def felt_of(measures: Sequence[Measure], samples: Samples, start_ms: int, end_ms
 
 
 def is_of_users(signal: str) -> bool:
-    """Whether a finding's signal is how requests are answered: how long, or how many of them fail.
+    """Whether a finding's signal is how requests are answered, how long or how many of them fail; or how many wait.
 
     >>> is_of_users("http.server.request.duration:shift_ratio"), is_of_users("http.server.request.duration_count")
     (True, False)
+    >>> is_of_users("messaging.consumer.lag")
+    True
     """
-    return signal.startswith((*SERVED, *CALLED)) and signal.endswith(DERIVED)
+    answered = signal.startswith((*SERVED, *CALLED)) and signal.endswith(DERIVED)
+    return answered or LEFT_WAITING.search(signal.lower()) is not None
 
 
 def _owners(measure: Measure) -> tuple[str, ...]:
