@@ -16,7 +16,7 @@ from cerebro.casework.cause.held import Held, Series
 from cerebro.casework.cause.homemade import WIRES, homemade_of
 from cerebro.casework.cause.picture import Role
 from cerebro.spine.entities import EntityKey
-from cerebro.spine.telemetry import SeriesType
+from cerebro.spine.telemetry import REFUSED_CODES, SeriesType
 
 CLIMBING = frozenset({SeriesType.COUNTER.value, SeriesType.HISTOGRAM.value})
 DURATION, FAILED, REQUESTS = "duration.mean", "failed.share", "requests.rate"
@@ -173,7 +173,7 @@ def _error(series: Series) -> str:
     if said := next((series.labels[name] for name in FAILURES if series.labels.get(name)), ""):
         return said
     codes = (series.labels.get(name, "") for name in STATUS)
-    return next((code for code in codes if code.startswith("5")), "")
+    return next((code for code in codes if code.startswith("5") or code in REFUSED_CODES), "")
 
 
 def _peer(series: Series, known: Mapping[str, EntityKey]) -> EntityKey | None:

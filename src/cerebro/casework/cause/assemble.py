@@ -32,6 +32,7 @@ from cerebro.casework.cause.words import CANCELLED
 from cerebro.spine.cases import Case
 from cerebro.spine.entities import EntityKey, Relation
 from cerebro.spine.findings import Finding
+from cerebro.spine.telemetry import REFUSED_CODES
 from cerebro.spine.topology import Topology
 
 FAILED_STATUS = 2
@@ -158,11 +159,22 @@ def _spans(table: pa.Table, place: dict[EntityKey, int], known: dict[str, Entity
         span=_ids(table["trace_id"], table["span_id"])[keep],
         parent=_ids(table["trace_id"], table["parent_span_id"])[keep],
         duration_ms=table["duration_ns"].to_numpy()[keep] / 1e6,
-        failed=table["status"].to_numpy()[keep] == FAILED_STATUS,
+        failed=_failed(table)[keep],
         cancelled=_cancelled(table)[keep],
         peer=_peers(table, place, known)[keep],
         weight=table["weight"].to_numpy().astype(np.float64)[keep] if "weight" in table.column_names else None,
     )
+
+
+def _failed(table: pa.Table) -> NDArray[np.bool_]:
+    """bool (span,): whether it failed or turned its caller away: who hands a refusal on has not begun it."""
+    failed = np.asarray(table["status"].to_numpy() == FAILED_STATUS)
+    attributes = table["attributes"].combine_chunks()
+    for name in CODES:
+        code = pc.map_lookup(attributes, name, "first")
+        refused = pc.is_in(code, pa.array(sorted(REFUSED_CODES)))
+        failed |= refused.to_numpy(zero_copy_only=False)
+    return failed
 
 
 def _cancelled(table: pa.Table) -> NDArray[np.bool_]:
@@ -181,6 +193,7 @@ def _places(table: pa.Table, place: dict[EntityKey, int]) -> NDArray[np.int32]:
     return found[coded.indices.to_numpy(zero_copy_only=False)] if len(found) else np.zeros(0, np.int32)
 
 
+CODES = ("http.response.status_code", "http.status_code")
 ADDRESSES = ("peer.service", "server.address", "net.peer.name", "messaging.destination.name", "db.namespace")
 
 
