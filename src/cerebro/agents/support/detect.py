@@ -614,6 +614,7 @@ def _open(  # noqa: PLR0917
     s: Any, t: int, level: float, number: float, score: float, chosen: int
 ) -> None:
     s.episode = chosen + 1
+    s.taught = 0.0
     s.opened_ms = t
     if s.onset_ms == 0:
         s.onset_ms = t
@@ -658,16 +659,21 @@ def _follow(  # noqa: PLR0917
 
 @native
 def _end(s: Any) -> None:
-    """Close the episode. The first of late teaches its tail little, the second all; the third is the series' nature."""
-    s.episode_count += 1.0
+    """Close the episode. The first of late teaches its tail little, the second all; the third is the series' nature.
+
+    One that is known as a real trouble teaches nothing.
+    """
+    is_trouble = s.taught < 0.0
+    s.taught = 0.0
     s.z_1 = s.z_2 = s.drift = 0.0
-    if s.episode - 1 == _FLATLINE:
-        s.same_count_top = max(int(s.same_count_top), int(s.peak_score))
-        s.episode = 0
-        s.onset_ms = 0
-        return
-    tail = s.tail[s.episode - 1]
-    peak = log(max(s.peak_score / tail[THRESHOLD], 1.0))
-    teach(tail, peak, s.episode_count)
+    if not is_trouble:
+        s.episode_count += 1.0
+        if s.episode - 1 == _FLATLINE:
+            s.same_count_top = max(int(s.same_count_top), int(s.peak_score))
+        else:
+            tail = s.tail[s.episode - 1]
+            peak = log(max(s.peak_score / tail[THRESHOLD], 1.0))
+            s.taught = teach(tail, peak, s.episode_count)
+            s.taught_by = s.episode - 1
     s.episode = 0
     s.onset_ms = 0

@@ -114,6 +114,7 @@ SERIES = np.dtype(
         ("gap_count", "f4"),  # longer waits than usual, and the sum of their log-excesses
         ("gap_total", "f4"),
         ("episode_count", "f4"),  # findings of late, halved in four weeks
+        ("taught", "f4"),  # what the last episode added to its tail; negative while one is known as a real trouble
         ("peak_score", "f4"),  # of the episode
         ("peak_value", "f4"),
         ("new_level", "f4"),  # where the episode has taken the series
@@ -124,6 +125,7 @@ SERIES = np.dtype(
         ("weekly", "u2", (WEEK_HOURS,)),  # bfloat16
         ("daily_count", "u1", (DAY_HOURS,)),
         ("weekly_counts", "u1", (WEEK_HOURS // 2,)),
+        ("taught_by", "u1"),  # which test's that was
         ("loud", "i1", (DAY_HOURS,)),  # logarithm of the spread of each hour of the day over the usual, in eightieths
     ],
     align=True,

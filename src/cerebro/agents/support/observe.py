@@ -53,6 +53,7 @@ from cerebro.agents.support.watch import Series, admit_series, no_priors, no_ser
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.scale import backward
 from cerebro.algorithms.spending import REPEAT_COST, fade
+from cerebro.algorithms.tails import unteach
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
 from cerebro.spine.telemetry import SampleBatch
@@ -452,10 +453,21 @@ def _note_incidents(watch: Watch, keys: set[str]) -> None:
     for row, name in enumerate(watch.series.names if since_ms else ()):
         began_ms = since_ms.get((name.entity_kind, name.entity_name))
         if began_ms is not None and rows["opened_ms"][row] >= began_ms - INCIDENT_MS:
-            rows["episode_count"][row] = max(0.0, rows["episode_count"][row] - 1.0)
+            _teach_nothing(rows[row])
     for state, slots in ((watch.together.joined, watch.together.slots), (watch.concert.heard, watch.concert.slots)):
         for entity in since_ms.keys() & slots.keys():
             state["told"][slots[entity]] = max(0.0, state["told"][slots[entity]] - 1.0)
+
+
+def _teach_nothing(row: np.void) -> None:
+    """Let the episode of a series that is open, or was the last one, count for nothing. Changes `row`."""
+    if row["episode"]:
+        row["taught"] = -1.0
+        return
+    row["episode_count"] = max(0.0, row["episode_count"] - 1.0)
+    if row["taught"] > 0.0:
+        unteach(row["tail"][row["taught_by"]], float(row["taught"]))
+        row["taught"] = 0.0
 
 
 def take_changes(watch: Watch, changes: Iterable[Change]) -> None:

@@ -24,6 +24,7 @@ from cerebro.agents.support.observe import learn_names, take_changes, take_opini
 from cerebro.agents.support.plans import changes_of
 from cerebro.agents.support.standing import standing_of
 from cerebro.algorithms.spending import WEEK_MS, Spending
+from cerebro.algorithms.tails import COUNT, TOTAL
 from cerebro.spine.telemetry import EVENT_SCHEMA
 
 START_MS = 1_704_067_200_000
@@ -116,6 +117,23 @@ def test_a_real_trouble_is_no_nature_of_its_series(watch, rows, verdict, left):
     take_opinions(watch, [Opinion("k1", verdict, START_MS)])
 
     assert watch.series.rows["episode_count"][:4].tolist() == [left, 2.0, 2.0, 2.0]
+
+
+def test_what_a_real_trouble_has_taught_is_taken_back_and_one_that_lasts_will_teach_nothing(watch, rows):
+    state = watch.series.rows
+    state["opened_ms"][:2], state["episode_count"][0] = START_MS - 60_000, 1.0
+    state["tail"][0, 1, TOTAL], state["tail"][0, 1, COUNT] = 5.0, 3.0
+    state["taught"][0], state["taught_by"][0] = 2.0, 1
+    for row, key in enumerate(("k0", "k1")):
+        entity = (watch.series.names[row].entity_kind, watch.series.names[row].entity_name)
+        each = replace(admission(key=key, row=-1), entity=entity)
+        watch.budget = admitted(watch.budget, each, rows, urgent=False)
+    state["episode"][1] = 1
+
+    take_opinions(watch, [Opinion(key, "useful", START_MS) for key in ("k0", "k1")])
+
+    assert (state["tail"][0, 1, TOTAL], state["tail"][0, 1, COUNT]) == (3.0, 2.0)
+    assert state["taught"][:2].tolist() == [0.0, -1.0]
 
 
 def test_noise_moves_thresholds_of_its_kind_only_and_no_further_than_a_bound(watch, rules, rows):
