@@ -155,7 +155,8 @@ class House:
             except CerebroError:
                 self._keeper.relieve(site.id)
                 raise
-        begun = Begun(site.id, ask.kind, entity_text(plan.cause or name), start_ms, 0, ask.seed, {"lease_s": f"{lease_s:g}"})
+        cause = entity_text(plan.cause or name)
+        begun = Begun(site.id, ask.kind, cause, start_ms, 0, ask.seed, {"lease_s": f"{lease_s:g}"})
         self._leases[site.id] = Lease(begun, end, until_ms)
         return begun
 
