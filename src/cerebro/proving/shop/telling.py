@@ -201,18 +201,16 @@ class Telling:
         self, name: str, kind: SpanKind, parent: Context | None, note: Callable[["Stretch"], None]
     ) -> Iterator["Stretch"]:
         """What is broken off, because it failed or nobody waits for it any more, is told as well."""
-        began_s, broken = self._clock.monotonic_s(), ""
+        began_s, whole = self._clock.monotonic_s(), False
         with self._tracer.start_as_current_span(name, parent, kind, record_exception=False) as span:
             stretch = Stretch(span)
             try:
                 yield stretch
-            except BaseException as error:
-                broken = type(error).__name__
-                raise
+                whole = True
             finally:
                 stretch.duration_s = self._clock.monotonic_s() - began_s
-                if broken and "error.type" not in stretch.labels:
-                    stretch.failed(broken)
+                if not whole and "error.type" not in stretch.labels:
+                    stretch.failed(type(sys.exception()).__name__)
                 note(stretch)
                 span.set_attributes(stretch.labels)
 
