@@ -243,11 +243,24 @@ def _is_cut_off(view: View, entity: int) -> bool:
         return False
     if _has_its_hands_full(tracks, own, unknown=True):
         return False
-    said = {"late": 0.0, "refused": 0.0}
+    said, witnesses = {"late": 0.0, "refused": 0.0}, set[int]()
     for row in range(len(tallies)):
         if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.text[row] in said:
             said[tallies.text[row]] += float(tallies.hits_during[row])
+            witnesses.add(int(tallies.entity[row]))
+    if all(_names_its_own(view, each) for each in witnesses):
+        return False
     return said["late"] >= LINES_MIN and said["late"] > said["refused"]
+
+
+def _names_its_own(view: View, entity: int) -> bool:
+    """Whether its own lines name what is wrong with itself: then what it says of others is no testimony."""
+    tallies = view.picture.tallies
+    return any(
+        tallies.kind[row] == "said" and tallies.entity[row] == entity and telling(tallies.text[row]) > 1
+        and tallies.hits_during[row] >= LINES_MIN and _louder(view, row) >= CLEAR
+        for row in range(len(tallies))
+    )  # fmt: skip
 
 
 def _has_its_hands_full(tracks: Tracks, rows: Iterable[int], *, unknown: bool) -> bool:
@@ -453,6 +466,8 @@ def _farther(view: View, entity: int) -> Iterator[Mark]:
         return
     rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist()
     own = {tracks.signal[row]: row for row in rows}
+    if all(_names_its_own(view, int(tracks.entity[row])) for row in shown):
+        return
     if OWN_TIME not in own or _has_its_hands_full(tracks, rows, unknown=False):
         return
     if any(_lately(tracks.during[own[name]]) > 0 for name in (SILENT, STUCK) if name in own):

@@ -170,6 +170,14 @@ def test_who_has_nothing_to_do_while_others_wait_for_it_in_vain_is_cut_off(draw,
     assert ("unreachable" in words_of(picture, "cart")) is cut_off
 
 
+def test_who_names_its_own_trouble_is_no_witness_that_another_is_cut_off(draw):
+    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
+    ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))
+    late, files = ("front", "cart did not answer in time"), ("front", "accept: too many open files")
+
+    assert "unreachable" not in words_of(blaming(draw(series, (("front", "cart"),), ill=ill), late, files), "cart")
+
+
 @pytest.mark.parametrize(("more", "cold"), [(60.0, True), (0.0, False)])
 def test_an_empty_cache_is_cold_only_where_what_it_misses_falls_on_something(draw, more, cold):
     series = [("front", "duration.mean"), ("cache", "cache.missed.share"), ("store", "requests.rate")]
