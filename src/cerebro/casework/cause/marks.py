@@ -456,12 +456,14 @@ def _travelled(view: View, entity: int) -> Iterator[Mark]:
 def _farther(view: View, entity: int) -> Iterator[Mark]:
     """The ways to it take far longer, while it answers what arrives as soon as ever, and nearly all of it arrives.
 
-    Who is starved of its processor or of its loop is slower by itself, too; who hangs takes calls and answers none.
+    Who is starved of its processor or of its loop is slower by itself, too; who hangs takes calls and answers none. A
+    way that is measured by itself is as long as that says: calls last longer also where they are tried again.
     """
     tracks = view.picture.tracks
     ways = [row for row in np.flatnonzero(tracks.peer == entity).tolist() if FARTHER.metric.search(tracks.signal[row])]
     told = [row for row in ways if np.isfinite(_lately(tracks.during[row]))]
-    shown = [row for row in told if _beyond(FARTHER, _usual(tracks.before[row]), _lately(tracks.during[row]))]
+    long = [row for row in told if _beyond(FARTHER, _usual(tracks.before[row]), _lately(tracks.during[row]))]
+    shown = [row for row in long if not _is_measured(tracks, row)]
     if not shown or len(shown) < MOST * len(told) or _ends_alike(tracks, FARTHER, shown, entity):
         return
     rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist()
@@ -476,6 +478,12 @@ def _farther(view: View, entity: int) -> Iterator[Mark]:
     lost = _some(_lately(tracks.during[own[LOST]])) if LOST in own else 0.0
     if now <= SAME * then and lost <= LOST_FEW:
         yield Mark(FARTHER.mark, max(_nats(view, row) for row in shown))
+
+
+def _is_measured(tracks: Tracks, way: int) -> bool:
+    """Whether something tells of the way itself, beside the calls over it."""
+    same = np.flatnonzero((tracks.entity == tracks.entity[way]) & (tracks.peer == tracks.peer[way])).tolist()
+    return any(gauge.metric.search(tracks.signal[row]) for row in same for gauge in PATHS)
 
 
 def _asked(view: View, entity: int) -> float:

@@ -183,8 +183,8 @@ class Proposer:
     async def _offer(self, case: Case, choice: Choice, picture: Picture, scene: Scene) -> Offer | None:
         """The choice as it would be done; None when it cannot be done, or must not be now."""
         playbook, cause, now_ms = choice.playbook, picture.cause, self._clock.now_ms()
-        if choice.target in scene.loaded and LOAD not in playbook.trigger.causes:
-            return None
+        if (choice.target in scene.loaded or cause.kind == LOAD) and LOAD not in playbook.trigger.causes:
+            return None  # it is not broken
         key = self._clock.new_id()
         try:
             plan = await planned(playbook, choice.target, {}, scene.executors, key=key, words=picture.words)

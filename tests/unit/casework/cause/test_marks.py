@@ -205,18 +205,20 @@ def test_what_fills_in_several_at_once_is_no_leak_of_one(draw, others, filling):
 
 
 @pytest.mark.parametrize(
-    ("own", "held", "far"),
+    ("own", "held", "measured", "far"),
     [
-        (0.0, 0.0, True),
-        (0.05, 0.0, False),  # who is starved is slower by itself
-        (0.0, 40.0, False),  # who has its hands full takes its time to begin
+        (0.0, 0.0, False, True),
+        (0.05, 0.0, False, False),  # who is starved is slower by itself
+        (0.0, 40.0, False, False),  # who has its hands full takes its time to begin
+        (0.0, 0.0, True, False),  # what is measured of the way itself is as ever: calls are tried again
     ],
 )
-def test_a_way_is_long_where_its_end_answers_as_soon_as_ever(draw, own, held, far):
+def test_a_way_is_long_where_its_end_answers_as_soon_as_ever(draw, own, held, measured, far):
     series = [("front", "duration.mean"), ("cart", "own.mean"), ("cart", "http.server.active_requests")]
-    picture = draw([*series, ("front", "wire.mean")], (("front", "cart"),), ill=(("front", "duration.mean", 9.0, 3),))
+    series += [("front", "wire.mean"), ("front", "tcp.rtt" if measured else "tcp.sockets")]
+    picture = draw(series, (("front", "cart"),), ill=(("front", "duration.mean", 9.0, 3),))
     tracks, onset = picture.tracks, 3
-    tracks.peer[3] = [key.name for key in picture.entities].index("cart")
+    tracks.peer[3:5] = [key.name for key in picture.entities].index("cart")
     for row, (usual, more) in enumerate(((0.03, own), (1.0, held), (0.002, 0.2)), start=1):
         tracks.before[row] = tracks.during[row] = usual
         tracks.during[row, onset:] += more

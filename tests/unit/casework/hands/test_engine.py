@@ -230,6 +230,13 @@ async def test_one_replica_goes_first_and_the_others_are_spared_when_it_makes_th
     assert action.harmful
 
 
+async def test_what_has_too_much_to_do_is_not_restarted(bench):
+    await bench.case(kind="capacity", marks=("busy_cpu",))
+    await bench.rounds(6)
+
+    assert not [each for each in await bench.actions() if each.playbook == "restart-service"]
+
+
 async def test_a_person_can_take_it_back(bench):
     await bench.case()
     bench.users.until_ms = bench.clock.now_ms() + 10_000
