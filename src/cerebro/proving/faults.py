@@ -225,7 +225,7 @@ THE_REST = (
         "Many more users than ever before",
         CAPACITY,
         "pages are slow and some fail",
-        ("scale", "limit_retries", "shed"),
+        ("scale", "shed"),
         ends_alone=True,
     ),
     Fault(

@@ -402,7 +402,8 @@ def _running_out(view: View, rows: Sequence[int]) -> Iterator[Mark]:
             continue
         whose = view.picture.entities
         kind = whose[tracks.entity[mine[0]]].kind  # its host fills along with it
-        others = [row for row in range(len(tracks)) if row not in rows and whose[tracks.entity[row]].kind == kind]
+        ours = set(rows)
+        others = [row for row in range(len(tracks)) if row not in ours and whose[tracks.entity[row]].kind == kind]
         if word != "filling" or not any(_fills(tracks, row, metric, step_s) for row in others):
             yield from (Mark(word, _nats(view, row)) for row in mine)
 

@@ -56,7 +56,7 @@ class Scene:
     Args:
         causes: Of the case that is thought over.
         failed: Whether something was done for it already, and did not help.
-        loaded: What is overloaded by what another live case says: it is not broken.
+        loaded: What is overloaded by what the live cases say: it is not broken.
     """
 
     policy: Policy
