@@ -1,7 +1,9 @@
 """The one way a function is compiled here."""
 
 from collections.abc import Callable
-from functools import cache
+from fcntl import LOCK_EX, flock
+from functools import cache, partial
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -20,8 +22,26 @@ def native(function: F) -> F:
     """
     compiled: Any = njit(cache=True, nogil=True, error_model="numpy")(function)
     # numba renews kept code only when the file of the function itself changes, not when one that it calls does.
-    compiled._cache._cache_file._source_stamp = _stamp(Path(function.__code__.co_filename).parent)
+    kept = compiled._cache._cache_file
+    kept._source_stamp = _stamp(Path(function.__code__.co_filename).parent)
+    kept.save = partial(_save, kept)
     return cast(F, compiled)
+
+
+def _save(kept: Any, key: Any, code: Any) -> None:
+    """Keep compiled code as numba does, but one process after another, and the code before the index that names it.
+
+    numba's own order lets another process that begins at that moment read the code of an older source under the new
+    name, and two that compile at once give one name to the code of two signatures.
+    """
+    with (Path(kept._cache_path) / "numba.lock").open("a") as gate:
+        flock(gate, LOCK_EX)
+        known = kept._load_index()
+        names = (kept._data_name(number) for number in count(1))
+        name = known.get(key) or next(each for each in names if each not in known.values())
+        kept._save_data(name, code)
+        if key not in known:
+            kept._save_index({**known, key: name})
 
 
 @cache
