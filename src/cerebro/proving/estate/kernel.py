@@ -29,6 +29,7 @@ RESTART_S = 30.0
 FILES_MAX = 1024.0  # descriptors of one replica
 LOCK_S = 1.2  # how long one waits for a lock held by another
 RHO_MAX = 0.97
+SETTLE = 0.5  # of the way to what a tick found, that the next one goes: whole steps leap to and fro over the balance
 TWO_PI = 6.283185307179586
 BOUND_COUNT = len(BOUNDS_S)
 
@@ -408,7 +409,7 @@ def _up(  # noqa: PLR0912, PLR0915, PLR0917  one node after another; its parts s
         error = 1.0 - good * fine * (1.0 - seen)
         s[S_HOLD], s[S_ERROR], s[S_TIMED_OUT], s[S_RHO] = total, error, stuck, rho
         used = min(arriving * (1.0 - refused_share) * work + own_cores, server_count)
-        s[S_SERVED] = 1.0 - refused_share
+        s[S_SERVED] += SETTLE * (1.0 - refused_share - s[S_SERVED])
         own_s = alone + min(waiting_threads, BACKLOG_S)
         if host[i] >= 0:
             machine[host[i], M_USED] += used * max(speed, 0.05)
