@@ -199,6 +199,12 @@ class ReachSettings(Branch):
     unleash_project: str = Field("default", description="Project of the flags.")
     unleash_environment: str = Field("production", description="Environment of the flags.")
     haproxy_socket: str = Field("", description="`unix:/run/haproxy/admin.sock` or `tcp://host:port`.")
+    dns_address: str = Field(
+        "", description="`host:port` of the primary DNS server of a zone, for weights of SRV records."
+    )
+    dns_zone: str = Field("", description="Name of that zone, `example.com`.")
+    dns_key_name: str = Field("", description="Name of the TSIG key (HMAC-SHA256) that may update it.")
+    dns_key: str = Field("", description="Secret of that key, base64.", repr=False)
     ssh_commands: str = Field("", description='As JSON: `{"free_journal": "journalctl --vacuum-size=1G"}`.')
     ssh_user: str = Field("cerebro", description="Who logs in to run them.")
     webhooks: str = Field("", description='Systems that act when called, as JSON: `{"ticketing": "https://…"}`.')

@@ -1,16 +1,23 @@
 """Executors against what they act on: a real PostgreSQL and NATS, and doubles of the rest that refuse other words.
 
 The Kubernetes double checks each request body against shapes written down from the API's published OpenAPI document
-(apps/v1 Deployment, v1 Node, policy/v1 Eviction, v1 DeleteOptions; 1.33). It is no cluster, and none was used.
+(apps/v1 Deployment, v1 Node, policy/v1 Eviction, v1 DeleteOptions; 1.33), and the official client's models, which are
+made from that document, check each of its answers. It is no cluster, and none was used.
 """
 
 import asyncio
 import json
 import sys
 import threading
+from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+import dns.message
+import dns.rcode
+import dns.rrset
+import dns.tsig
+import dns.update
 import jsonschema_rs
 import nats
 import psycopg
@@ -21,6 +28,7 @@ from cerebro.casework.executors.flags import Flags
 from cerebro.casework.executors.hook import Hook
 from cerebro.casework.executors.jetstream import JetStream
 from cerebro.casework.executors.kubernetes import Cluster, Kubernetes
+from cerebro.casework.executors.names import Names, Zone
 from cerebro.casework.executors.sql import Sql
 from cerebro.casework.executors.weights import Weights
 from cerebro.kernel.clock import SystemClock
@@ -129,9 +137,10 @@ class Cart:
                          "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": "cart"}},
                                   "template": self.template(self.revision)}}  # fmt: skip
         if last == "replicasets":
-            owner = [{"uid": "u1", "kind": "Deployment"}]
+            owner = [{"uid": "u1", "kind": "Deployment", "apiVersion": "apps/v1", "name": "cart"}]
             return 200, {"items": [{"metadata": {"annotations": {"deployment.kubernetes.io/revision": each},
-                                                 "ownerReferences": owner}, "spec": {"template": self.template(each)}}
+                                                 "ownerReferences": owner},
+                                    "spec": {"selector": {}, "template": self.template(each)}}
                                    for each in ("1", "2")]}  # fmt: skip
         if path == "/api/v1/nodes/n1":
             if method == "PATCH" and query.get("dryRun") != "All":
@@ -141,7 +150,13 @@ class Cart:
             pods = [("cart-1", "ReplicaSet"), ("logs-1", "DaemonSet")]
             return 200, {
                 "items": [
-                    {"metadata": {"namespace": "shop", "name": name, "ownerReferences": [{"kind": kind}]}}
+                    {
+                        "metadata": {
+                            "namespace": "shop",
+                            "name": name,
+                            "ownerReferences": [{"kind": kind, "uid": "u2", "apiVersion": "apps/v1", "name": "logs"}],
+                        }
+                    }
                     for name, kind in pods
                 ]
             }
@@ -177,7 +192,9 @@ async def test_kubernetes_scales_restarts_rolls_back_and_tells_what_happened(clu
     assert (cart.replicas, await kubernetes.happened(more, key="k1")) == (5, True)
     patches = [each for each in server.asked if each[0] == "PATCH" and not each[2]]
     assert len(patches) == 1
-    assert patches[0][4]["content-type"] == "application/strategic-merge-patch+json"
+    headers = {name.lower(): value for name, value in patches[0][4].items()}
+    assert headers["content-type"] == "application/strategic-merge-patch+json"
+    assert headers["authorization"] == "Bearer token"
 
     back = call("kubernetes", "rollback", "service/cart")
     assert [each.after for each in (await kubernetes.dry_run(back)).changes] == ["1", "cart:1"]
@@ -315,6 +332,74 @@ async def test_a_load_balancer_is_told_one_line():
         assert "set weight web/s1 25%" in lines
         with pytest.raises(Invalid):
             await weights.state(EntityKey("backend", "web/s1\ndisable server web/s2"))
+
+
+@asynccontextmanager
+async def primary(records):
+    """A small primary of `example.org` that takes updates with a key, as RFC 2136 and RFC 8945 have it."""
+    key = dns.tsig.Key("cerebro", "c2VjcmV0LW9mLXRoZS1rZXk=", "hmac-sha256")
+
+    def answer(wire):
+        asked = dns.message.from_wire(wire, keyring={key.name: key})
+        said = dns.message.make_response(asked)
+        if not asked.had_tsig:
+            said.set_rcode(dns.rcode.REFUSED)
+        elif isinstance(asked, dns.update.UpdateMessage):
+            if {rdata for rrset in asked.prerequisite for rdata in rrset} != set(records[0]):
+                said.set_rcode(dns.rcode.NXRRSET)
+            else:
+                gone = {rdata for rrset in asked.update if rrset.deleting for rdata in rrset}
+                new = [rdata for rrset in asked.update if not rrset.deleting for rdata in rrset]
+                records[0] = dns.rrset.from_rdata_list(records[0].name, records[0].ttl, [*set(records[0]) - gone, *new])
+        elif asked.question[0].name == records[0].name:
+            said.answer.append(records[0])
+        return said.to_wire()
+
+    async def serve(reader, writer):
+        size = int.from_bytes(await reader.readexactly(2), "big")
+        told = answer(await reader.readexactly(size))
+        writer.write(len(told).to_bytes(2, "big") + told)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_host_gets_less_weight_in_dns_and_no_change_of_another_is_lost():
+    lines = ("0 10 8080 a.example.org.", "0 30 8080 b.example.org.")
+    records = [dns.rrset.from_text("_shop._tcp.example.org.", 60, "IN", "SRV", *lines)]
+    async with primary(records) as address:
+        names = Names(Zone(address, "example.org", "cerebro", "c2VjcmV0LW9mLXRoZS1rZXk="))
+        less = call("dns", "set_weight", "backend/_shop._tcp.example.org/b.example.org", weight="0")
+        shown = await names.dry_run(less)
+        assert [(each.before, each.after) for each in shown.changes] == [("30", "0")]
+        assert (shown.share, shown.before["ttl_s"]) == (0.75, "60")
+        assert await names.happened(less, key="") is False
+        assert "within 60 s" in await names.execute(less, key="", timeout_s=5)
+        assert await names.happened(less, key="")
+        assert not (await names.dry_run(less)).changes
+        assert {each.to_text() for each in records[0]} == {lines[0], "0 0 8080 b.example.org."}
+
+        real = names._records
+
+        async def late(target):
+            found = await real(target)
+            records[0] = dns.rrset.from_text("_shop._tcp.example.org.", 60, "IN", "SRV", "0 99 8080 b.example.org.")
+            return found
+
+        names._records = late
+        with pytest.raises(Invalid, match="changed these names"):
+            await names.execute(call("dns", "set_weight", less.target.text, weight="5"), key="", timeout_s=5)
+        assert "99" in records[0].to_text()
+
+        other = Names(Zone(address, "example.org", "other", "c2VjcmV0LW9mLXRoZS1rZXk="))
+        with pytest.raises((Invalid, Unavailable)):
+            await other.state(less.target)
+    for name in ("_shop._tcp.example.com/b.example.org", "_shop._tcp.example.org/b;x", "shop.example.org/b", "web/s1"):
+        assert not names.reaches(EntityKey("backend", name), "set_weight")
+    with pytest.raises(Unavailable):
+        await names.state(less.target)
 
 
 async def test_a_command_gets_each_value_as_one_word(tmp_path):

@@ -6,7 +6,7 @@ from cerebro.casework.executors.command import Command
 from cerebro.casework.executors.flags import Flags
 from cerebro.casework.executors.hook import Hook
 from cerebro.casework.executors.jetstream import JetStream
-from cerebro.casework.executors.kubernetes import Cluster, Kubernetes
+from cerebro.casework.executors.names import Names, Zone
 from cerebro.casework.executors.port import Executor
 from cerebro.casework.executors.sql import Sql
 from cerebro.casework.executors.weights import Weights
@@ -24,6 +24,9 @@ def by_settings(reach: ReachSettings, clock: Clock) -> tuple[Executor, ...]:
     """
     found: list[Executor] = []
     if reach.kubernetes_url:
+        # some 700 generated modules: only who has a cluster pays for them
+        from cerebro.casework.executors.kubernetes import Cluster, Kubernetes  # noqa: PLC0415
+
         cluster = Cluster(reach.kubernetes_url, reach.kubernetes_token, reach.kubernetes_ca, reach.kubernetes_namespace)
         found.append(Kubernetes(cluster))
     if reach.sql_url:
@@ -35,6 +38,8 @@ def by_settings(reach: ReachSettings, clock: Clock) -> tuple[Executor, ...]:
         found.append(flags)
     if reach.haproxy_socket:
         found.append(Weights(reach.haproxy_socket))
+    if reach.dns_address:
+        found.append(Names(Zone(reach.dns_address, reach.dns_zone, reach.dns_key_name, reach.dns_key)))
     if reach.ssh_commands:
         found.append(Command(_texts("reach.ssh_commands", reach.ssh_commands), reach.ssh_user))
     if reach.webhooks:

@@ -1,18 +1,30 @@
-"""Kubernetes by its own API: restart, scale, roll back, cordon, drain, delete a pod, patch limits.
+"""Kubernetes by its official client: restart, scale, roll back, cordon, drain, delete a pod, patch limits.
 
-Six calls of a stable REST API do not justify the weight of the official client (some 600 generated modules), so it
-is spoken here directly. The tests run against a double that checks every request against the API's OpenAPI shapes;
-no cluster has been used. Every change carries the action's key as an annotation, so that after a crash the API itself
-can tell whether it was made.
+The tests run against a double whose answers the client's own models check, and which checks every request's body
+against shapes of the API's OpenAPI document; no cluster has been used. Every change carries the action's key as an
+annotation, so that after a crash the API itself can tell whether it was made.
 """
 
-import ssl
-from collections.abc import Mapping
+import asyncio
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+from kubernetes.client import (
+    ApiClient,
+    ApiException,
+    AppsV1Api,
+    Configuration,
+    CoreV1Api,
+    V1DeleteOptions,
+    V1Eviction,
+    V1ObjectMeta,
+    V1Preconditions,
+)
+from urllib3 import Retry
+from urllib3.exceptions import HTTPError
 
 from cerebro.casework.executors.port import Preview
 from cerebro.spine.actions import Call, Difference, Level
@@ -22,12 +34,13 @@ from cerebro.spine.errors import Invalid, Unavailable
 KEY = "cerebro.dev/action-key"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 REVISION = "deployment.kubernetes.io/revision"
-MERGE = "application/strategic-merge-patch+json"
 LOOK_S = 10.0
 EVICTIONS_MAX = 250
+GONE, TOO_MANY = 404, 429
 ON_DEPLOYMENTS = frozenset({"restart", "scale", "rollback", "patch_limits"})
 ON_NODES = frozenset({"cordon", "uncordon", "drain"})
 MIRROR = "kubernetes.io/config.mirror"
+BUSY = frozenset({TOO_MANY, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +66,15 @@ class Kubernetes:
     name = "kubernetes"
 
     def __init__(self, cluster: Cluster, level: Level | None = None) -> None:
-        self.level, self._cluster = level, cluster
-        verify = ssl.create_default_context(cafile=str(cluster.ca_file)) if cluster.ca_file else True
-        self._http = httpx.AsyncClient(
-            base_url=cluster.url, headers={"authorization": f"Bearer {cluster.token}"}, verify=verify,
-            timeout=LOOK_S, follow_redirects=False, trust_env=False,
-        )  # fmt: skip
+        self.level, self._namespace = level, cluster.namespace
+        settings = Configuration(host=cluster.url)
+        settings.api_key = {"authorization": cluster.token}
+        settings.api_key_prefix = {"authorization": "Bearer"}
+        settings.ssl_ca_cert = str(cluster.ca_file) if cluster.ca_file else None
+        settings.retries = Retry(0, redirect=0)  # once: who calls decides what a failure means
+        settings.proxy = None  # whatever the environment says
+        self._api = ApiClient(settings)
+        self._apps, self._core = AppsV1Api(self._api), CoreV1Api(self._api)
 
     def reaches(self, target: EntityKey, operation: str) -> bool:
         """As the port says."""
@@ -71,19 +87,20 @@ class Kubernetes:
     async def state(self, target: EntityKey) -> Mapping[str, str]:
         """As the port says."""
         if target.kind in ("node", "host"):
-            node = await self._get(_node(target.name))
-            return {"unschedulable": _word(node.get("spec", {}).get("unschedulable", False))}
+            node = await self._node(target)
+            return {"unschedulable": _word(bool(node.spec and node.spec.unschedulable))}
         if target.kind == "pod":
-            pod = await self._get(self._pod(target.name))
-            return {"phase": str(pod.get("status", {}).get("phase", "")), "uid": str(pod["metadata"]["uid"])}
-        found = await self._get(self._deployment(target.name))
-        container = found["spec"]["template"]["spec"]["containers"][0]
+            pod = await self._pod(target)
+            return {"phase": str((pod.status and pod.status.phase) or ""), "uid": str(pod.metadata.uid)}
+        found = await self._deployment(target)
+        container = found.spec.template.spec.containers[0]
+        limits = (container.resources and container.resources.limits) or {}
         return {
-            "replicas": str(found["spec"].get("replicas", 1)),
-            "revision": str(found["metadata"].get("annotations", {}).get(REVISION, "")),
-            "image": str(container.get("image", "")),
-            "container": str(container["name"]),
-            "memory": str(container.get("resources", {}).get("limits", {}).get("memory", "")),
+            "replicas": str(1 if found.spec.replicas is None else found.spec.replicas),
+            "revision": _noted(found, REVISION),
+            "image": str(container.image or ""),
+            "container": str(container.name),
+            "memory": str(limits.get("memory", "")),
         }
 
     async def dry_run(self, call: Call) -> Preview:
@@ -104,17 +121,16 @@ class Kubernetes:
     async def happened(self, call: Call, *, key: str) -> bool | None:
         """As the port says: the key stands on what was changed; a pod that was to be deleted is gone or another."""
         if call.operation == "delete_pod":
-            answer = await self._ask("GET", self._pod(call.target.name), allow=(404,))
-            return answer.status_code == 404 or "deletionTimestamp" in answer.json()["metadata"]
-        path = _node(call.target.name) if call.operation in ON_NODES else self._deployment(call.target.name)
-        annotations = (await self._get(path))["metadata"].get("annotations", {})
+            pod = await self._pod(call.target, allow=(GONE,))
+            return pod is None or pod.metadata.deletion_timestamp is not None
+        found = await (self._node(call.target) if call.operation in ON_NODES else self._deployment(call.target))
         if call.operation == "drain":
-            return None if annotations.get(KEY) == key else False
-        return bool(annotations.get(KEY) == key)
+            return None if _noted(found, KEY) == key else False
+        return _noted(found, KEY) == key
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._http.aclose()
+        await asyncio.to_thread(self._api.close)
 
     async def _changes(self, call: Call, before: Mapping[str, str]) -> tuple[Difference, ...]:
         operation = call.operation
@@ -129,7 +145,7 @@ class Kubernetes:
             return (
                 Difference("revision", before["revision"], revision), *_unless_same("image", before["image"], image)
             )  # fmt: skip
-        if operation in ("cordon", "uncordon", "drain"):
+        if operation in ON_NODES:
             change = _unless_same("unschedulable", before["unschedulable"], _word(operation != "uncordon"))
             count = len(await self._evictable(call.target.name)) if operation == "drain" else 0
             return (*change, *((Difference("pods", str(count), "0"),) if count else ()))
@@ -138,21 +154,24 @@ class Kubernetes:
 
     async def _change(self, call: Call, *, key: str, dry: bool) -> None:
         """One change, with the key on it."""
-        query = {"dryRun": "All"} if dry else {}
-        target, operation = call.target.name, call.operation
+        asked: dict[str, Any] = {"dry_run": "All"} if dry else {}
+        name, operation = _safe(call.target.name), call.operation
         if operation == "delete_pod":
             uid = (await self.state(call.target))["uid"]  # of the pod that was looked at, not of one that took its name
-            body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
-            await self._ask("DELETE", self._pod(target), query, body=body, allow=(404,))
-            return
-        if operation in ON_NODES:
+            body = V1DeleteOptions(
+                api_version="v1", kind="DeleteOptions", preconditions=V1Preconditions(uid=uid)
+            )  # fmt: skip
+            await self._ask(
+                self._core.delete_namespaced_pod, name, self._namespace, body=body, allow=(GONE,), **asked
+            )  # fmt: skip
+        elif operation in ON_NODES:
             marked = {"metadata": {"annotations": {KEY: key}}, "spec": {"unschedulable": operation != "uncordon"}}
-            await self._ask("PATCH", _node(target), query, body=marked)
+            await self._ask(self._core.patch_node, name, marked, **asked)
             if operation == "drain" and not dry:
-                await self._evict_all(target)
-            return
-        patch = await self._patch(call, key)
-        await self._ask("PATCH", self._deployment(target), query, body=patch)
+                await self._evict_all(name)
+        else:
+            patch = await self._patch(call, key)
+            await self._ask(self._apps.patch_namespaced_deployment, name, self._namespace, patch, **asked)
 
     async def _patch(self, call: Call, key: str) -> dict[str, Any]:
         """A deployment's strategic merge patch."""
@@ -171,76 +190,77 @@ class Kubernetes:
         return patch | {"spec": {"template": {**template, "$patch": "replace"}}}
 
     async def _revision(self, call: Call) -> tuple[str, dict[str, Any]]:
-        """The revision to go to, the one before when none is named, with its pod template."""
-        found = await self._get(self._deployment(call.target.name))
-        labels = found["spec"]["selector"]["matchLabels"]
+        """The revision to go to, the one before when none is named, with its pod template as the API has it."""
+        found = await self._deployment(call.target)
+        labels = found.spec.selector.match_labels or {}
         selector = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
-        path = f"/apis/apps/v1/namespaces/{self._cluster.namespace}/replicasets"
-        sets = (await self._ask("GET", path, {"labelSelector": selector})).json()["items"]
+        sets = await self._ask(self._apps.list_namespaced_replica_set, self._namespace, label_selector=selector)
         own = {
-            str(each["metadata"]["annotations"].get(REVISION, "")): each["spec"]["template"]
-            for each in sets
-            if any(
-                owner.get("uid") == found["metadata"]["uid"] for owner in each["metadata"].get("ownerReferences", ())
-            )
+            _noted(each, REVISION): each.spec.template
+            for each in sets.items
+            if any(owner.uid == found.metadata.uid for owner in each.metadata.owner_references or ())
         }
-        now = str(found["metadata"].get("annotations", {}).get(REVISION, "0"))
+        now = _noted(found, REVISION)
         earlier = sorted((int(each) for each in own if each.isdigit() and each != now), reverse=True)
         wanted = call.arguments.get("revision") or (str(earlier[0]) if earlier else "")
         if wanted not in own:
             raise Invalid(f"{call.target.text} has no revision {wanted or 'before this one'}.", "Roll out a good one.")
-        return wanted, own[wanted]
+        return wanted, self._api.sanitize_for_serialization(own[wanted])
 
     async def _evictable(self, node: str) -> list[tuple[str, str]]:
         """Pods of a node that a drain moves: none of a daemon set, none that the node itself runs."""
-        answer = await self._ask("GET", "/api/v1/pods", {"fieldSelector": f"spec.nodeName={node}"})
+        pods = await self._ask(self._core.list_pod_for_all_namespaces, field_selector=f"spec.nodeName={_safe(node)}")
         return [
-            (str(each["metadata"]["namespace"]), str(each["metadata"]["name"]))
-            for each in answer.json()["items"]
-            if MIRROR not in each["metadata"].get("annotations", {})
-            and not any(owner.get("kind") == "DaemonSet" for owner in each["metadata"].get("ownerReferences", ()))
+            (str(each.metadata.namespace), str(each.metadata.name))
+            for each in pods.items
+            if MIRROR not in (each.metadata.annotations or {})
+            and not any(owner.kind == "DaemonSet" for owner in each.metadata.owner_references or ())
         ]
 
     async def _evict_all(self, node: str) -> None:
         """Evictions keep to disruption budgets; one that they refuse stays, and the sentence says so."""
         refused = 0
         for namespace, name in (await self._evictable(node))[:EVICTIONS_MAX]:
-            body = {
-                "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}
-            }  # fmt: skip
-            path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
-            answer = await self._ask("POST", path, body=body, allow=(404, 429))
-            refused += answer.status_code == 429
+            about = V1ObjectMeta(name=name, namespace=namespace)
+            body = V1Eviction(api_version="policy/v1", kind="Eviction", metadata=about)
+            evict = self._core.create_namespaced_pod_eviction
+            answer = await self._ask(evict, name, namespace, body, allow=(GONE, TOO_MANY))
+            refused += answer == TOO_MANY
         if refused:
             raise Unavailable(
                 f"{refused} pods of {node} stay: their disruption budgets allow no more now.", "Try later."
             )
 
-    def _deployment(self, name: str) -> str:
-        return f"/apis/apps/v1/namespaces/{self._cluster.namespace}/deployments/{_safe(name)}"
+    async def _deployment(self, target: EntityKey) -> Any:
+        return await self._ask(self._apps.read_namespaced_deployment, _safe(target.name), self._namespace)
 
-    def _pod(self, name: str) -> str:
-        return f"/api/v1/namespaces/{self._cluster.namespace}/pods/{_safe(name)}"
+    async def _node(self, target: EntityKey) -> Any:
+        return await self._ask(self._core.read_node, _safe(target.name))
 
-    async def _get(self, path: str) -> dict[str, Any]:
-        found: dict[str, Any] = (await self._ask("GET", path)).json()
-        return found
+    async def _pod(self, target: EntityKey, *, allow: tuple[int, ...] = ()) -> Any:
+        found = await self._ask(self._core.read_namespaced_pod, _safe(target.name), self._namespace, allow=allow)
+        return None if isinstance(found, int) else found
 
-    async def _ask(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, *, body: Any = None,
-        allow: tuple[int, ...] = (),
-    ) -> httpx.Response:  # fmt: skip
-        headers = {"content-type": MERGE if method == "PATCH" else "application/json"} if body else {}
+    async def _ask(self, ask: Callable[..., Any], *words: Any, allow: tuple[int, ...] = (), **named: Any) -> Any:
+        """What the API answers, as the client's model of it; the status where that is an allowed refusal."""
         try:
-            answer = await self._http.request(method, path, params=query, json=body, headers=headers)
-        except httpx.HTTPError as error:
+            return await asyncio.to_thread(ask, *words, _request_timeout=LOOK_S, **named)
+        except ApiException as error:
+            if error.status in allow:
+                return error.status
+            said = f"The Kubernetes API answered {error.status}: {_message(error)}"
+            if error.status in BUSY or not error.status:  # none where the connection could not be made safe
+                raise Unavailable(said if error.status else "The Kubernetes API's certificate is not good.") from error
+            raise Invalid(said, "See which rights Cerebro's service account needs: docs/guides/hands.md.") from error
+        except HTTPError as error:
             raise Unavailable(f"The Kubernetes API did not answer: {type(error).__name__}.") from error
-        if answer.is_success or answer.status_code in allow:
-            return answer
-        said = f"The Kubernetes API answered {answer.status_code}: {_message(answer)}"
-        if answer.status_code in (429, 500, 502, 503, 504):
-            raise Unavailable(said)
-        raise Invalid(said, "See which rights Cerebro's service account needs: docs/guides/hands.md.")
+        except ValueError as error:  # the client's models are strict
+            raise Unavailable("The Kubernetes API answered with what cannot be read.") from error
+
+
+def _noted(found: Any, name: str) -> str:
+    """An annotation; empty when there is none."""
+    return str((found.metadata.annotations or {}).get(name, ""))
 
 
 def _replicas(call: Call, before: Mapping[str, str]) -> str:
@@ -256,10 +276,6 @@ def _unless_same(what: str, before: str, after: str) -> tuple[Difference, ...]:
     return (Difference(what, before, after),) if before != after else ()
 
 
-def _node(name: str) -> str:
-    return f"/api/v1/nodes/{_safe(name)}"
-
-
 def _safe(name: str) -> str:
     """A name as Kubernetes has them, so that it cannot lead to another path.
 
@@ -271,10 +287,10 @@ def _safe(name: str) -> str:
     return name
 
 
-def _message(answer: httpx.Response) -> str:
+def _message(error: ApiException) -> str:
     try:
-        return str(answer.json().get("message", ""))[:300]
-    except ValueError:
+        return str(json.loads(error.body or "{}").get("message", ""))[:300]
+    except (ValueError, AttributeError):
         return ""
 
 

@@ -100,7 +100,7 @@ class StepPlan(Struct, frozen=True):
     """One call of an executor.
 
     Args:
-        executor: process, kubernetes, webhook, sql, nats, flags, weights or ssh.
+        executor: process, kubernetes, webhook, sql, nats, flags, weights, dns or ssh.
         operation: One that the executor knows.
         canary: One replica first, where there are several; the others when that one is no worse.
         undo: None when there is nothing to take back; `why_no_undo` then says why.

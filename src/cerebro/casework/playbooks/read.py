@@ -17,7 +17,7 @@ from cerebro.spine.errors import Invalid
 BYTES_MAX = 64 << 10
 DEPTH_MAX = 12
 BUILT_IN = frozenset({"target", "entity"})
-EXECUTORS = ("process", "kubernetes", "webhook", "sql", "nats", "flags", "weights", "ssh")
+EXECUTORS = ("process", "kubernetes", "webhook", "sql", "nats", "flags", "weights", "dns", "ssh")
 STEP_IN_PATH = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]|\[\.\.\.\]")
 
 
