@@ -26,6 +26,7 @@ ADDRESSES = (
 )  # fmt: skip
 UNEVEN, SILENT, STUCK = "replicas.uneven", "replicas.silent", "replicas.stuck"
 COLD, LOST = "cache.missed.share", "calls.lost.share"
+CEASED, IDLE = "calls.ceased.share", 0.5  # of what is usually asked, below which hardly anything is
 OWN_TIME = "own.mean"  # of an answer, seconds that no call of its own explains
 IN_FLIGHT = re.compile(r"active_requests|in_?flight")  # requests that are being worked
 LATELY_STEPS = 12  # a replica that has told nothing for longer is no more
@@ -70,8 +71,30 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
     uneven += [Line(entity, None, Role.OTHER, STUCK, row) for entity, of in each_one.items() for row in of.stuck()]
     silent = [Line(entity, None, Role.OTHER, SILENT, of.silent()) for entity, of in each_one.items()]
     _settle(asked, held.grid.split)
+    silent += _ceased(asked, {entity: of.gone() for entity, of in each_one.items()}, held.grid.split)
     homemade = homemade_of(asked, found, held.grid.split)
     return [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade)]
+
+
+def _ceased(asked: Asked, gone: Mapping[EntityKey, NDArray[np.bool_]], split: int) -> list[Line]:
+    """Of what each that tells nothing any more used to call, the share that is hardly asked now.
+
+    Where only its telling had stopped, they would be asked as ever.
+    """
+    found = []
+    for entity, quiet in sorted(gone.items()):
+        if not quiet[split:].any():
+            continue
+        counts = [
+            asked[peer, None].parts["count"]
+            for who, peer in asked
+            if who == entity and peer and (peer, None) in asked and "count" in asked[peer, None].parts
+        ]
+        told = [(count, float(np.nanmedian(count[:split]))) for count in counts if np.isfinite(count[:split]).any()]
+        idle = [count < IDLE * usual for count, usual in told if usual > 0]
+        if idle:
+            found.append(Line(entity, None, Role.OTHER, CEASED, 100.0 * np.where(quiet, np.mean(idle, axis=0), 0.0)))
+    return found
 
 
 def _settle(asked: Asked, split: int) -> None:
@@ -93,25 +116,50 @@ class _Instances:
     def add(self, instance: str, metric: str, values: Real) -> None:
         told = np.isfinite(values)
         self._told[instance] = self._told.get(instance, np.zeros_like(told)) | told
-        if metric.endswith("_count") and "duration" in metric:
-            self._load["asked"][instance] = values
-        elif IN_FLIGHT.search(metric):
-            self._load["held"][instance] = values
+        if metric.endswith("_count") and "duration" in metric and "client" not in metric:
+            self._add("asked", instance, values)  # a series for each route and code
+        elif IN_FLIGHT.search(metric) and "client" not in metric:
+            self._add("held", instance, values)
+
+    def _add(self, part: str, instance: str, values: Real) -> None:
+        before = self._load[part].get(instance)
+        either = values if before is None else np.where(np.isfinite(before), before, 0.0) + np.nan_to_num(values)
+        told = np.isfinite(values) if before is None else np.isfinite(values) | np.isfinite(before)
+        self._load[part][instance] = np.where(told, either, np.nan)
 
     def silent(self) -> Real:
         """How many of them told something a little earlier, and tell nothing now."""
+        quiet, last, gap = self._quiet()
+        # one that has been quiet for long was scaled in; all of them at once were not, however long ago that is
+        until = np.where(self.gone(), last.max(0), np.arange(last.shape[1]))
+        return np.asarray((quiet & (until - last <= LATELY_STEPS * gap)).sum(0), np.float64)
+
+    def gone(self) -> NDArray[np.bool_]:
+        """Whether none of those that ever told something does so any more."""
+        quiet, last, _ = self._quiet()
+        return np.asarray(quiet.any(0) & (quiet | (last < 0)).all(0))
+
+    def _quiet(self) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.float64]]:
+        """By replica and step: whether it has ceased to tell, when it told last, −1 for never; and its usual gap."""
         told = np.stack(list(self._told.values()))
         steps = np.arange(told.shape[1])
         last = np.maximum.accumulate(np.where(told, steps, -1), axis=1)
         gaps = [np.diff(np.flatnonzero(row)) for row in told]  # steps may be finer than anything is sent
         gap = np.array([np.ceil(np.median(each)) if len(each) else LATELY_STEPS for each in gaps])[:, None]
-        since = steps - last
-        return np.asarray(((last >= 0) & (since >= 2 * gap - 1) & (since <= LATELY_STEPS * gap)).sum(0), np.float64)
+        return (last >= 0) & (steps - last >= 2 * gap - 1), last, gap
 
     def uneven(self) -> list[Real]:
-        """The share that the busiest one has of what is asked, and of what is being worked, whichever is less."""
-        parts = [_lopsided(list(load.values())) for load in self._load.values() if len(load) >= 2]
-        return [np.minimum.reduce(parts)] if len(parts) == len(self._load) else []
+        """The share that the busiest one has of what is asked, and of what is being worked, whichever is less.
+
+        Both of one replica: one that hangs holds what it was given, while others answer all the rest.
+        """
+        both = sorted(self._load["asked"].keys() & self._load["held"].keys())
+        if len(both) < 2:
+            return []
+        asked, held = (_parts([self._load[part][name] for name in both]) for part in ("asked", "held"))
+        least = np.minimum(asked, held)
+        told = np.isfinite(least).any(0)
+        return [np.where(told, np.nan_to_num(least, nan=-1.0).max(0), np.nan)]
 
     def stuck(self) -> list[Real]:
         """The share of replicas that hold requests and answer none, while others do."""
@@ -125,14 +173,14 @@ class _Instances:
         return [np.where(busy & (told.sum(0) >= 2), share, np.nan)]
 
 
-def _lopsided(rows: Sequence[Real]) -> Real:
-    """The greatest part of the sum, over two steps: replicas are looked at in moments of their own."""
+def _parts(rows: Sequence[Real]) -> Real:
+    """What each has of the sum, over two steps: replicas are looked at in moments of their own."""
     stacked = np.stack(rows)
     stacked[:, 1:] = 0.5 * (stacked[:, 1:] + stacked[:, :-1])
     several, stacked = np.isfinite(stacked).sum(0) >= 2, np.nan_to_num(stacked)
     total = stacked.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(several & (total > 0), stacked.max(0) / total, np.nan)
+        return np.where(several & (total > 0), stacked / total, np.nan)
 
 
 def _cold(found: Sequence[Line]) -> list[Line]:

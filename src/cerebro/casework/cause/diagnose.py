@@ -12,6 +12,7 @@ from cerebro.casework.cause.held import ENTITIES, literal
 from cerebro.casework.cause.kinds import kind_of
 from cerebro.casework.cause.marks import marks_of, telling
 from cerebro.casework.cause.picture import Picture
+from cerebro.casework.cause.queues import left_undone
 from cerebro.casework.cause.telling import clue_line, sentence_of
 from cerebro.casework.cause.view import View
 from cerebro.casework.proof import digest as digest_of
@@ -104,12 +105,20 @@ def _unknown(share: float) -> Cause:
 
 
 def _cause(view: View, entity: int, share: float) -> Cause:
-    rows = telling_rows(view.found, entity)
+    rows = _with_undone(telling_rows(view.found, entity), view, entity)
     evidence = tuple(_evidence(view, row) for row in rows[:EVIDENCE_MAX])
     text = sentence_of(view, entity, rows)
     marks = marks_of(view, entity)
     kind = kind_of(view, entity, rows, marks)
     return Cause(view.picture.entities[entity], kind, share, 1, text, evidence, marks)
+
+
+def _with_undone(rows: list[int], view: View, entity: int) -> list[int]:
+    """The clues with the loudest one of what it leaves undone in a queue, which speaks of it like its own."""
+    nats = view.found.nats
+    return sorted(
+        [*rows, *left_undone(view.picture, view.found, entity)[:1]], key=lambda row: -round(float(nats[row]), 6)
+    )
 
 
 def telling_rows(found: Clues, entity: int) -> list[int]:

@@ -9,7 +9,8 @@ The rules, in the order they apply:
 3. What callers see of a callee (the wire, failed calls) accuses the callee, or the caller when all its callees seem so.
 4. A thing that tells nothing of itself is accused by the callers that suffer and have no other reason.
 5. A cause must be able to reach what was noticed, and what suffers above it speaks for it.
-6. A change just before makes a cause likelier that is accused already, and accuses nobody by itself.
+6. What waits in a queue, with no more put in than usual, accuses those who take from it.
+7. A change just before makes a cause likelier that is accused already, and accuses nobody by itself.
 
 Sources: M. Kim et al., Root Cause Detection in a Service-Oriented Architecture (MonitorRank), SIGMETRICS 2013, and the
 traversal of M. Hardt et al., The PetShop Dataset, CLeaR 2024 (rule 2's direction); M. Li et al., Causal Inference-Based
@@ -29,6 +30,7 @@ from cerebro.casework.cause.excess import alike, excess_of, explained_by, materi
 from cerebro.casework.cause.load import load_of
 from cerebro.casework.cause.picture import NOBODY, Picture
 from cerebro.casework.cause.places import HURT, places_of
+from cerebro.casework.cause.queues import handed_over
 from cerebro.casework.cause.reach import needs_of, reached_from, softly_of, support_of
 from cerebro.casework.cause.strength import SECOND, Real, combined, ranks, soft
 from cerebro.casework.cause.traced import borne_out
@@ -111,6 +113,7 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
     places = places_of(picture, clues, per_family)
     per_family = per_family * places.weight[:, None]
     per_family[:, HURT] *= (1.0 - places.excused)[:, None]
+    per_family = handed_over(picture, clues, per_family)
     wire = wire_of(clues, len(needs))
     total = _total(per_family) + wire
     symptoms = _symptoms(picture, clues, needs, per_family, total)

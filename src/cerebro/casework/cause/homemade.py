@@ -16,7 +16,7 @@ GIVEN_UP = "calls.abandoned.share"  # by a caller, of what the callee has answer
 GIVEN_UP_MIN = 0.05  # of the calls, more than usual
 SOONER = 1.1  # times what calls usually take: who waits for longer than that has reason to give up
 ANSWERED = 0.3  # of the failures that a caller sees, at most so many the callee knows of
-ARRIVED = 0.75  # of the share of calls that usually arrive
+NEVER_CAME, WANDERS = 0.5, 0.02  # of the failures, that are missing over there; and of the calls, that may be any day
 CROWDED = "calls.crowded"  # they wait for a connection of their caller's own
 LIMIT_RATIO, POOLS, FULL_POOL = ":limit_ratio", re.compile(r"connection|pool"), 0.9
 SLOWER, WAITED = 1.5, 2.0  # times what is usual
@@ -51,7 +51,10 @@ def homemade_of(asked: Asked, found: Sequence[Line], split: int) -> dict[Edge, L
     every: dict[EntityKey, Answered] = {}
     for (_, peer), answered in asked.items():
         if peer and "count" in answered.parts:
-            every.setdefault(peer, Answered()).more("count", answered.parts["count"])
+            into = every.setdefault(peer, Answered())
+            into.more("count", answered.parts["count"])
+            if "failed" in answered.parts:
+                into.more("failed", answered.unanswered)
     made = {}
     for (entity, peer), answered in asked.items():
         told = asked.get((peer, None)) if peer else None
@@ -80,12 +83,14 @@ def _is_given_up(answered: Answered, told: Answered, every: Answered, split: int
     now = _Total.of(answered, during)
     there_then, there = _Total.of(told, before), _Total.of(told, during)
     more = now.failing - then.failing
-    arrived = there.count * _Total.of(every, before).count
+    all_then, all_now = _Total.of(every, before), _Total.of(every, during)
+    missing = 1.0 - (there.count / all_now.count) / max(there_then.count / all_then.count, 1e-9)
     return (
         more >= GIVEN_UP_MIN
         and there.failing - there_then.failing <= ANSWERED * more
         and now.mean <= SOONER * then.mean
-        and arrived >= ARRIVED * there_then.count * _Total.of(every, during).count > 0
+        and there_then.count > 0
+        and missing <= max(NEVER_CAME * (all_now.failing - all_then.failing), WANDERS)
     )
 
 

@@ -16,6 +16,7 @@ from cerebro.algorithms.shift import excess_of_counts
 from cerebro.casework.cause.answers import COLD, IN_FLIGHT, LOST, OWN_TIME, REQUESTS, SILENT, STUCK, UNEVEN
 from cerebro.casework.cause.assemble import CLOCK_AHEAD, CLOCK_S_MIN
 from cerebro.casework.cause.picture import NOBODY, Tracks
+from cerebro.casework.cause.queues import left_undone
 from cerebro.casework.cause.reach import BELONGS
 from cerebro.casework.cause.view import View
 from cerebro.spine.cases import Mark
@@ -183,12 +184,14 @@ HELD = frozenset(
         "uneven",
     }
 )
+OCCUPIED = HELD | {"stuck", "starved"}  # and what its requests look like meanwhile
 MOST = 0.6  # of the ways to a thing
 RESENT = 0.005  # segments sent again for each request: a path that loses some has many times that
 LOST_MIN = 20.0  # percent of the calls, that never come
 LOST_FEW = 5.0  # no more of them: one replica of many that hangs keeps its part
 HELD_MORE = 2.0  # times as many requests as usual, from which on someone has its hands full
 SURGED = 1.6  # times what is usually asked
+WORKS, WORKS_STEP = 1.25, 0.03  # times what its processors usually do; and of them, so much more
 HANDED_ON = 0.1  # of what is asked of a thing, that must be asked of its caller for it to be handed on
 FLOODED = 0.7  # of its processors
 SPILLED = 1.15  # times what is usually asked of what lies behind a cache
@@ -213,11 +216,11 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
     if not names_itself and _is_cut_off(view, entity):
         best["unreachable"] = max(best.get("unreachable", 0.0), CLEAR)
     if "surged" in best:  # more work uses up more of everything
-        best = {word: nats for word, nats in best.items() if word not in HELD | {"busy_cpu", "growing", "filling"}}
+        best = {word: nats for word, nats in best.items() if word not in OCCUPIED | {"busy_cpu", "growing", "filling"}}
     if "stuck" in best:  # who answers nothing leaves all of it to the others
         best.pop("uneven", None)
     if _lays_it_on_another(view, entity):
-        best = {word: nats for word, nats in best.items() if word not in HELD}
+        best = {word: nats for word, nats in best.items() if word not in OCCUPIED}
     return tuple(Mark(word, nats) for word, nats in sorted(best.items(), key=lambda each: (-each[1], each[0])))
 
 
@@ -241,16 +244,23 @@ def _is_cut_off(view: View, entity: int) -> bool:
     lost = [row for row in own if tracks.signal[row] == LOST]
     if not any(_lately(tracks.during[row]) >= max(LOST_MIN, 2 * _some(_usual(tracks.before[row]))) for row in lost):
         return False
-    if _has_its_hands_full(tracks, own, unknown=True):
+    if _has_its_hands_full(tracks, own, unknown=True) or _works_more(tracks, own):
         return False
-    said, witnesses = {"late": 0.0, "refused": 0.0}, set[int]()
+    said, witnesses = {"late": 0.0, "refused": 0.0, "busy": 0.0}, set[int]()
     for row in range(len(tallies)):
         if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.text[row] in said:
             said[tallies.text[row]] += float(tallies.hits_during[row])
             witnesses.add(int(tallies.entity[row]))
     if all(_names_its_own(view, each) for each in witnesses):
         return False
-    return said["late"] >= LINES_MIN and said["late"] > said["refused"]
+    return said["late"] >= LINES_MIN and said["late"] > said["refused"] + said["busy"]  # these are answers
+
+
+def _works_more(tracks: Tracks, rows: Iterable[int]) -> bool:
+    """Whether its processors have more to do than usual: then what is asked of it arrives."""
+    mine = [row for row in rows if CPU.search(tracks.signal[row].lower())]
+    usual = ((row, _some(_usual(tracks.before[row]))) for row in mine)
+    return any(_lately(tracks.during[row]) > max(WORKS * then, then + WORKS_STEP) for row, then in usual)
 
 
 def _names_its_own(view: View, entity: int) -> bool:
@@ -333,6 +343,8 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
                 yield Mark(gauge.mark, _nats(view, int(row)))
     yield from _running_out(view, rows.tolist())
     yield from _starved(view, rows.tolist())
+    for clue in left_undone(view.picture, view.found, entity)[:1]:
+        yield Mark("piling_up", max(CLEAR, float(view.found.nats[clue])))
     for row in rows:
         if re.search(r"retries|retry", tracks.signal[row]) and asked > 0:
             then, now = _usual(tracks.before[row]), _lately(tracks.during[row])

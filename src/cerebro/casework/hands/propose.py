@@ -1,6 +1,6 @@
 """What to do about a case: from its causes to an action that is shown, or to the reason why there is none."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from cerebro.casework.cause.marks import telling
@@ -11,7 +11,7 @@ from cerebro.casework.hands.felt import is_of_users, shape_of
 from cerebro.casework.hands.ledger import CEREBRO, Entry
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ORDER, STARTED, Bounds, bars, level_of, recent_of
-from cerebro.casework.hands.rank import Choice, Picture, doubt_of, ranked
+from cerebro.casework.hands.rank import ASKED_MORE, RIVAL, Choice, Picture, doubt_of, ranked
 from cerebro.casework.hands.store import Past, Policy
 from cerebro.casework.hands.users import Users
 from cerebro.casework.store import CASES, findings_of
@@ -57,6 +57,7 @@ class Scene:
         causes: Of the case that is thought over.
         failed: Whether something was done for it already, and did not help.
         loaded: What is overloaded by what the live cases say: it is not broken.
+        surged: Of which more is asked than usual, by what they say: whatever it and others show may come of that.
     """
 
     policy: Policy
@@ -66,6 +67,7 @@ class Scene:
     causes: Sequence[Cause] = ()
     failed: bool = False
     loaded: frozenset[EntityKey] = frozenset()
+    surged: frozenset[EntityKey] = frozenset()
 
 
 class Proposer:
@@ -105,7 +107,7 @@ class Proposer:
         ledger = self._engine.ledger
         policy, recent = (await ledger.policy(tenant)).value, await ledger.recent(tenant)
         pasts, executors = await ledger.pasts(tenant), await self._reach.of(tenant)
-        return Scene(policy, recent, pasts, executors, loaded=overloaded(cases))
+        return Scene(policy, recent, pasts, executors, loaded=overloaded(cases), surged=_surged_first(cases))
 
     async def consider(self, case: Case, scene: Scene) -> Record[KeptAction] | None:
         """Propose the best action for the case, and begin it where allowed; None when there is nothing to do."""
@@ -203,6 +205,9 @@ class Proposer:
         doubt = doubt_of(playbook, cause, scene.causes, failed=scene.failed)
         if doubt and level not in ASKED:
             level, why = Level.ASK, doubt
+        surged = next(iter(sorted(scene.surged | asked_more(scene.causes, RIVAL))), None)
+        if surged and ASKED_MORE not in playbook.trigger.marks and level not in ASKED:
+            level, why = Level.ASK, f"more is asked of {surged.text} than usual, and that may be all that is wrong"
         around = {choice.target, *case.entities, *(each.entity for each in case.causes)}
         if any(each.state in UNDER_WAY and each.target in around for each in scene.recent):
             return None  # what it comes to is waited for: two at once could not be told apart
@@ -286,6 +291,16 @@ def overloaded(cases: Sequence[Case]) -> frozenset[EntityKey]:
     """What is rather overloaded than anything else, by one of the cases: in another it may look broken."""
     firsts = (each for case in cases for each in case.causes if each.rank == 1)
     return frozenset(each.entity for each in firsts if each.kind == LOAD and each.share >= LOAD_SHARE)
+
+
+def asked_more(causes: Iterable[Cause], share: float) -> frozenset[EntityKey]:
+    """Of which of them more is asked than usual, among those that have as much of the blame: all behind it feels it."""
+    likely = (each for each in causes if each.share >= share)
+    return frozenset(each.entity for each in likely if any(mark.word == ASKED_MORE for mark in each.marks))
+
+
+def _surged_first(cases: Sequence[Case]) -> frozenset[EntityKey]:
+    return asked_more((each for case in cases for each in case.causes if each.rank == 1), LOAD_SHARE)
 
 
 def blamed_since_ms(case: Case) -> int:

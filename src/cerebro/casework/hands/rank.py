@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 from cerebro.algorithms.beta import beta_quantile
-from cerebro.casework.cause.marks import telling
+from cerebro.casework.cause.marks import CLEAR, OCCUPIED, telling
 from cerebro.casework.hands.store import Past
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.spine.actions import Level, Reason, Risk
-from cerebro.spine.cases import Cause
+from cerebro.spine.cases import Cause, Mark
 from cerebro.spine.entities import EntityKey
 
 WORD_GAIN, WORDS_MAX = 0.35, 3
@@ -67,7 +67,7 @@ LOUD_NATS = 10.0
 OUTRIGHT, USED = 3, 2  # as `telling` has it
 CLEARLY = 2.0  # times the share of any other, that one has which is clearly to blame
 ASKED_MORE = "surged"  # a mark that names no trouble of the thing itself
-RIVAL = 0.1  # of the blame, from where on what is said of another counts
+RIVAL = 0.05  # of the blame, from where on what is said of another counts
 SURE_AGAIN = 0.9  # of the blame, from where on something is done unasked after something else did not help
 
 
@@ -103,16 +103,26 @@ def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, faile
     if is_unsaid(playbook, cause):
         return "it cannot be taken back, and the evidence says nothing of what it is for"
     rivals = [each for each in causes if each.entity != cause.entity]
-    held = [telling(mark.word) for mark in cause.marks if mark.word in playbook.trigger.marks]
-    named = max(held, default=0)
-    said = {mark.word for each in rivals for mark in each.marks if each.share >= RIVAL}
-    theirs = max((telling(word) for word in said - {ASKED_MORE}), default=0)
-    if failed and named < OUTRIGHT and cause.share < SURE_AGAIN:
+    named = max((named_by(mark) for mark in cause.marks if mark.word in playbook.trigger.marks), default=0)
+    near = (mark for each in rivals if each.share >= RIVAL for mark in each.marks)
+    theirs = max((named_by(mark) for mark in near if mark.word != ASKED_MORE), default=0)
+    sure = named >= OUTRIGHT or (cause.share >= SURE_AGAIN and (named >= USED or playbook.undoable))
+    if failed and not sure:
         return "what was done before did not help, and the evidence does not name what is wrong here"
+    if named < theirs and theirs >= USED:
+        return "the evidence names a trouble of another one better"
     most = max((each.share for each in rivals), default=0.0)
     if cause.share < CLEARLY * most and named <= max(1, theirs):
         return f"another has {most:.0%} of the blame, and the evidence names no trouble of this one better"
     return ""
+
+
+def named_by(mark: Mark) -> int:
+    """How directly a mark names what is wrong, beside others; see `telling`.
+
+    What is held while another is waited for names nothing then, and neither does what is barely beyond its bound.
+    """
+    return 1 if mark.word in OCCUPIED or mark.nats <= CLEAR else telling(mark.word)
 
 
 def applies(playbook: Playbook, picture: Picture) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cerebro.casework.cause.answers import DURATION, SILENT, lines_of
+from cerebro.casework.cause.answers import CEASED, DURATION, SILENT, STUCK, UNEVEN, lines_of
 from cerebro.casework.cause.callers import wire_of
 from cerebro.casework.cause.clues import Clues, Family
 from cerebro.casework.cause.held import Grid, Held, Series
@@ -53,3 +53,52 @@ def test_a_replica_that_tells_nothing_any_more_is_counted_silent():
 
     assert silent[:50].max() == 0
     assert silent[55] == 1
+
+
+FRONT_DOOR = EntityKey("service", "front")
+SHOP, ASKED, WORKED = EntityKey("service", "shop"), "http.server.request.duration_count", "http.server.active_requests"
+
+
+def replicas(asked, held):
+    """What is told of two replicas of which each is asked so much a second, and works on so many requests."""
+    steps = np.arange(60) * 15.0
+    rows = [(ASKED, "counter", code, n, steps * rate / 2) for code in ("200", "404") for n, rate in enumerate(asked)]
+    rows += [(WORKED, "gauge", "", n, np.full(60, float(count))) for n, count in enumerate(held)]
+    series = [
+        Series(SHOP, metric, {"service.instance.id": str(n), "http.response.status_code": code}, kind)
+        for metric, kind, code, n, _ in rows
+    ]
+    values = np.stack([row for *_, row in rows])
+    lines = lines_of(Held(Grid(0, 15_000, 60, 40), series, values, values), {})
+    return {line.signal: float(line.values[50]) for line in lines if line.entity == SHOP}
+
+
+def test_the_busiest_replica_is_the_one_that_is_asked_and_works_most():
+    assert replicas((20.0, 2.0), (30.0, 1.0))[UNEVEN] > 0.9
+
+
+def test_a_replica_that_hangs_holds_what_it_was_given_and_others_answer_the_rest():
+    found = replicas((0.0, 20.0), (40.0, 1.0))
+
+    assert found[UNEVEN] < 0.1
+    assert found[STUCK] == 0.5
+
+
+def test_who_tells_nothing_any_more_while_all_it_calls_have_nothing_to_do_is_gone():
+    steps = np.arange(60) * 15.0
+    series = [
+        Series(FRONT_DOOR, "http.server.active_requests", {"service.instance.id": "1"}, "gauge"),
+        Series(FRONT_DOOR, "http.client.request.duration_count", {"server.address": "shop"}, "counter"),
+        Series(SHOP, ASKED, {"service.instance.id": "1"}, "counter"),
+    ]
+
+    def ceased(falls):
+        values = np.stack([np.ones(60), steps * 8.0, steps * 8.0])
+        values[:2, 45:] = np.nan
+        values[2, 45:] = values[2, 45] if falls else values[2, 45:]
+        lines = lines_of(Held(Grid(0, 15_000, 60, 40), series, values, values), {"shop": SHOP})
+        return {(line.entity, line.signal): line.values for line in lines}
+
+    assert ceased(falls=True)[FRONT_DOOR, CEASED][[44, 50, 59]].tolist() == [0.0, 100.0, 100.0]
+    assert ceased(falls=True)[FRONT_DOOR, SILENT][59] == 1
+    assert ceased(falls=False)[FRONT_DOOR, CEASED].max() == 0.0

@@ -157,6 +157,7 @@ def blaming(picture, *rows):
         (60.0, 60.0, "cart did not answer in time", False),  # who hangs has its hands full
         (60.0, 0.0, "cart cannot be reached: connection refused", False),  # who is down refuses at once
         (5.0, 0.0, "cart did not answer in time", False),  # nearly all of it arrives
+        (60.0, 0.0, "cart answered 503: too busy", False),  # who is overloaded answers that
     ],
 )
 def test_who_has_nothing_to_do_while_others_wait_for_it_in_vain_is_cut_off(draw, lost, held, line, cut_off):
@@ -176,6 +177,27 @@ def test_who_names_its_own_trouble_is_no_witness_that_another_is_cut_off(draw):
     late, files = ("front", "cart did not answer in time"), ("front", "accept: too many open files")
 
     assert "unreachable" not in words_of(blaming(draw(series, (("front", "cart"),), ill=ill), late, files), "cart")
+
+
+@pytest.mark.parametrize(("busier", "cut_off"), [(0.0, True), (0.3, False)])
+def test_who_works_more_than_usual_is_not_cut_off(draw, busier, cut_off):
+    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
+    series += [("cart", "process.cpu.utilization")]
+    ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))
+    picture = blaming(draw(series, (("front", "cart"),), ill=ill), ("front", "cart did not answer in time"))
+    picture.tracks.before[3] = picture.tracks.during[3] = 0.2
+    picture.tracks.during[3, 3:] += busier
+
+    assert ("unreachable" in words_of(picture, "cart")) is cut_off
+
+
+def test_what_more_work_does_to_a_thing_is_not_named_beside_it(draw):
+    series = [("front", "requests.rate"), ("front", "replicas.stuck"), ("front", "duration.mean")]
+    picture = draw(series, ill=(("front", "requests.rate", 90.0, 3),))
+    picture.tracks.before[1] = 0.0
+    picture.tracks.during[1] = 0.5
+
+    assert words_of(picture, "front") == ["surged"]
 
 
 @pytest.mark.parametrize(("more", "cold"), [(60.0, True), (0.0, False)])

@@ -6,7 +6,7 @@ import pytest
 
 from cerebro.casework.hands.felt import Felt, feels_bad, is_failed, is_worse, shape_of
 from cerebro.casework.hands.policy import Bar, Bounds, Recent, bars, level_of
-from cerebro.casework.hands.propose import overloaded
+from cerebro.casework.hands.propose import asked_more, overloaded
 from cerebro.casework.hands.rank import Picture, doubt_of, fit, is_trusted, known, moved_level, ranked
 from cerebro.casework.hands.store import Past, Policy, Rule
 from cerebro.casework.playbooks.read import shipped
@@ -173,6 +173,39 @@ def test_what_cannot_be_taken_back_is_asked_for_without_a_word_that_it_is_for():
     assert "cannot be taken back" in doubt_of(restart, nothing, (nothing,), failed=False)
     assert doubt_of(restart, stuck, (stuck,), failed=False) == ""
     assert doubt_of(scale, nothing, (nothing,), failed=False) == ""  # it can be taken back
+
+
+@pytest.mark.parametrize(
+    ("word", "nats", "share", "theirs", "certain"),
+    [
+        ("crashed", 9.0, 0.9, ("refused",), True),
+        ("held_pool", 9.0, 0.9, ("refused",), False),  # who waits for another holds its connections, too
+        ("starved", 20.0, 0.9, ("refused",), False),
+        ("starved", 20.0, 0.9, ("busy",), True),
+        ("crashed", 3.0, 0.9, ("refused",), False),  # barely beyond its bound
+        ("starved", 20.0, 0.97, ("refused",), True),  # of whom hardly anything speaks, that is no rival
+    ],
+)
+def test_who_is_named_less_well_than_another_is_left_alone(word, nats, share, theirs, certain):
+    mine = Cause(CART, "code", share, 1, "", marks=(Mark(word, nats),))
+    other = Cause(DESK, "code", 1.0 - share, 2, "", marks=tuple(Mark(each, 9.0) for each in theirs))
+
+    assert (doubt_of(shipped()["restart-service"], mine, (mine, other), failed=False) == "") is certain
+
+
+def test_what_did_not_help_is_not_followed_by_something_for_what_any_trouble_looks_like():
+    mine = Cause(CART, "code", 0.99, 1, "", marks=(Mark("starved", 20.0),))
+
+    assert doubt_of(shipped()["restart-service"], mine, (mine,), failed=False) == ""
+    assert "did not help" in doubt_of(shipped()["restart-service"], mine, (mine,), failed=True)
+
+
+def test_more_is_asked_of_who_is_surged_and_has_part_of_the_blame():
+    surged = Cause(CART, "resource", 0.3, 2, "", marks=(Mark("surged", 9.0),))
+    ill = Cause(DESK, "resource", 0.6, 1, "", marks=(Mark("stuck", 9.0),))
+
+    assert asked_more((ill, surged), 0.05) == {CART}
+    assert asked_more((ill, surged), 0.5) == frozenset()
 
 
 def test_what_another_case_finds_overloaded_is_not_broken_in_this_one():

@@ -1,0 +1,82 @@
+"""What waits in a queue, and by whose doing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cerebro.casework.cause.clues import clues
+from cerebro.casework.cause.diagnose import diagnose
+from cerebro.casework.cause.fuse import fuse
+from cerebro.casework.cause.marks import marks_of
+from cerebro.casework.cause.queues import undrained
+from cerebro.casework.cause.view import View
+from cerebro.spine.entities import EntityKey, Relation
+from cerebro.spine.identity import TenantId
+
+SERIES = [
+    ("jobs", "messaging.queue.depth"),
+    ("jobs", "messaging.queue.published"),
+    ("jobs", "messaging.queue.redelivered"),
+    ("worker", "process.cpu.utilization"),
+    ("front", "duration.mean"),
+]
+TENANT = TenantId("default")
+PILED = ("jobs", "messaging.queue.depth", 400.0, 3)
+
+
+def key(name):
+    return EntityKey("service", name)
+
+
+@pytest.fixture
+def queued(draw):
+    """A worker that takes from a queue into which the front puts."""
+
+    def make(*ill):
+        picture = draw(SERIES, ill=(PILED, *ill), alarmed=("jobs",), signal="messaging.queue.depth")
+        picture.tracks.before[2] = picture.tracks.during[2] = 0.0
+        if any(each[1].endswith("redelivered") for each in ill):
+            picture.tracks.during[2, 3:] = 4.0
+        relations = (
+            Relation(TENANT, key("worker"), key("jobs"), "consumes_from"),
+            Relation(TENANT, key("front"), key("jobs"), "publishes_to"),
+        )
+        return replace(picture, relations=relations)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("ill", "left"),
+    [
+        ((), True),
+        ((("jobs", "messaging.queue.published", 30.0, 0),), False),  # it is flooded
+        ((("jobs", "messaging.queue.redelivered", 4.0, 3),), False),  # a message that nobody can digest comes back
+    ],
+)
+def test_what_piles_up_though_no_more_is_put_in_is_left_there_by_who_takes_from_it(queued, ill, left):
+    picture = queued(*ill)
+    names = [each.name for each in picture.entities]
+
+    found = {names[queue]: [names[k] for k in by] for queue, by in undrained(picture, clues(picture)).items()}
+
+    assert found == ({"jobs": ["worker"]} if left else {})
+
+
+def test_who_leaves_it_there_is_blamed_with_the_queues_own_numbers(queued):
+    cause = diagnose(queued()).causes[0]
+
+    assert cause.entity.name == "worker"
+    assert [mark.word for mark in cause.marks] == ["piling_up"]
+    assert "messaging.queue.depth of service/jobs rose" in cause.evidence[0].sentence
+
+
+def test_a_queue_that_is_flooded_is_not_laid_on_who_takes_from_it(queued):
+    picture = queued(("jobs", "messaging.queue.published", 30.0, 0))
+    found = clues(picture)
+    view = View(picture, found, fuse(picture, found))
+    worker = [each.name for each in picture.entities].index("worker")
+
+    assert marks_of(view, worker) == ()
+    assert np.isfinite(view.fused.score).all()
