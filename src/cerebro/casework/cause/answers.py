@@ -30,6 +30,7 @@ CEASED, IDLE = "calls.ceased.share", 0.5  # of what is usually asked, below whic
 OWN_TIME = "own.mean"  # of an answer, seconds that no call of its own explains
 IN_FLIGHT = re.compile(r"active_requests|in_?flight")  # requests that are being worked
 LATELY_STEPS = 12  # a replica that has told nothing for longer is no more
+HELD_MIN = 3.0  # requests in work, from which on it tells something who has them
 ASKED_MIN = 0.5  # requests a second and replica, from which on one that answers none does not just wait for its turn
 INSTANCES = ("service.instance.id", "instance", "k8s.pod.name", "pod")
 FAILURES = ("error.type", "error_type")
@@ -158,7 +159,8 @@ class _Instances:
             return []
         asked, held = (_parts([self._load[part][name] for name in both]) for part in ("asked", "held"))
         least = np.minimum(asked, held)
-        told = np.isfinite(least).any(0)
+        enough = np.nansum([self._load["held"][name] for name in both], axis=0) >= HELD_MIN
+        told = np.isfinite(least).any(0) & enough
         return [np.where(told, np.nan_to_num(least, nan=-1.0).max(0), np.nan)]
 
     def stuck(self) -> list[Real]:

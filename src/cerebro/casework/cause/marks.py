@@ -16,7 +16,7 @@ from cerebro.algorithms.shift import excess_of_counts
 from cerebro.casework.cause.answers import COLD, IN_FLIGHT, LOST, OWN_TIME, REQUESTS, SILENT, STUCK, UNEVEN
 from cerebro.casework.cause.assemble import CLOCK_AHEAD, CLOCK_S_MIN
 from cerebro.casework.cause.picture import NOBODY, Tracks
-from cerebro.casework.cause.queues import left_undone
+from cerebro.casework.cause.queues import CONSUMES, left_undone
 from cerebro.casework.cause.reach import BELONGS
 from cerebro.casework.cause.view import View
 from cerebro.spine.cases import Mark
@@ -73,6 +73,7 @@ USED_UP = frozenset(
         "crashed",
         "slow_disk",
         "piling_up",
+        "undrained",
         "retrying",
         "surged",
         "refused",
@@ -220,7 +221,7 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
     if "stuck" in best:  # who answers nothing leaves all of it to the others
         best.pop("uneven", None)
     if _lays_it_on_another(view, entity):
-        best = {word: nats for word, nats in best.items() if word not in OCCUPIED}
+        best = {word: nats for word, nats in best.items() if word not in HELD}
     return tuple(Mark(word, nats) for word, nats in sorted(best.items(), key=lambda each: (-each[1], each[0])))
 
 
@@ -344,7 +345,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     yield from _running_out(view, rows.tolist())
     yield from _starved(view, rows.tolist())
     for clue in left_undone(view.picture, view.found, entity)[:1]:
-        yield Mark("piling_up", max(CLEAR, float(view.found.nats[clue])))
+        yield Mark("undrained", max(CLEAR, float(view.found.nats[clue])))
     for row in rows:
         if re.search(r"retries|retry", tracks.signal[row]) and asked > 0:
             then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
@@ -353,13 +354,18 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
 
 
 def _is_asked_on(view: View, entity: int) -> bool:
-    """Whether some of those who ask it are asked a lot themselves: who is not, and asks a lot, is where load begins."""
-    place = {key: k for k, key in enumerate(view.picture.entities)}
+    """Whether some of those who ask it are asked a lot themselves: who is not, and asks a lot, is where load begins.
+
+    Who takes from a queue is asked by those who put into it.
+    """
+    place, relations = {key: k for k, key in enumerate(view.picture.entities)}, view.picture.relations
+    queues = {each.target for each in relations if each.kind == CONSUMES and place.get(each.source) == entity}
     needing = {
         place[each.source]
-        for each in view.picture.relations
-        if each.kind not in BELONGS and each.source in place and place.get(each.target) == entity
-    }
+        for each in relations
+        if each.kind not in BELONGS and each.source in place and place[each.source] != entity
+        and (place.get(each.target) == entity or each.target in queues)
+    }  # fmt: skip
     least = HANDED_ON * _asked(view, entity)
     return any(_asked(view, caller) >= max(least, 1e-9) for caller in needing | _callers(view, entity))
 

@@ -86,8 +86,8 @@ def is_answer(playbook: Playbook, cause: Cause) -> bool:
 
 
 def is_unsaid(playbook: Playbook, cause: Cause) -> bool:
-    """Whether it cannot be taken back, and the evidence says none of the words that it is for."""
-    said = {mark.word for mark in cause.marks}
+    """Whether it cannot be taken back, and the evidence says none of the words that it is for, or barely one."""
+    said = {mark.word for mark in cause.marks if mark.nats > CLEAR}
     return bool(playbook.trigger.marks) and not said & set(playbook.trigger.marks) and not playbook.undoable
 
 

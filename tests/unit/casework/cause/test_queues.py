@@ -68,7 +68,7 @@ def test_who_leaves_it_there_is_blamed_with_the_queues_own_numbers(queued):
     cause = diagnose(queued()).causes[0]
 
     assert cause.entity.name == "worker"
-    assert [mark.word for mark in cause.marks] == ["piling_up"]
+    assert [mark.word for mark in cause.marks] == ["undrained"]
     assert "messaging.queue.depth of service/jobs rose" in cause.evidence[0].sentence
 
 
