@@ -105,7 +105,7 @@ function settings({ box, lines, band, height, write, sync, extras, onCursor }) {
     width: Math.max(120, box.clientWidth),
     height,
     ms: 1,
-    padding: [20, 8, 0, 0], // room above for the words of marks
+    padding: [20, 24, 0, 0], // room above for the words of marks, and at the right for half of the last label
     legend: { show: false },
     cursor: {
       y: false,
