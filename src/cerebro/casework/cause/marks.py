@@ -356,16 +356,16 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
 def _is_asked_on(view: View, entity: int) -> bool:
     """Whether some of those who ask it are asked a lot themselves: who is not, and asks a lot, is where load begins.
 
-    Who takes from a queue is asked by those who put into it.
+    With who takes from a queue it never begins: there is who puts into it.
     """
     place, relations = {key: k for k, key in enumerate(view.picture.entities)}, view.picture.relations
-    queues = {each.target for each in relations if each.kind == CONSUMES and place.get(each.source) == entity}
+    if any(each.kind == CONSUMES and place.get(each.source) == entity for each in relations):
+        return True
     needing = {
         place[each.source]
         for each in relations
-        if each.kind not in BELONGS and each.source in place and place[each.source] != entity
-        and (place.get(each.target) == entity or each.target in queues)
-    }  # fmt: skip
+        if each.kind not in BELONGS and each.source in place and place.get(each.target) == entity
+    }
     least = HANDED_ON * _asked(view, entity)
     return any(_asked(view, caller) >= max(least, 1e-9) for caller in needing | _callers(view, entity))
 

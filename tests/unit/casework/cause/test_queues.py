@@ -80,3 +80,17 @@ def test_a_queue_that_is_flooded_is_not_laid_on_who_takes_from_it(queued):
 
     assert marks_of(view, worker) == ()
     assert np.isfinite(view.fused.score).all()
+
+
+def test_with_who_takes_from_a_queue_no_load_begins(draw):
+    series = [("worker", "requests.rate"), ("jobs", "messaging.queue.depth"), ("front", "duration.mean")]
+    picture = draw(series, (("front", "store"),), ill=(("worker", "requests.rate", 90.0, 3),))
+
+    def marks(relations):
+        drawn = replace(picture, relations=relations)
+        found = clues(drawn)
+        worker = [each.name for each in drawn.entities].index("worker")
+        return [mark.word for mark in marks_of(View(drawn, found, fuse(drawn, found)), worker)]
+
+    assert marks(()) == ["surged"]
+    assert marks((Relation(TENANT, key("worker"), key("jobs"), "consumes_from"),)) == []
