@@ -17,6 +17,7 @@ SURGED = 0.5  # of what is usual, that must come more at an entrance to be a sur
 SPILT = 0.5  # of what a store is asked more, that a cache must answer less to be the reason
 MOST = 0.6  # of what someone calls
 AGAIN = ("retry", "retries")  # in the name of what a caller counts when it tries again
+REFUSED = frozenset({"refused", "unreachable"})  # said by callers of what is not there
 MISSED = ("miss",)  # in the name of what a cache counts when it does not have the answer
 
 
@@ -71,7 +72,7 @@ def _spilt(
     times as often misses three times as often, and that is not its doing.
     """
     count = len(needs)
-    spilt, flooded = np.zeros(count), np.zeros(count, np.bool_)
+    spilt, flooded = _let_down(clues, needs, rise, nats)
     for row in np.flatnonzero((clues.sign > 0) & (clues.peer < 0) & (clues.family == Family.RESOURCE)):
         if not any(word in clues.text[row].lower() for word in MISSED):
             continue
@@ -82,6 +83,27 @@ def _spilt(
         behind[cache] = False
         if behind.any():
             spilt[cache] = max(spilt[cache], float(soft(clues.nats[row : row + 1])[0]))
+            flooded |= behind
+    return spilt, flooded
+
+
+def _let_down(
+    clues: Clues, needs: NDArray[np.bool_], rise: Real, nats: Real
+) -> tuple[Real, NDArray[np.bool_]]:  # fmt: skip
+    """What refuses nearly all its callers, when these ask something else more for it, and are asked no more themselves."""
+    count = len(needs)
+    spilt, flooded = np.zeros(count), np.zeros(count, np.bool_)
+    told = np.flatnonzero((clues.sign > 0) & (clues.peer >= 0) & (clues.nats >= SURE))
+    refusing = [row for row in told if clues.text[row] in REFUSED]
+    for entity in sorted({int(clues.peer[row]) for row in refusing}):
+        callers = np.unique(clues.entity[[row for row in refusing if clues.peer[row] == entity]])
+        if len(callers) < MOST * needs[:, entity].sum():
+            continue
+        behind = needs[callers].any(axis=0) & (nats >= SURE) & (rise >= SURGED)
+        behind[entity] = behind[callers] = False
+        if behind.any() and (rise[callers] < 0.5 * rise[behind].max()).all():
+            loudest = max(clues.nats[row] for row in refusing if clues.peer[row] == entity)
+            spilt[entity] = float(soft(np.array([loudest]))[0])
             flooded |= behind
     return spilt, flooded
 

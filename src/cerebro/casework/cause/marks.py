@@ -13,7 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.algorithms.shift import excess_of_counts
-from cerebro.casework.cause.answers import COLD, IN_FLIGHT, LOST, OWN_TIME, REQUESTS, SILENT, STUCK, UNEVEN
+from cerebro.casework.cause.answers import (
+    CEASED,
+    COLD,
+    FAILED,
+    IN_FLIGHT,
+    LOST,
+    OWN_TIME,
+    REQUESTS,
+    SILENT,
+    STUCK,
+    UNEVEN,
+)
 from cerebro.casework.cause.assemble import CLOCK_AHEAD, CLOCK_S_MIN
 from cerebro.casework.cause.picture import NOBODY, Tracks
 from cerebro.casework.cause.queues import CONSUMES, left_undone
@@ -185,6 +196,8 @@ HELD = frozenset(
         "uneven",
     }
 )
+AWAY = frozenset({"refused", "crashed", "silent"})
+MISSED_MIN = {FAILED: 2.0, LOST: 20.0, CEASED: 50.0}  # percent more than usual
 OCCUPIED = HELD | {"stuck", "starved"}  # and what its requests look like meanwhile
 MOST = 0.6  # of the ways to a thing
 RESENT = 0.005  # segments sent again for each request: a path that loses some has many times that
@@ -218,6 +231,10 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
         best["unreachable"] = max(best.get("unreachable", 0.0), CLEAR)
     if "surged" in best:  # more work uses up more of everything
         best = {word: nats for word, nats in best.items() if word not in OCCUPIED | {"busy_cpu", "growing", "filling"}}
+    if "silent" in best and not _is_missed(view, entity):  # only its telling has stopped, or it was scaled in
+        best.pop("silent")
+    if best.keys() & AWAY:  # who is not there has nothing in it
+        best.pop("cold", None)
     if "stuck" in best:  # who answers nothing leaves all of it to the others
         best.pop("uneven", None)
     if _lays_it_on_another(view, entity):
@@ -255,6 +272,19 @@ def _is_cut_off(view: View, entity: int) -> bool:
     if all(_names_its_own(view, each) for each in witnesses):
         return False
     return said["late"] >= LINES_MIN and said["late"] > said["refused"] + said["busy"]  # these are answers
+
+
+def _is_missed(view: View, entity: int) -> bool:
+    """Whether someone suffers of its not telling: those who call it, or those whom it used to call, for want of work."""
+    tracks, tallies = view.picture.tracks, view.picture.tallies
+    for row in range(len(tallies)):
+        if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.hits_during[row] >= LINES_MIN:
+            return True
+    for row in np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist():
+        least = MISSED_MIN.get(tracks.signal[row])
+        if least and _lately(tracks.during[row]) >= _some(_usual(tracks.before[row])) + least:
+            return True
+    return False
 
 
 def _works_more(tracks: Tracks, rows: Iterable[int]) -> bool:

@@ -246,3 +246,22 @@ def test_a_way_is_long_where_its_end_answers_as_soon_as_ever(draw, own, held, me
         tracks.during[row, onset:] += more
 
     assert ("far" in words_of(picture, "cart")) is far
+
+
+@pytest.mark.parametrize(("line", "silent"), [("cart cannot be reached: connection refused", True), ("", False)])
+def test_who_tells_nothing_and_is_not_missed_has_only_stopped_telling(draw, line, silent):
+    series = [("front", "duration.mean"), ("cart", "replicas.silent")]
+    picture = draw(series, (("front", "cart"),), ill=(("front", "duration.mean", 30.0, 3),))
+    picture.tracks.before[1], picture.tracks.during[1] = 0.0, 2.0
+    picture = blaming(picture, ("front", line or "cart is fine"))
+
+    assert ("silent" in words_of(picture, "cart")) is silent
+
+
+def test_a_cache_that_is_not_there_is_not_cold(draw):
+    series = [("front", "duration.mean"), ("cache", "cache.missed.share")]
+    ill = (("front", "duration.mean", 30.0, 3), ("cache", "cache.missed.share", 80.0, 3))
+    picture = draw(series, (("front", "cache"),), ill=ill)
+
+    assert "cold" in words_of(picture, "cache")
+    assert words_of(blaming(picture, ("front", "cache: connection refused")), "cache") == ["refused"]
