@@ -71,7 +71,6 @@ def _spilt(
     Requests are conserved: what the cache does not answer, its callers ask of what lies behind. Who is asked three
     times as often misses three times as often, and that is not its doing.
     """
-    count = len(needs)
     spilt, flooded = _let_down(clues, needs, rise, nats)
     for row in np.flatnonzero((clues.sign > 0) & (clues.peer < 0) & (clues.family == Family.RESOURCE)):
         if not any(word in clues.text[row].lower() for word in MISSED):
@@ -90,7 +89,7 @@ def _spilt(
 def _let_down(
     clues: Clues, needs: NDArray[np.bool_], rise: Real, nats: Real
 ) -> tuple[Real, NDArray[np.bool_]]:  # fmt: skip
-    """What refuses nearly all its callers, when these ask something else more for it, and are asked no more themselves."""
+    """What refuses most of its callers, when these ask something else more for it, and are asked no more themselves."""
     count = len(needs)
     spilt, flooded = np.zeros(count), np.zeros(count, np.bool_)
     told = np.flatnonzero((clues.sign > 0) & (clues.peer >= 0) & (clues.nats >= SURE))

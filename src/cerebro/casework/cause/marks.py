@@ -275,7 +275,7 @@ def _is_cut_off(view: View, entity: int) -> bool:
 
 
 def _is_missed(view: View, entity: int) -> bool:
-    """Whether someone suffers of its not telling: those who call it, or those whom it used to call, for want of work."""
+    """Whether someone suffers of its not telling: those who call it, or for want of work those whom it called."""
     tracks, tallies = view.picture.tracks, view.picture.tallies
     for row in range(len(tallies)):
         if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.hits_during[row] >= LINES_MIN:

@@ -86,8 +86,11 @@ def is_answer(playbook: Playbook, cause: Cause) -> bool:
 
 
 def is_unsaid(playbook: Playbook, cause: Cause) -> bool:
-    """Whether it cannot be taken back, and the evidence says none of the words that it is for, or barely one."""
-    said = {mark.word for mark in cause.marks if mark.nats > CLEAR}
+    """Whether it cannot be taken back, and the evidence says none of the words that it is for.
+
+    What names nothing outright must be more than barely beyond its bound.
+    """
+    said = {mark.word for mark in cause.marks if mark.nats > CLEAR or telling(mark.word) == OUTRIGHT}
     return bool(playbook.trigger.marks) and not said & set(playbook.trigger.marks) and not playbook.undoable
 
 
