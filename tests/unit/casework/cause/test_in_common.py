@@ -3,11 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from cerebro.casework.cause.changed import blamed
+from cerebro.casework.cause.clues import clues
 from cerebro.casework.cause.diagnose import diagnose
+from cerebro.casework.cause.load import load_of
 from cerebro.casework.cause.ours import Done, of_others
 from cerebro.casework.cause.picture import Change, Tallies
+from cerebro.casework.cause.reach import needs_of
 from cerebro.spine.entities import EntityKey, Relation
 from cerebro.spine.identity import TenantId
 
@@ -82,6 +86,26 @@ def test_a_cache_is_blamed_for_what_falls_on_the_store_behind_it(draw):
 
 
 STORM = (("front", "cart"), ("front", "stock"), ("cart", "one"), ("cart", "two"), ("cart", "store"), ("stock", "store"))
+
+
+@pytest.mark.parametrize(
+    ("word", "more", "culprit"), [("refused", 90.0, "cache"), ("refused", 0.0, ""), ("late", 90.0, "")]
+)
+def test_what_refuses_its_callers_is_blamed_for_what_they_ask_elsewhere(draw, word, more, culprit):
+    names = ("cache", "cart", "front", "store")
+    series = [("cart", "requests"), ("store", "requests"), ("store", "cpu.utilization"), ("store", "duration.mean")]
+    ill = [("store", "requests", more, 3), ("store", "cpu.utilization", 30.0, 3), ("store", "duration.mean", 30.0, 3)]
+    picture = draw(series, (("front", "cart"), ("cart", "cache"), ("cart", "store")), ill=ill)
+    one = np.ones(1)
+    said = Tallies(
+        np.array([names.index("cart")], np.int32), np.array([names.index("cache")], np.int32), ("blames",), (word,),
+        np.array([17], np.int8), 0.0 * one, 50.0 * one, 40.0 * one, 50.0 * one,
+    )  # fmt: skip
+    drawn = replace(picture, tallies=said)
+    found = clues(drawn)
+    begun = load_of(found, needs_of(drawn)).begun
+
+    assert [names[k] for k in np.flatnonzero(begun)] == ([culprit] if culprit else [])
 
 
 def stormed(draw, pressed):
