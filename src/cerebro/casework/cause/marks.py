@@ -179,6 +179,7 @@ CLIMBS, MISSED = 4, 1  # steps up, among so many more: memory that is collected 
 CLIMB, CLIMB_TIMES = 0.04, 4.0  # by so much together, each so many times the usual step
 CPU = re.compile(r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)")
 STARVED, STARVED_S, STARVED_CPU = 3.0, 0.05, 1.3  # times and seconds of own time; times of the processor's
+ANSWERS_FEW = 90.0  # percent that fail
 LOPSIDED = 0.7
 # What is held while one waits: where a thing itself says that another is the trouble, that is why.
 HELD = frozenset(
@@ -368,8 +369,8 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
             if then > 0 and now >= SURGED * then and not brought:
                 yield Mark("surged", _nats(view, int(row)))
         for gauge in GAUGES:
-            usual = then * (work if gauge.of_work else 1.0)
-            beyond = gauge.metric.search(signal) and _beyond(gauge, usual, most if gauge.ever else now)
+            times = work if gauge.of_work else 1.0
+            beyond = gauge.metric.search(signal) and _beyond(gauge, then, most if gauge.ever else now, times)
             if beyond and (gauge.mark != "cold" or _falls_on_others(view, entity)):
                 yield Mark(gauge.mark, _nats(view, int(row)))
     yield from _running_out(view, rows.tolist())
@@ -431,6 +432,8 @@ def _starved(view: View, rows: Sequence[int]) -> Iterator[Mark]:
         return  # the processor of all together does not tell of the one that has the work
     if any(tracks.signal[row] == LOST and _some(_lately(tracks.during[row])) >= LOST_MIN for row in rows):
         return  # what does not come is not waited for inside
+    if any(tracks.signal[row] == FAILED and _some(_lately(tracks.during[row])) >= ANSWERS_FEW for row in rows):
+        return  # who is starved answers late, and answers
     busy = [now >= max(STARVED_CPU * then, then + 0.05) for _, signal, then, now in told if CPU.search(signal)]
     for row, signal, then, now in told:
         if signal == OWN_TIME and now >= max(STARVED * then, then + STARVED_S) and busy and not any(busy):
@@ -555,9 +558,10 @@ def _ends_alike(tracks: Tracks, gauge: Gauge, shown: Sequence[int], entity: int)
     return count > len(shown) and count >= MOST * len(alike)
 
 
-def _beyond(gauge: Gauge, then: float, now: float) -> bool:
+def _beyond(gauge: Gauge, then: float, now: float, work: float = 1.0) -> bool:
+    """Whether it is beyond the gauge's bounds, where so many times the usual work is done."""
     then = then if np.isfinite(then) else 0.0
-    return now >= max(gauge.level, gauge.times * then, then + gauge.step)
+    return now >= max(gauge.level, work * gauge.times * then, work * (then + gauge.step))
 
 
 def _done(view: View, entity: int) -> Iterator[Mark]:

@@ -265,3 +265,25 @@ def test_a_cache_that_is_not_there_is_not_cold(draw):
 
     assert "cold" in words_of(picture, "cache")
     assert words_of(blaming(picture, ("front", "cache: connection refused")), "cache") == ["refused"]
+
+
+@pytest.mark.parametrize(("asked", "scanning"), [(0.0, True), (800.0, False)])
+def test_more_work_brings_more_of_everything(draw, asked, scanning):
+    series = [("front", "duration.mean"), ("store", "requests.rate"), ("store", "postgresql.sequential_scans")]
+    picture = draw(series, (("front", "store"),), ill=(("front", "duration.mean", 30.0, 3),))
+    tracks = picture.tracks
+    tracks.before[1], tracks.during[1] = 100.0, 100.0 + asked
+    tracks.before[2], tracks.during[2] = 0.0, 0.5
+
+    assert ("scanning" in words_of(picture, "store")) is scanning
+
+
+@pytest.mark.parametrize(("failing", "starved"), [(40.0, True), (99.0, False)])
+def test_who_is_starved_answers_late_and_answers(draw, failing, starved):
+    series = [("front", name) for name in ("duration.mean", "own.mean", "process.cpu.utilization", "failed.share")]
+    picture = draw(series, (("front", "store"),), ill=(("front", "duration.mean", 30.0, 3),))
+    tracks = picture.tracks
+    for row, (usual, now) in enumerate(((0.05, 1.0), (0.2, 0.2), (0.0, failing)), start=1):
+        tracks.before[row], tracks.during[row] = usual, now
+
+    assert ("starved" in words_of(picture, "front")) is starved
