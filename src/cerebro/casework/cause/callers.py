@@ -25,6 +25,7 @@ FAILURES = frozenset({"failing", "thrown", "garbled", "limited", "calls"})
 DELAYS = frozenset({"late", "busy"})
 WAY = "wire.mean"  # of a call, what its two ends do not share
 WAYS = 3.0  # calls of one callee that an answer waits for, at most, one after another
+NEVER_CAME = re.compile(r"^(unresolved|refused|unreachable|untrusted)$")  # nobody gives up what has not begun
 HOMEMADE = re.compile(f"^({re.escape(GIVEN_UP)}|{re.escape(CROWDED)})$")
 
 
@@ -52,9 +53,9 @@ def wire_of(clues: Clues, count: int, handed_on: tuple[Real, Real, Real] | None 
     rival = _company(found, told)
     others = np.maximum(others, DOUBT)
     blame = np.where(seen, others / (others + rival), 0.0)
-    homemade, torn = (_marked(clues, mine, told, words) for words in (HOMEMADE, WIRES))
+    homemade, torn, lost = (_marked(clues, mine, told, words) for words in (HOMEMADE, WIRES, NEVER_CAME))
     blame = np.where(torn, np.minimum(blame, _torn_blame(torn, _marked(clues, every, told, WIRES))), blame)
-    blame[homemade] = 0.0
+    blame[homemade & ~lost] = 0.0
     callee = combined((found * blame * _fresh(clues, mine, nats, found, handed_on)).T)
     several = (seen.sum(1) > 1) | (seen & (blame < 0.5)).any(1)
     caller = np.where(several, _together(found * (1.0 - blame) * seen), 0.0)

@@ -7,6 +7,7 @@ from cerebro.casework.cause.answers import CEASED, DURATION, SILENT, STUCK, UNEV
 from cerebro.casework.cause.callers import wire_of
 from cerebro.casework.cause.clues import Clues, Family
 from cerebro.casework.cause.held import Grid, Held, Series
+from cerebro.casework.cause.homemade import GIVEN_UP
 from cerebro.spine.entities import EntityKey
 
 FRONT, DEAD, OTHER = 0, 1, 2
@@ -41,6 +42,14 @@ def test_a_caller_all_of_whose_calls_fail_alike_is_accused_itself():
 def test_a_way_counts_by_how_much_of_its_callers_excess_it_is(slower_s, counts):
     rows = (FRONT, DEAD, Family.LATENCY, 6.0, 0.001, "wire.mean"), (FRONT, -1, Family.LATENCY, 9.0, slower_s, DURATION)
     assert (wire_of(clues_of(*rows), 3)[DEAD] > 3.0) == counts
+
+
+@pytest.mark.parametrize(("word", "blamed"), [("unresolved", True), ("late", False)])
+def test_who_says_that_its_calls_never_came_has_not_given_them_up(word, blamed):
+    given_up = (FRONT, DEAD, Family.ERRORS, 9.0, 80.0, GIVEN_UP)
+    said = (FRONT, DEAD, Family.WIRE, 9.0, 0.5, word)
+
+    assert bool(wire_of(clues_of(given_up, said), 3)[DEAD] > 3.0) is blamed
 
 
 def test_a_replica_that_tells_nothing_any_more_is_counted_silent():
