@@ -13,7 +13,7 @@ from cerebro.casework.desk import Desk
 from cerebro.casework.hands.reach import Doors
 from cerebro.casework.hands.users import StoredUsers
 from cerebro.casework.hands.work import Hands
-from cerebro.spine.cases import Cause
+from cerebro.spine.cases import Cause, Mark
 from cerebro.spine.entities import EntityKey
 
 CART = EntityKey("service", "cart")
@@ -82,7 +82,8 @@ def supervisor():
 async def case_id(kernel, finding, tenant):
     desk = Desk(kernel)
     (kept,) = await desk.admit(tenant, [finding("http.server.request.duration", "service/cart")])
-    cause = Cause(CART, "deploy", 0.9, 1, "It began with the deploy of version 2.")
+    marks = (Mark("deployed", 6.0),)
+    cause = Cause(CART, "deploy", 0.9, 1, "It began with the deploy of version 2.", marks=marks)
     await desk.change(tenant, kept.case, lambda case: replace(case, causes=(cause,)))
     return kept.case
 

@@ -86,12 +86,15 @@ def is_answer(playbook: Playbook, cause: Cause) -> bool:
 
 
 def is_unsaid(playbook: Playbook, cause: Cause) -> bool:
-    """Whether it cannot be taken back, and the evidence says none of the words that it is for.
+    """Whether it is no small thing, and the evidence says none of the words that it is for.
 
-    What names nothing outright must be more than barely beyond its bound.
+    Where it cannot be taken back, what names nothing outright must be more than barely beyond its bound.
     """
-    said = {mark.word for mark in cause.marks if mark.nats > CLEAR or telling(mark.word) == OUTRIGHT}
-    return bool(playbook.trigger.marks) and not said & set(playbook.trigger.marks) and not playbook.undoable
+    if playbook.undoable and playbook.risk is Risk.SAFE:
+        return False
+    sure = (mark for mark in cause.marks if playbook.undoable or mark.nats > CLEAR or telling(mark.word) == OUTRIGHT)
+    said = {mark.word for mark in sure}
+    return bool(playbook.trigger.marks) and not said & set(playbook.trigger.marks)
 
 
 def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, failed: bool) -> str:
@@ -104,7 +107,7 @@ def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, faile
         failed: Whether something was done for the case already, and did not help.
     """
     if is_unsaid(playbook, cause):
-        return "it cannot be taken back, and the evidence says nothing of what it is for"
+        return "the evidence says nothing of what it is for"
     rivals = [each for each in causes if each.entity != cause.entity]
     named = max((named_by(mark) for mark in cause.marks if mark.word in playbook.trigger.marks), default=0)
     near = (mark for each in rivals if each.share >= RIVAL for mark in each.marks)

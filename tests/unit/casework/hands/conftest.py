@@ -109,7 +109,8 @@ class Bench:
             Severity.MAJOR, 1e-9, 9.0, "http.server.request.duration", "Slow", (), f"key-{name}",
         )  # fmt: skip
         (kept,) = await self.desk.admit(DEFAULT_TENANT, [finding])
-        said = tuple(Mark(word, 8.0) for word in marks)
+        told = marks or (("deployed",) if kind == "deploy" else ())  # as the diagnosis has it
+        said = tuple(Mark(word, 8.0) for word in told)
         cause = Cause(target, kind, share, 1, text or f"the {kind}", marks=said)
         await self.desk.change(DEFAULT_TENANT, kept.case, lambda case: replace(case, causes=(cause,)))
         return kept.case

@@ -170,9 +170,10 @@ def test_what_cannot_be_taken_back_is_asked_for_without_a_word_that_it_is_for():
     nothing = Cause(CART, "code", 0.9, 1, "")
     stuck = replace(nothing, marks=(Mark("stuck", 5.0),))
 
-    assert "cannot be taken back" in doubt_of(restart, nothing, (nothing,), failed=False)
+    assert "says nothing" in doubt_of(restart, nothing, (nothing,), failed=False)
+    assert "says nothing" in doubt_of(shipped()["create-index"], nothing, (nothing,), failed=False)
     assert doubt_of(restart, stuck, (stuck,), failed=False) == ""
-    assert doubt_of(scale, nothing, (nothing,), failed=False) == ""  # it can be taken back
+    assert doubt_of(scale, nothing, (nothing,), failed=False) == ""  # it is a small thing, and can be taken back
 
 
 @pytest.mark.parametrize(
