@@ -173,6 +173,7 @@ LIMITED: Sequence[tuple[str, re.Pattern[str]]] = (
     ("filling", re.compile(r"(memory|file_?desc|fds|heap).*(:limit_ratio|limit_utili[sz]ation)$")),
 )
 FARTHER = _gauge("far", r"^wire\.mean$", times=5.0, step=0.05)  # of a call, what its two ends do not share
+NEWEST = 3  # steps
 SAME = 1.25  # times what is usual
 ENDS_S = 900.0  # so far ahead it is looked whether the limit is met
 CLIMBS, MISSED = 4, 1  # steps up, among so many more: memory that is collected now and then falls a little
@@ -397,7 +398,7 @@ def _is_asked_on(view: View, entity: int) -> bool:
         for each in relations
         if each.kind not in BELONGS and each.source in place and place.get(each.target) == entity
     }
-    least = HANDED_ON * _asked(view, entity)
+    least = HANDED_ON * _asked_usually(view, entity)  # tries again make any caller look small
     return any(_asked(view, caller) >= max(least, 1e-9) for caller in needing | _callers(view, entity))
 
 
@@ -479,9 +480,10 @@ def _work(tracks: Tracks, rows: Iterable[int]) -> float:
     """How many times what is usual is asked, at least once: so much more of everything is used by that alone."""
     for row in rows:
         if tracks.signal[row] == REQUESTS:
-            then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
-            if then > 0 and np.isfinite(now):
-                return max(1.0, now / then)
+            then, now = _usual(tracks.before[row]), tracks.during[row]
+            now = now[np.isfinite(now)][-NEWEST:]  # the last step may not be whole yet
+            if then > 0 and len(now):
+                return max(1.0, float(now.max()) / then)
     return 1.0
 
 
@@ -543,6 +545,14 @@ def _asked(view: View, entity: int) -> float:
     tracks = view.picture.tracks
     rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
     found = [_lately(tracks.during[k]) for k in rows if tracks.signal[k] == REQUESTS]
+    return max((each for each in found if np.isfinite(each)), default=0.0)
+
+
+def _asked_usually(view: View, entity: int) -> float:
+    """The same, before."""
+    tracks = view.picture.tracks
+    rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
+    found = [_usual(tracks.before[k]) for k in rows if tracks.signal[k] == REQUESTS]
     return max((each for each in found if np.isfinite(each)), default=0.0)
 
 

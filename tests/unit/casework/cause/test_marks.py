@@ -126,6 +126,15 @@ def test_load_begins_with_who_asks_a_lot_and_is_hardly_asked(draw):
     assert "surged" in words_of(picture, "front")
 
 
+def test_who_is_tried_again_and_again_is_not_where_load_begins(draw):
+    series = [("front", "requests.rate"), ("store", "requests.rate"), ("store", "duration.mean")]
+    picture = draw(series, (("front", "store"),), ill=(("store", "requests.rate", 900.0, 3),))
+    for part in (picture.tracks.before, picture.tracks.during):
+        part[0] = 20.0
+
+    assert "surged" not in words_of(picture, "store")
+
+
 def test_a_cause_carries_its_marks(draw):
     series = [("front", "duration.mean"), ("store", "postgresql.database.locks")]
     ill = (("front", "duration.mean", 30.0, 3), ("store", "postgresql.database.locks", 60.0, 3))
