@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.asked import Answered, Asked, Edge, Line, Real, ratio_of
+from cerebro.casework.cause.asked import Answered, Asked, Edge, Line, Real, plus, ratio_of
 from cerebro.casework.cause.grid import role_of
 from cerebro.casework.cause.held import Held, Series
 from cerebro.casework.cause.homemade import WIRES, homemade_of
@@ -118,27 +118,25 @@ class _Instances:
         told = np.isfinite(values)
         self._told[instance] = self._told.get(instance, np.zeros_like(told)) | told
         if metric.endswith("_count") and "duration" in metric and "client" not in metric:
-            self._add("asked", instance, values)  # a series for each route and code
+            self._more("asked", instance, values)  # a series for each route and code
         elif IN_FLIGHT.search(metric) and "client" not in metric:
-            self._add("held", instance, values)
+            self._more("held", instance, values)
 
-    def _add(self, part: str, instance: str, values: Real) -> None:
+    def _more(self, part: str, instance: str, values: Real) -> None:
         before = self._load[part].get(instance)
-        either = values if before is None else np.where(np.isfinite(before), before, 0.0) + np.nan_to_num(values)
-        told = np.isfinite(values) if before is None else np.isfinite(values) | np.isfinite(before)
-        self._load[part][instance] = np.where(told, either, np.nan)
+        self._load[part][instance] = values if before is None else plus(before, values)
 
     def silent(self) -> Real:
         """How many of them told something a little earlier, and tell nothing now."""
         quiet, last, gap = self._quiet()
         # one that has been quiet for long was scaled in; all of them at once were not, however long ago that is
-        until = np.where(self.gone(), last.max(0), np.arange(last.shape[1]))
+        until = np.where(_all_of(quiet, last), last.max(0), np.arange(last.shape[1]))
         return np.asarray((quiet & (until - last <= LATELY_STEPS * gap)).sum(0), np.float64)
 
     def gone(self) -> NDArray[np.bool_]:
         """Whether none of those that ever told something does so any more."""
         quiet, last, _ = self._quiet()
-        return np.asarray(quiet.any(0) & (quiet | (last < 0)).all(0))
+        return _all_of(quiet, last)
 
     def _quiet(self) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.float64]]:
         """By replica and step: whether it has ceased to tell, when it told last, −1 for never; and its usual gap."""
@@ -173,6 +171,11 @@ class _Instances:
         busy = np.nansum(asked, axis=0) >= ASKED_MIN * len(both)
         share = (told & (asked <= 0.0) & (held >= 1.0)).sum(0) / np.maximum(told.sum(0), 1)
         return [np.where(busy & (told.sum(0) >= 2), share, np.nan)]
+
+
+def _all_of(quiet: NDArray[np.bool_], last: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """By step, whether all are quiet that ever told something."""
+    return np.asarray(quiet.any(0) & (quiet | (last < 0)).all(0))
 
 
 def _parts(rows: Sequence[Real]) -> Real:

@@ -76,14 +76,14 @@ class Answered:
     def more(self, part: str, values: Real) -> None:
         """So much more of one part; what is missing on one side counts as nothing."""
         before = self.parts.get(part)
-        self.parts[part] = values if before is None else _plus(before, values)
+        self.parts[part] = values if before is None else plus(before, values)
 
 
 Edge = tuple[EntityKey, EntityKey]
 Asked = Mapping[tuple[EntityKey, EntityKey | None], Answered]
 
 
-def _plus(first: Real, second: Real) -> Real:
+def plus(first: Real, second: Real) -> Real:
     """The sum, taking what is missing on one side as nothing."""
     both = np.nan_to_num(first) + np.nan_to_num(second)
     return np.where(np.isfinite(first) | np.isfinite(second), both, np.nan)

@@ -280,7 +280,8 @@ def _is_missed(view: View, entity: int) -> bool:
     """Whether someone suffers of its not telling: those who call it, or for want of work those whom it called."""
     tracks, tallies = view.picture.tracks, view.picture.tallies
     for row in range(len(tallies)):
-        if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.hits_during[row] >= LINES_MIN:
+        blamed = tallies.kind[row] == "blames" and tallies.peer[row] == entity
+        if blamed and tallies.hits_during[row] >= LINES_MIN and _louder(view, row) >= CLEAR:
             return True
     for row in np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist():
         least = MISSED_MIN.get(tracks.signal[row])
@@ -398,7 +399,7 @@ def _is_asked_on(view: View, entity: int) -> bool:
         for each in relations
         if each.kind not in BELONGS and each.source in place and place.get(each.target) == entity
     }
-    least = HANDED_ON * _asked_usually(view, entity)  # tries again make any caller look small
+    least = HANDED_ON * _asked(view, entity, usually=True)  # tries again make any caller look small
     return any(_asked(view, caller) >= max(least, 1e-9) for caller in needing | _callers(view, entity))
 
 
@@ -540,19 +541,12 @@ def _is_measured(tracks: Tracks, way: int) -> bool:
     return any(gauge.metric.search(tracks.signal[row]) for row in same for gauge in PATHS)
 
 
-def _asked(view: View, entity: int) -> float:
-    """Requests a second that come to it now; 0 where nothing tells."""
+def _asked(view: View, entity: int, *, usually: bool = False) -> float:
+    """Requests a second that come to it now, or usually; 0 where nothing tells."""
     tracks = view.picture.tracks
     rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
-    found = [_lately(tracks.during[k]) for k in rows if tracks.signal[k] == REQUESTS]
-    return max((each for each in found if np.isfinite(each)), default=0.0)
-
-
-def _asked_usually(view: View, entity: int) -> float:
-    """The same, before."""
-    tracks = view.picture.tracks
-    rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
-    found = [_usual(tracks.before[k]) for k in rows if tracks.signal[k] == REQUESTS]
+    mine = [k for k in rows if tracks.signal[k] == REQUESTS]
+    found = [_usual(tracks.before[k]) if usually else _lately(tracks.during[k]) for k in mine]
     return max((each for each in found if np.isfinite(each)), default=0.0)
 
 

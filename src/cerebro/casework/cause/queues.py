@@ -25,7 +25,6 @@ PILED = re.compile(
 )
 MORE = 1.25  # times what is usually put in
 BACK_TIMES, BACK_STEP = 4.0, 0.1  # as for the mark of a poisonous message
-LINES_MIN = 3.0  # in which someone blames the queue
 KEPT = 0.2  # of what waits in a queue, that still speaks of the queue
 
 
@@ -61,7 +60,7 @@ def undrained(picture: Picture, clues: Clues) -> Mapping[int, NDArray[np.int64]]
 
 
 def _is_left(picture: Picture, clues: Clues, queue: int) -> bool:
-    return bool(_piled(clues, queue)) and not _is_flooded(picture, queue) and not _is_accused(picture, queue)
+    return bool(_piled(clues, queue)) and not _is_flooded(picture, queue) and not _is_accused(clues, queue)
 
 
 def _piled(clues: Clues, queue: int) -> list[int]:
@@ -91,10 +90,7 @@ def _rows(picture: Picture, queue: int, words: re.Pattern[str]) -> list[tuple[fl
     return found
 
 
-def _is_accused(picture: Picture, queue: int) -> bool:
-    """Whether those who ask it say that it does not answer, or not well."""
-    tallies = picture.tallies
-    return any(
-        tallies.kind[row] == "blames" and tallies.peer[row] == queue and tallies.hits_during[row] >= LINES_MIN
-        for row in range(len(tallies))
-    )
+def _is_accused(clues: Clues, queue: int) -> bool:
+    """Whether those who ask it say more than usual that it does not answer, or not well."""
+    mine = np.flatnonzero((clues.peer == queue) & (clues.sign > 0) & (clues.nats >= NATS_MIN))
+    return any(clues.table[row] == "tallies" for row in mine.tolist())

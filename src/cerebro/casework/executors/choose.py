@@ -24,7 +24,7 @@ def by_settings(reach: ReachSettings, clock: Clock) -> tuple[Executor, ...]:
     """
     found: list[Executor] = []
     if reach.kubernetes_url:
-        # some 700 generated modules: only who has a cluster pays for them
+        # some 800 modules: only who has a cluster pays for them
         from cerebro.casework.executors.kubernetes import Cluster, Kubernetes  # noqa: PLC0415
 
         cluster = Cluster(reach.kubernetes_url, reach.kubernetes_token, reach.kubernetes_ca, reach.kubernetes_namespace)

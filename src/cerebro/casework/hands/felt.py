@@ -4,13 +4,13 @@ Read from the duration histograms of OpenTelemetry's conventions and from their 
 itself where it serves, and of its callers where they name it in `server.address`.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from cerebro.casework.cause.queues import PILED
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.telemetry import REFUSED_CODES
 
@@ -21,9 +21,6 @@ CALLED = ("http.client.request.duration", "http_client_request_duration_seconds"
 FAILED = "http.client.request.failed"  # a counter of its own where a client's histogram does not tell failures apart
 METRICS = (*(f"{name}_{part}" for name in (*SERVED, *CALLED) for part in ("sum", "count")), FAILED)
 DERIVED = (":shift_ratio", ":error_ratio", ":mean")  # how support names what it makes of them
-LEFT_WAITING = re.compile(
-    r"consumer(_?group)?[._](lag|delay)|queue[._](depth|length|size)|oldest_message|:unserved_ratio"
-)
 ADDRESS = ("server.address", "server_address")
 CODES = ("http.response.status_code", "http_response_status_code", "status", "code")
 FAULTS = ("error.type", "error_type")
@@ -97,7 +94,7 @@ def is_of_users(signal: str) -> bool:
     True
     """
     answered = signal.startswith((*SERVED, *CALLED)) and signal.endswith(DERIVED)
-    return answered or LEFT_WAITING.search(signal.lower()) is not None
+    return answered or PILED.search(signal.lower()) is not None
 
 
 def _owners(measure: Measure) -> tuple[str, ...]:
