@@ -52,6 +52,9 @@ class Grid:
 def grid_around(onset_ms: int, now_ms: int, known_ms: int = HISTORY_MS, interval_ms: int = 0) -> Grid:
     """Steps fine enough for the trouble's length, and no finer than series are sent.
 
+    The last ends now, so that it is as whole as the others: of one that has only begun, a few replicas have told yet,
+    and the rest look as if they had fallen silent.
+
     Args:
         onset_ms: When it began, as far as is known: to a few of the intervals at which series are sent.
         now_ms: The end.
@@ -64,7 +67,7 @@ def grid_around(onset_ms: int, now_ms: int, known_ms: int = HISTORY_MS, interval
     wanted = max(length_ms / STEPS_DURING, interval_ms)
     step_ms = next((step for step in STEPS_MS if step >= wanted), STEPS_MS[-1])
     during = max(2, min(-(-length_ms // step_ms), 4 * STEPS_DURING))
-    end_ms = now_ms // step_ms * step_ms + step_ms
+    end_ms = now_ms + 1  # what was sent this very moment is in it
     split = HISTORY_MS // step_ms if step_ms * 20 < HISTORY_MS else 20
     return Grid(end_ms - (during + split) * step_ms, step_ms, split + during, split)
 

@@ -368,7 +368,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
         then = then if np.isfinite(then) else 0.0
         if signal == REQUESTS:
             asked = now
-            if then > 0 and now >= SURGED * then and not brought:
+            if then > 0 and _middle(tracks.during[row]) >= SURGED * then and not brought:
                 yield Mark("surged", _nats(view, int(row)))
         for gauge in GAUGES:
             times = work if gauge.of_work else 1.0
@@ -590,6 +590,11 @@ def _usual(values: NDArray[np.float64]) -> float:
 def _newest(values: NDArray[np.float64]) -> float:
     values = values[np.isfinite(values)]
     return float(values[-1]) if len(values) else float("nan")
+
+
+def _middle(values: NDArray[np.float64]) -> float:
+    """The middle one of the newest: neither a lull among them says something, nor a peak."""
+    return _usual(values[np.isfinite(values)][-NEWEST:])
 
 
 def _lately(values: NDArray[np.float64]) -> float:
