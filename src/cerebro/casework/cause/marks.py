@@ -105,7 +105,8 @@ class Gauge:
         level: That the values during the trouble reach; of a counter by the second.
         times: As many times what was usual.
         step: More than usual by so much.
-        ever: Whether once during the trouble is enough, since it comes in jumps.
+        within_s: Whether once in so many seconds of late is enough, since it comes in jumps; `EVER` for all of the
+            trouble.
         of_work: Whether twice the requests bring twice of it: then it is compared for each request.
     """
 
@@ -114,25 +115,28 @@ class Gauge:
     level: float = 0.0
     times: float = 1.0
     step: float = 0.0
-    ever: bool = False
+    within_s: float = 0.0
     of_work: bool = False
 
 
 def _gauge(
-    mark: str, metric: str, *, level: float = 0.0, times: float = 1.0, step: float = 0.0, ever: bool = False,
+    mark: str, metric: str, *, level: float = 0.0, times: float = 1.0, step: float = 0.0, within_s: float = 0.0,
     of_work: bool = False,
 ) -> Gauge:  # fmt: skip
-    return Gauge(mark, re.compile(metric), level, times, step, ever, of_work)
+    return Gauge(mark, re.compile(metric), level, times, step, within_s, of_work)
 
 
+EVER = float("inf")
 # Bounds are those that operators' handbooks give for an alert, or plainly more than a usual day's swing.
 GAUGES: Sequence[Gauge] = (
     _gauge("busy_cpu", r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)", level=0.7, times=1.4),
-    _gauge("growing", r"memory.{0,3}(usage|used|bytes)|rss|heap.{0,6}used|working_set", times=1.35, ever=True),
+    _gauge("busy_cpu", r"process.{0,3}cpu.{0,3}utili[sz]ation", level=0.2, times=5.0, of_work=True),
+    _gauge("growing", r"memory.{0,3}(usage|used|bytes)|rss|heap.{0,6}used|working_set", times=1.35, within_s=EVER),
     _gauge("full_memory", r"memory.{0,3}(utili[sz]ation|percent)", level=0.9, times=1.2),
     _gauge("collecting", r"(^|[._])gc[._]", level=0.05, times=3.0, of_work=True),
     _gauge("clock", r"clock[._]offset|timex[._]offset", level=CLOCK_S_MIN),
     _gauge("many_files", r"file_?desc|open_fds", times=2.0, step=200.0),
+    _gauge("many_files", r"(file_?desc|fds).*:limit_ratio", level=0.9, times=1.2),
     _gauge("waiting_pool", r"(pool|connection).{0,12}(pending|waiting)", level=3.0, times=3.0, of_work=True),
     _gauge("held_pool", r"(client\.connection|pool).{0,8}(count|used|active)", times=1.6, step=5.0, of_work=True),
     _gauge("full_disk", r"(filesystem|disk).{0,4}(utili[sz]ation|used_ratio|percent)", level=0.92),
@@ -151,11 +155,11 @@ GAUGES: Sequence[Gauge] = (
         level=15.0,
         times=5.0,
     ),
-    _gauge("deadlock", r"deadlock", times=5.0, step=0.02, ever=True),
+    _gauge("deadlock", r"deadlock", times=5.0, step=0.02, within_s=EVER),
     _gauge("overlap", r"active_jobs|jobs?[._](active|running)", level=1.2, times=1.5),
-    _gauge("crashed", r"restarts?([._]count)?(_total)?$", step=0.005, times=3.0, ever=True),
+    _gauge("crashed", r"restarts?([._]count)?(_total)?$", step=0.005, times=3.0, within_s=EVER),
     _gauge("piling_up", r"queue[._](depth|length|size)|backlog|consumer[._]lag|messages_ready", level=20.0, times=3.0),
-    _gauge("poison", r"redeliver", times=4.0, step=0.1, ever=True),
+    _gauge("poison", r"redeliver", times=4.0, step=0.1, within_s=45.0),
     _gauge("foreign", r"namedprocess.*cpu", level=0.8, times=3.0),
     _gauge("silent", SILENT.replace(".", r"\."), level=1.0, step=0.9),
     _gauge("uneven", UNEVEN.replace(".", r"\."), level=0.86, times=1.2),
@@ -362,7 +366,6 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     for row in rows:
         signal = tracks.signal[row].lower()
         then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
-        most = float(np.nanmax(tracks.during[row])) if np.isfinite(tracks.during[row]).any() else np.nan
         if not np.isfinite(now):
             continue
         then = then if np.isfinite(then) else 0.0
@@ -372,7 +375,8 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
                 yield Mark("surged", _nats(view, int(row)))
         for gauge in GAUGES:
             times = work if gauge.of_work else 1.0
-            beyond = gauge.metric.search(signal) and _beyond(gauge, then, most if gauge.ever else now, times)
+            held = _most(tracks, int(row), gauge.within_s) if gauge.within_s else now
+            beyond = gauge.metric.search(signal) and _beyond(gauge, then, held, times)
             if beyond and (gauge.mark != "cold" or _falls_on_others(view, entity)):
                 yield Mark(gauge.mark, _nats(view, int(row)))
     yield from _running_out(view, rows.tolist())
@@ -434,12 +438,24 @@ def _starved(view: View, rows: Sequence[int]) -> Iterator[Mark]:
         return  # the processor of all together does not tell of the one that has the work
     if any(tracks.signal[row] == LOST and _some(_lately(tracks.during[row])) >= LOST_MIN for row in rows):
         return  # what does not come is not waited for inside
-    if any(tracks.signal[row] == FAILED and _some(_lately(tracks.during[row])) >= ANSWERS_FEW for row in rows):
-        return  # who is starved answers late, and answers
+    refusing = any(tracks.signal[row] == FAILED and _some(_lately(tracks.during[row])) >= ANSWERS_FEW for row in rows)
+    if refusing and not _is_full(view, rows):
+        return  # who is starved answers late, and answers, or has no room for more
     busy = [now >= max(STARVED_CPU * then, then + 0.05) for _, signal, then, now in told if CPU.search(signal)]
     for row, signal, then, now in told:
         if signal == OWN_TIME and now >= max(STARVED * then, then + STARVED_S) and busy and not any(busy):
             yield Mark("starved", _nats(view, row))
+
+
+def _is_full(view: View, rows: Sequence[int]) -> bool:
+    """Whether it turns requests away since it has its hands full: it says so itself, or its callers do."""
+    tallies, whose = view.picture.tallies, {int(view.picture.tracks.entity[row]) for row in rows}
+    return any(
+        tallies.text[row] == "busy" and tallies.hits_during[row] >= LINES_MIN and _louder(view, row) >= CLEAR
+        and ((tallies.kind[row] == "said" and tallies.entity[row] in whose)
+             or (tallies.kind[row] == "blames" and tallies.peer[row] in whose))
+        for row in range(len(tallies))
+    )  # fmt: skip
 
 
 def _running_out(view: View, rows: Sequence[int]) -> Iterator[Mark]:
@@ -590,6 +606,12 @@ def _usual(values: NDArray[np.float64]) -> float:
 def _newest(values: NDArray[np.float64]) -> float:
     values = values[np.isfinite(values)]
     return float(values[-1]) if len(values) else float("nan")
+
+
+def _most(tracks: Tracks, row: int, within_s: float) -> float:
+    """The most of the trouble's last seconds."""
+    values = tracks.during[row][tracks.at_ms > tracks.at_ms[-1] - within_s * 1000]
+    return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
 
 
 def _middle(values: NDArray[np.float64]) -> float:

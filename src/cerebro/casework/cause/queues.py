@@ -23,6 +23,8 @@ PILED = re.compile(
     r"queue[._](depth|length|size)|backlog|consumer(_?group)?[._](lag|delay)|messages_ready|oldest_message"
     r"|:unserved_ratio"
 )
+DEEP = re.compile(r"queue[._](depth|length|size)|backlog|consumer(_?group)?[._]lag|messages_ready")
+DRAINED = 0.7  # of the most that waited during the trouble
 MORE = 1.25  # times what is usually put in
 BACK_TIMES, BACK_STEP = 4.0, 0.1  # as for the mark of a poisonous message
 KEPT = 0.2  # of what waits in a queue, that still speaks of the queue
@@ -42,8 +44,9 @@ def left_undone(picture: Picture, clues: Clues, entity: int) -> list[int]:
     """The clues of what waits in the queues that this one leaves undrained, the loudest first."""
     who = picture.entities[entity]
     names = {each.target for each in picture.relations if each.kind == CONSUMES and each.source == who}
-    mine = (k for k, key in enumerate(picture.entities) if key in names) if names else ()
-    rows = [row for queue in mine if _is_left(picture, clues, queue) for row in _piled(clues, queue)]
+    mine = [k for k, key in enumerate(picture.entities) if key in names] if names else []
+    left = (queue for queue in mine if _is_left(picture, clues, queue) and not _is_drained(picture, queue))
+    rows = [row for queue in left for row in _piled(clues, queue)]
     return sorted(rows, key=lambda row: -float(clues.nats[row]))
 
 
@@ -76,6 +79,15 @@ def _is_flooded(picture: Picture, queue: int) -> bool:
     if not put or any(now > MORE * then for then, now in put):
         return True
     return any(now >= max(BACK_TIMES * then, BACK_STEP) for then, now in _rows(picture, queue, BACK))
+
+
+def _is_drained(picture: Picture, queue: int) -> bool:
+    """Whether much less waits there now than did: who takes from it does so again."""
+    tracks = picture.tracks
+    mine = np.flatnonzero((tracks.entity == queue) & (tracks.peer == NOBODY)).tolist()
+    held = (tracks.during[row] for row in mine if DEEP.search(tracks.signal[row].lower()))
+    told = [values[np.isfinite(values)] for values in held]
+    return any(len(values) > 1 and values[-1] <= DRAINED * values.max() for values in told)
 
 
 def _rows(picture: Picture, queue: int, words: re.Pattern[str]) -> list[tuple[float, float]]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cerebro.casework import metrics
+from cerebro.casework.cause.reach import BELONGS
 from cerebro.casework.deeds import KeptAction
 from cerebro.casework.desk import Stale
 from cerebro.casework.executors.port import Executor, Reach
@@ -16,8 +17,9 @@ from cerebro.casework.hands.library import Library
 from cerebro.casework.hands.look import Look, folded, look
 from cerebro.casework.hands.plan import planned
 from cerebro.casework.hands.policy import Bar, Bounds, bars, recent_of
-from cerebro.casework.hands.users import Users
+from cerebro.casework.hands.users import CACHE, Users
 from cerebro.casework.quiet import Stretch, troubled_before
+from cerebro.casework.topology.atlas import Atlas
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record
@@ -58,7 +60,7 @@ class Engine:
         self._users, self._reach, self._owner = users, reach, owner
         self._clock, self._settings = kernel.clock, kernel.settings.hands
         self._bounds = Bounds.of(kernel.settings.hands)
-        self._kernel = kernel
+        self._kernel, self._atlas = kernel, Atlas(kernel)
         self._worse: dict[str, int] = {}
         self._earlier: dict[str, tuple[int, Sequence[Stretch]]] = {}
 
@@ -95,7 +97,17 @@ class Engine:
     async def look_at(self, case: Case, target: EntityKey, start_ms: int) -> Look:
         """What users feel around a target of the case since a moment."""
         now_ms, troubles = self._clock.now_ms(), await self._troubles(case)
-        return await look(self._users, case, target, self._settings, troubles, start_ms=start_ms, now_ms=now_ms)
+        return await look(
+            self._users, case, target, self._settings, troubles,
+            start_ms=start_ms, now_ms=now_ms, askers=await self._askers(case.tenant, target, now_ms),
+        )  # fmt: skip
+
+    async def _askers(self, tenant: TenantId, target: EntityKey, now_ms: int) -> Sequence[EntityKey]:
+        """Who asks a cache: it answers as fast as ever when it has nothing to give, and they fetch it elsewhere."""
+        if await self._users.nature(tenant, target) != CACHE:
+            return ()
+        relations = (await self._atlas.at(tenant, now_ms)).relations
+        return sorted({each.source for each in relations if each.target == target and each.kind not in BELONGS})
 
     async def _troubles(self, case: Case) -> Sequence[Stretch]:
         """The times of other cases before this one; asked for once a case and beginning."""

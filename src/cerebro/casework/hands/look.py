@@ -77,9 +77,9 @@ class Look:
         return self.now.get(name, NOBODY)
 
 
-def names_of(case: Case, target: EntityKey) -> tuple[str, ...]:
-    """Whose users are looked at: the target's, and those of what the case is about."""
-    others = [entity.name for entity in case.entities if entity.kind == "service"]
+def names_of(case: Case, target: EntityKey, askers: Iterable[EntityKey] = ()) -> tuple[str, ...]:
+    """Whose users are looked at: the target's, those of what the case is about, and those of who asks the target."""
+    others = [entity.name for entity in (*case.entities, *askers) if entity.kind == "service"]
     return tuple(dict.fromkeys((target.name, *others)))[:NAMES_MAX]
 
 
@@ -92,13 +92,15 @@ async def look(
     *,
     start_ms: int,
     now_ms: int,
+    askers: Iterable[EntityKey] = (),
 ) -> Look:
     """Read what is usual before the case, and what has been since `start_ms`, at most `look_s` back.
 
     Args:
+        askers: Whose users are looked at, too, since those of the target do not tell.
         troubles: Times of other cases before: nothing in them is usual.
     """
-    tenant, names = case.tenant, names_of(case, target)
+    tenant, names = case.tenant, names_of(case, target, askers)
     look_ms = round(settings.look_s * 1000)
     usual = added([await users.felt(tenant, names, *each) for each in calm_before(case, settings, troubles)])
     now = await users.felt(tenant, names, max(start_ms, now_ms - look_ms), now_ms)

@@ -16,13 +16,13 @@ from cerebro.spine.identity import TenantId
 from cerebro.spine.telemetry import SampleBatch
 
 SERIES_MAX = 2000
-EXTERNAL = "external"
+EXTERNAL, CACHE = "external", "cache"
 PROBED = frozenset(probe.metric for playbook in shipped().values() for probe in playbook.trigger.probes)
 KEEP_MS = 1_200_000
 # The first that fits: a program's own names go before what every store tells, a cache as well.
 NATURES = (
     ("postgresql.", "database"), ("mysql.", "database"), ("pg_", "database"),
-    ("redis.", "cache"), ("redis_", "cache"), ("memcached", "cache"), ("messaging.queue.", "queue"),
+    ("redis.", CACHE), ("redis_", CACHE), ("memcached", CACHE), ("messaging.queue.", "queue"),
     ("rabbitmq", "queue"), ("db.server.", "database"),
 )  # fmt: skip
 

@@ -113,6 +113,7 @@ async def play(name: str, number: int, port: int, board: Board, clock: Clock) ->
     part = PARTS[name](room)
     if isinstance(part, Checkout):
         await part.open()
+    asyncio.get_running_loop().set_exception_handler(telling.unhandled)
     server = await serve(Door(room, part.routes), port)
     telling.log("INFO", f"{name} started", version=board.version)
     stop = asyncio.Event()

@@ -5,9 +5,11 @@ Names follow the semantic conventions. Without an address nothing is made or sen
 
 import socket
 import sys
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -227,6 +229,11 @@ class Telling:
                 context=trace.set_span_in_context(trace.get_current_span()),
             )
         )
+
+    def unhandled(self, loop: AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What the loop could not do, such as to accept a connection, in the service's own log, too."""
+        loop.default_exception_handler(context)
+        self.log("ERROR", f"{context['message']}: {context.get('exception', '')}")
 
     def close(self) -> None:
         """Send what is left, for no longer than a moment."""

@@ -1,6 +1,7 @@
 """What a process of the shop tells of itself: CPU, memory, descriptors, and how late its loop comes to its work."""
 
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Vitals:
         telling.gauge("process.memory.usage", "By", resident_bytes)
         telling.gauge("process.cpu.utilization", "1", self._busy_share)
         telling.gauge("process.open_file_descriptor.count", "{file_descriptor}", descriptor_count)
+        telling.gauge("process.open_file_descriptor.limit", "{file_descriptor}", descriptor_limit)
         telling.gauge("process.loop.lag", "s", self._lag_s)
 
     def woke(self, late_s: float) -> None:
@@ -55,3 +57,8 @@ def descriptor_count() -> int:
         return sum(1 for _ in Path("/proc/self/fd").iterdir())
     except OSError:
         return os.sysconf("SC_OPEN_MAX")
+
+
+def descriptor_limit() -> int:
+    """As many as it may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
