@@ -5,7 +5,8 @@ strange before it is too late. But that one step after another is larger than an
 counted without knowing how steps are distributed: of n + k steps in any order, the k newest are the k largest once in
 C(n + k, k) times. By how much they are larger makes it rarer, as far as a heavy tail lets it (a power of one).
 
-Told is only what has risen by `RISE_MIN` of the limit and at this pace meets it within `AHEAD_S`.
+Told is only what has risen by `RISE_MIN` of the limit and at this pace meets it within `AHEAD_S`. How long work waits
+in a queue, or a replica lags, has no limit of its own; `LATE_S` is one that hardly anyone bears.
 
 Source: the rank argument is that of records, N. Glick, Breaking Records and Breaking Boards, American Mathematical
 Monthly 85 (1978), 2-26.
@@ -29,6 +30,11 @@ USED_UP = re.compile(
     r"(memory|heap|file_?desc|fds|handles|connection|pool|session|disk|inode|paging|swap).*"
     r"(:limit_ratio|limit_utili[sz]ation)$|(filesystem|disk|inode|memory|heap|paging|swap)[\w.]*\.utili[sz]ation$"
 )
+# How far behind somebody is with its work, in seconds: what is put in faster than it is taken out waits ever longer.
+BEHIND = re.compile(
+    r"oldest_message[._]age|(consumer|queue|replica(tion)?|wal)(_?group)?[._](delay|lag|latency|wait)([._]|$)"
+)
+SECONDS, LATE_S = frozenset({"s", "seconds"}), 300.0
 RISE_MIN = 0.08  # of the limit, since the climb began
 AHEAD_S = 1800.0
 STEP_MIN = 0.002  # of the limit: smaller steps are the rounding of whoever sends them
@@ -73,6 +79,7 @@ class Climbs:
 
     enrolled: int = 0
     place: NDArray[np.int32] = field(default_factory=lambda: np.full(256, NONE, np.int32))  # by row of the watch
+    limit: list[float] = field(default_factory=list)  # by place
     state: NDArray[np.void] = field(default_factory=lambda: np.zeros(64, STATE))
     count: int = 0
 
@@ -88,12 +95,22 @@ def enrol(climbs: Climbs, names: Sequence[SeriesName]) -> None:
         more = np.full(max(len(climbs.place), len(names) - len(climbs.place)), NONE, np.int32)
         climbs.place = np.concatenate([climbs.place, more])
     for row in range(climbs.enrolled, len(names)):
-        if names[row].type == SeriesType.GAUGE and USED_UP.search(names[row].metric):
+        if limit := _limit_of(names[row]):
+            climbs.limit.append(limit)
             if climbs.count == len(climbs.state):
                 climbs.state = np.concatenate([climbs.state, np.zeros(climbs.count, STATE)])
             climbs.place[row] = climbs.count
             climbs.count += 1
     climbs.enrolled = len(names)
+
+
+def _limit_of(name: SeriesName) -> float:
+    """What the series' values are to stay below; 0 for none."""
+    if name.type != SeriesType.GAUGE:
+        return 0.0
+    if USED_UP.search(name.metric):
+        return FULL
+    return LATE_S if name.unit in SECONDS and BEHIND.search(name.metric) else 0.0
 
 
 def climbing(
@@ -104,12 +121,13 @@ def climbing(
     if not len(mine):
         return
     place = climbs.place[row[mine]]
+    limit = np.array(climbs.limit)[place]
     turn, weekly, ahead_s = np.zeros(len(mine), np.uint8), np.zeros(len(mine)), np.zeros(len(mine))
-    _step(place, at_ms[mine], value[mine], climbs.state, turn, weekly, ahead_s)
+    _step(place, at_ms[mine], value[mine] / limit, climbs.state, turn, weekly, ahead_s)
     for k in np.flatnonzero(turn):
         state, at = climbs.state[place[k]], mine[k]
         yield Climbing(
-            int(row[at]), Turn(int(turn[k])), int(at_ms[at]), float(value[at]), float(state["start"]),
+            int(row[at]), Turn(int(turn[k])), int(at_ms[at]), float(value[at]), float(state["start"] * limit[k]),
             int(state["start_ms"]), float(ahead_s[k]), float(weekly[k]),
         )  # fmt: skip
 

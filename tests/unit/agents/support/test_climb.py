@@ -9,14 +9,17 @@ from cerebro.spine.telemetry import series_id
 MEMORY = "k8s.container.memory_limit_utilization"
 
 
-def named(metric):
-    return SeriesName(*series_id(metric, {}), metric, (), "gauge", "1", "service", "pay")
+AGE = "messaging.queue.oldest_message.age"
 
 
-def told(values, weekly_max=1e-3):
+def named(metric, unit="1"):
+    return SeriesName(*series_id(metric, {}), metric, (), "gauge", unit, "service", "pay")
+
+
+def told(values, weekly_max=1e-3, name=None):
     """The turns of a series that takes these values, one every 15 s, with the place of each."""
     climbs, found = Climbs(), []
-    enrol(climbs, [named(MEMORY)])
+    enrol(climbs, [name or named(MEMORY)])
     for k, value in enumerate(values):
         for each in climbing(climbs, np.zeros(1, np.int32), np.array([15_000 * (k + 1)]), np.array([value])):
             if each.turn is not Turn.OPENED:
@@ -60,3 +63,11 @@ def test_only_what_is_used_up_has_an_end():
     assert USED_UP.search("system.filesystem.utilization")
     assert not USED_UP.search("process.cpu.utilization")
     assert not USED_UP.search("http.server.active_requests:limit_ratio")
+
+
+def test_work_that_waits_ever_longer_is_told_within_a_minute_although_it_never_did():
+    """No single value says anything of a queue that was empty for half an hour: it may fill now and then."""
+    waits = [11.0 * k for k in range(1, 9)]
+    assert told([*[0.0] * 120, *waits], name=named(AGE, "s")) == [(122, Turn.OPENED)]
+    assert told([*[0.0] * 120, *waits], name=named(AGE, "ms")) == []
+    assert told([*[0.0] * 120, 40.0, 0.0, 0.0, 60.0, 0.0], name=named(AGE, "s")) == []

@@ -24,3 +24,10 @@ def test_what_is_sent_every_second_is_looked_at_closely():
     before_ms = ONSET - (grid.start_ms + grid.split * grid.step_ms)
     assert grid.step_ms == 5_000
     assert before_ms <= 15_000
+
+
+def test_the_last_step_ends_now():
+    """A step that has only begun has heard a few replicas yet: the others would look silent."""
+    now_ms = ONSET + 47_123
+    grid = grid_around(ONSET, now_ms)
+    assert grid.end_ms == now_ms + 1

@@ -287,12 +287,53 @@ def test_more_work_brings_more_of_everything(draw, asked, scanning):
     assert ("scanning" in words_of(picture, "store")) is scanning
 
 
-@pytest.mark.parametrize(("failing", "starved"), [(40.0, True), (99.0, False)])
-def test_who_is_starved_answers_late_and_answers(draw, failing, starved):
+@pytest.mark.parametrize(
+    ("failing", "line", "starved"),
+    [(40.0, "", True), (99.0, "", False), (99.0, "request queue is full, 200 waiting: 17 rejected", True)],
+)
+def test_who_is_starved_answers_late_and_answers_or_is_full(draw, failing, line, starved):
     series = [("front", name) for name in ("duration.mean", "own.mean", "process.cpu.utilization", "failed.share")]
     picture = draw(series, (("front", "store"),), ill=(("front", "duration.mean", 30.0, 3),))
     tracks = picture.tracks
     for row, (usual, now) in enumerate(((0.05, 1.0), (0.2, 0.2), (0.0, failing)), start=1):
         tracks.before[row], tracks.during[row] = usual, now
 
-    assert ("starved" in words_of(picture, "front")) is starved
+    assert ("starved" in words_of(blaming(picture, ("front", line)) if line else picture, "front")) is starved
+
+
+def test_a_message_that_came_back_a_while_ago_is_no_poison_now(draw):
+    series = [("jobs", "messaging.queue.redelivered"), ("front", "duration.mean")]
+    picture = draw(series, (("front", "jobs"),), ill=(("front", "duration.mean", 30.0, 3),))
+    tracks = picture.tracks
+    tracks.before[0], tracks.during[0] = 0.0, 0.0
+    tracks.during[0, 3] = 5.0
+
+    assert words_of(picture, "jobs") == []
+    tracks.during[0, -1] = 5.0
+    assert words_of(picture, "jobs") == ["poison"]
+
+
+def test_a_processor_that_works_far_more_for_the_same_requests_is_busy_where_others_are_idle(draw):
+    """Of two cores one thread can use the half: what counts is how much more it is."""
+    series = [("front", "process.cpu.utilization"), ("front", "requests.rate"), ("front", "duration.mean")]
+    picture = draw(series, (("front", "store"),), ill=(("front", "duration.mean", 30.0, 3),))
+    tracks = picture.tracks
+    tracks.before[0], tracks.during[0] = 0.03, 0.3
+    tracks.before[1], tracks.during[1] = 100.0, 100.0
+
+    assert words_of(picture, "front") == ["busy_cpu"]
+    tracks.during[1] = 150.0
+    assert words_of(picture, "front") == ["busy_cpu"]
+    tracks.during[1] = 900.0
+    assert "busy_cpu" not in words_of(picture, "front")
+
+
+@pytest.mark.parametrize(("newest", "said"), [((300.0, 300.0, 1.0), True), ((100.0, 1.0, 300.0), False)])
+def test_a_surge_is_told_by_the_middle_of_the_newest_steps(draw, newest, said):
+    series = [("front", "requests.rate"), ("front", "duration.mean")]
+    picture = draw(series, (("front", "store"),), ill=(("front", "duration.mean", 30.0, 3),))
+    tracks = picture.tracks
+    tracks.before[0], tracks.during[0] = 100.0, 100.0
+    tracks.during[0, -3:] = newest
+
+    assert ("surged" in words_of(picture, "front")) is said

@@ -94,3 +94,13 @@ def test_with_who_takes_from_a_queue_no_load_begins(draw):
 
     assert marks(()) == ["surged"]
     assert marks((Relation(TENANT, key("worker"), key("jobs"), "consumes_from"),)) == []
+
+
+@pytest.mark.parametrize(("waiting", "said"), [(400.0, ["undrained"]), (40.0, [])])
+def test_who_takes_from_it_again_leaves_nothing_there(queued, waiting, said):
+    picture = queued()
+    picture.tracks.during[0, -1] = waiting
+    found = clues(picture)
+    worker = [each.name for each in picture.entities].index("worker")
+
+    assert [mark.word for mark in marks_of(View(picture, found, fuse(picture, found)), worker)] == said
