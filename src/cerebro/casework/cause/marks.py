@@ -216,6 +216,7 @@ HANDED_ON = 0.1  # of what is asked of a thing, that must be asked of its caller
 FLOODED = 0.7  # of its processors
 SPILLED = 1.15  # times what is usually asked of what lies behind a cache
 RETRIED = 0.4  # tries again for each request
+RETRIED_EACH = 1.6  # tries again for each request that fails: once is what anyone does whose supplier is ill
 
 
 def telling(word: str) -> int:
@@ -383,10 +384,11 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     yield from _starved(view, rows.tolist())
     for clue in left_undone(view.picture, view.found, entity)[:1]:
         yield Mark("undrained", max(CLEAR, float(view.found.nats[clue])))
+    failing = sum(_some(_lately(tracks.during[row])) for row in rows if tracks.signal[row] == FAILED) / 100.0
     for row in rows:
         if re.search(r"retries|retry", tracks.signal[row]) and asked > 0:
             then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
-            if np.isfinite(now) and now >= max(RETRIED * asked, 3.0 * then):
+            if np.isfinite(now) and now >= max(RETRIED * asked, 3.0 * then, RETRIED_EACH * failing * asked):
                 yield Mark("retrying", _nats(view, int(row)))
 
 

@@ -337,3 +337,16 @@ def test_a_surge_is_told_by_the_middle_of_the_newest_steps(draw, newest, said):
     tracks.during[0, -3:] = newest
 
     assert ("surged" in words_of(picture, "front")) is said
+
+
+@pytest.mark.parametrize(("failing", "said"), [(2.0, True), (45.0, False)])
+def test_who_tries_again_once_for_each_call_that_fails_brings_no_storm(draw, failing, said):
+    series = [("front", "http.client.request.retries"), ("front", "requests.rate"), ("front", "failed.share")]
+    picture = draw([*series, ("store", "duration.mean")], (("front", "store"),), ill=())
+    tracks = picture.tracks
+    rows = {signal: row for row, signal in enumerate(tracks.signal)}
+    for signal, now in (("http.client.request.retries", 50.0), ("requests.rate", 100.0), ("failed.share", failing)):
+        tracks.before[rows[signal]] = 100.0 if signal == "requests.rate" else 0.0
+        tracks.during[rows[signal]] = now
+
+    assert ("retrying" in words_of(picture, "front")) is said
