@@ -103,7 +103,8 @@ def _of_tracks(tracks: Tracks) -> Clues:
 
 def _as_trouble(tracks: Tracks) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """The series with availability and the like turned round into what is missing of it, so that more is worse."""
-    flipped = np.array([r == Role.ERRORS and falls(s) for r, s in zip(tracks.role, tracks.signal, strict=True)], bool)
+    flipped = tracks.role == Role.ERRORS
+    flipped[flipped] = [falls(tracks.signal[row]) for row in np.flatnonzero(flipped).tolist()]
     if not flipped.any():
         return tracks.before, tracks.during, flipped
     before, during = tracks.before.copy(), tracks.during.copy()

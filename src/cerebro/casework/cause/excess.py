@@ -53,9 +53,7 @@ def _requests(picture: Picture) -> dict[int, float]:
     """How much was asked of each entity during the trouble, where a series of requests tells."""
     tracks = picture.tracks
     found: dict[int, float] = {}
-    for row in range(len(tracks)):
-        if tracks.role[row] != Family.TRAFFIC or tracks.peer[row] != NOBODY:
-            continue
+    for row in np.flatnonzero((tracks.role == Family.TRAFFIC) & (tracks.peer == NOBODY)).tolist():
         values = tracks.during[row]
         values = values[np.isfinite(values)]
         if len(values):
@@ -113,12 +111,11 @@ def alike(clues: Clues, family: Family, count: int) -> Real:
     Source: G. Yu et al., ChangeRCA, FSE 2024 (the old version as a control of the new one).
     """
     main, beside = np.zeros(count), np.full(count, np.nan)
-    for row in np.flatnonzero(clues.peer == NOBODY):
-        entity = clues.entity[row]
-        if clues.family[row] == family:
-            main[entity] = max(main[entity], clues.nats[row])
-        elif clues.family[row] == Family.CANARY and clues.change[row] != 0:
-            beside[entity] = np.fmax(beside[entity], clues.nats[row])
+    own = clues.peer == NOBODY
+    suffers = own & (clues.family == family)
+    differs = own & ~suffers & (clues.family == Family.CANARY) & (clues.change != 0)
+    np.maximum.at(main, clues.entity[suffers], clues.nats[suffers])
+    np.fmax.at(beside, clues.entity[differs], clues.nats[differs])
     return np.where(np.isfinite(beside) & (np.nan_to_num(beside) < 0.5 * main), ALIKE, 1.0)
 
 

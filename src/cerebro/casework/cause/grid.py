@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -30,9 +31,11 @@ ROLES = (
     ),
     (Role.TRAFFIC, re.compile(r"request|workload|ops|rate|rps|qps|traffic|throughput|calls|(^|[_.])lod([_.]|$)|count")),
 )
+METRICS_KEPT = 8192
 FALLING = re.compile(r"availab|success|hit|ready|uptime|replicas|(^|[_.])up$")  # trouble when it falls
 
 
+@lru_cache(METRICS_KEPT)
 def role_of(metric: str) -> Role:
     """What a metric says of its entity, from its name alone.
 

@@ -7,6 +7,7 @@ these words, and can bring in none of its own.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 # The first that fits: what names a cause outright stands before what anything may lead to.
 LEXICON: Sequence[tuple[str, re.Pattern[str]]] = tuple(
@@ -120,6 +121,7 @@ DATABASE = re.compile(r"\b(database|db|postgres\w*|mysql|mariadb|mongo\w*|sql|ps
 NUMBERS = re.compile(r"(?<![\w.-])(?<!rrno )\d+(?:[.:]\d+)*(?![\w-])")
 NAMES = re.compile(r"[A-Za-z][\w.-]*[A-Za-z0-9]")
 CHARS_MAX = 640
+TEXTS_KEPT = 4096
 
 
 # What is broken off because nobody waits for it any more is no failure of who was asked, nor of what that one asked.
@@ -141,6 +143,7 @@ def is_cancelled(error: str) -> bool:
     return _CANCELLED.search(error[:CHARS_MAX]) is not None
 
 
+@lru_cache(TEXTS_KEPT)
 def word_of(text: str) -> str:
     """What the text speaks of; empty when it is nothing that is known.
 
