@@ -1,6 +1,6 @@
 """What to do about a case: from its causes to an action that is shown, or to the reason why there is none."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cerebro.casework.cause.marks import telling
@@ -58,6 +58,7 @@ class Scene:
         failed: Whether something was done for it already, and did not help.
         loaded: What is overloaded by what the live cases say: it is not broken.
         surged: Of which more is asked than usual, by what they say: whatever it and others show may come of that.
+        pressed: Of which any of them says so, however little it is blamed: what it shows itself may come of that.
     """
 
     policy: Policy
@@ -68,6 +69,7 @@ class Scene:
     failed: bool = False
     loaded: frozenset[EntityKey] = frozenset()
     surged: frozenset[EntityKey] = frozenset()
+    pressed: frozenset[EntityKey] = frozenset()
 
 
 class Proposer:
@@ -107,7 +109,10 @@ class Proposer:
         ledger = self._engine.ledger
         policy, recent = (await ledger.policy(tenant)).value, await ledger.recent(tenant)
         pasts, executors = await ledger.pasts(tenant), await self._reach.of(tenant)
-        return Scene(policy, recent, pasts, executors, loaded=overloaded(cases), surged=_surged_first(cases))
+        return Scene(
+            policy, recent, pasts, executors,
+            loaded=overloaded(cases), surged=_surged_first(cases), pressed=asked_more(_causes_of(cases), 0.0),
+        )  # fmt: skip
 
     async def consider(self, case: Case, scene: Scene) -> Record[KeptAction] | None:
         """Propose the best action for the case, and begin it where allowed; None when there is nothing to do."""
@@ -205,7 +210,8 @@ class Proposer:
         doubt = doubt_of(playbook, cause, scene.causes, failed=scene.failed)
         if doubt and level not in ASKED:
             level, why = Level.ASK, doubt
-        surged = next(iter(sorted(scene.surged | asked_more(scene.causes, RIVAL))), None)
+        asked = scene.surged | asked_more(scene.causes, RIVAL) | (scene.pressed & {choice.target})
+        surged = next(iter(sorted(asked)), None)
         if surged and ASKED_MORE not in playbook.trigger.marks and level not in ASKED:
             level, why = Level.ASK, f"more is asked of {surged.text} than usual, and that may be all that is wrong"
         around = {choice.target, *case.entities, *(each.entity for each in case.causes)}
@@ -300,7 +306,11 @@ def asked_more(causes: Iterable[Cause], share: float) -> frozenset[EntityKey]:
 
 
 def _surged_first(cases: Sequence[Case]) -> frozenset[EntityKey]:
-    return asked_more((each for case in cases for each in case.causes if each.rank == 1), LOAD_SHARE)
+    return asked_more((each for each in _causes_of(cases) if each.rank == 1), LOAD_SHARE)
+
+
+def _causes_of(cases: Sequence[Case]) -> Iterator[Cause]:
+    return (each for case in cases for each in case.causes)
 
 
 def blamed_since_ms(case: Case) -> int:

@@ -10,9 +10,11 @@ from cerebro.casework.hands.store import Policy
 from cerebro.casework.life import closed
 from cerebro.kernel.audit import Audit
 from cerebro.spine.actions import ActionState, Level, digest_of
-from cerebro.spine.cases import CaseState
+from cerebro.spine.cases import CaseState, Cause, Mark
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import DEFAULT_TENANT
+
+CART, WORKER = EntityKey("service", "cart"), EntityKey("service", "worker")
 
 
 async def test_a_bad_deploy_is_rolled_back_verified_and_audited(bench):
@@ -56,6 +58,20 @@ async def test_what_was_done_for_a_case_that_someone_closed_stays(bench):
     (tried,) = await bench.actions()
     assert tried.state is ActionState.ESCALATED and "closed the case" in tried.outcome
     assert bench.toy.value["replicas"] == "2"
+
+
+async def test_who_another_case_says_is_asked_more_is_not_restarted_unasked(bench):
+    """One case sees a pool that is used up, another one why: its own share of the blame there does not matter."""
+    await bench.case(kind="resource", text="held", marks=("held_pool", "no_connections"))
+    other = await bench.case(kind="capacity", name="two", target=WORKER, about=WORKER)
+    asked = Cause(CART, "capacity", 0.02, 2, "", marks=(Mark("surged", 9.0),))
+    await bench.desk.change(DEFAULT_TENANT, other, lambda case: replace(case, causes=(*case.causes, asked)))
+
+    await bench.rounds(12)
+
+    (restart,) = [each for each in await bench.actions() if each.target == CART]
+    assert restart.level is Level.ASK
+    assert "more is asked of service/cart than usual" in restart.reasons[-1].text
 
 
 async def test_tries_are_bounded_and_told(make_bench):
