@@ -52,7 +52,7 @@ def kinds() -> None:
 
 @drill.command("run")
 def run(  # noqa: PLR0917  typer names them
-    suite: Annotated[str, typer.Option("--suite", help="short, full, quiet, or a file.toml.")] = "short",
+    suite: Annotated[str, typer.Option("--suite", help="short, full, wide, unseen, quiet, or a file.toml.")] = "short",
     seeds: Annotated[
         int, typer.Option("--seeds", help="Times each kind is played; the suite's own when left out.")
     ] = 0,

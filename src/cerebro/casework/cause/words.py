@@ -143,14 +143,17 @@ def is_cancelled(error: str) -> bool:
     return _CANCELLED.search(error[:CHARS_MAX]) is not None
 
 
-@lru_cache(TEXTS_KEPT)
 def word_of(text: str) -> str:
     """What the text speaks of; empty when it is nothing that is known.
 
     >>> word_of("dial tcp: lookup payments: no such host"), word_of("GET / 200 in 12 ms")
     ('unresolved', '')
     """
-    text = text[:CHARS_MAX]
+    return _word_of(text[:CHARS_MAX])
+
+
+@lru_cache(TEXTS_KEPT)
+def _word_of(text: str) -> str:
     return next((word for word, pattern in LEXICON if pattern.search(text)), "")
 
 

@@ -60,5 +60,6 @@ def descriptor_count() -> int:
 
 
 def descriptor_limit() -> int:
-    """As many as it may have open."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    """As many as it may have open; 0 for no limit."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 0 if limit == resource.RLIM_INFINITY else limit
