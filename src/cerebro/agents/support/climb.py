@@ -79,7 +79,7 @@ class Climbs:
 
     enrolled: int = 0
     place: NDArray[np.int32] = field(default_factory=lambda: np.full(256, NONE, np.int32))  # by row of the watch
-    limit: list[float] = field(default_factory=list)  # by place
+    limit: NDArray[np.float64] = field(default_factory=lambda: np.zeros(64))  # by place, as `state`
     state: NDArray[np.void] = field(default_factory=lambda: np.zeros(64, STATE))
     count: int = 0
 
@@ -96,9 +96,10 @@ def enrol(climbs: Climbs, names: Sequence[SeriesName]) -> None:
         climbs.place = np.concatenate([climbs.place, more])
     for row in range(climbs.enrolled, len(names)):
         if limit := _limit_of(names[row]):
-            climbs.limit.append(limit)
             if climbs.count == len(climbs.state):
                 climbs.state = np.concatenate([climbs.state, np.zeros(climbs.count, STATE)])
+                climbs.limit = np.concatenate([climbs.limit, np.zeros(climbs.count)])
+            climbs.limit[climbs.count] = limit
             climbs.place[row] = climbs.count
             climbs.count += 1
     climbs.enrolled = len(names)
@@ -110,7 +111,8 @@ def _limit_of(name: SeriesName) -> float:
         return 0.0
     if USED_UP.search(name.metric):
         return FULL
-    return LATE_S if name.unit in SECONDS and BEHIND.search(name.metric) else 0.0
+    in_seconds = name.unit in SECONDS or name.metric.endswith("_seconds")
+    return LATE_S if in_seconds and BEHIND.search(name.metric) else 0.0
 
 
 def climbing(
@@ -121,7 +123,7 @@ def climbing(
     if not len(mine):
         return
     place = climbs.place[row[mine]]
-    limit = np.array(climbs.limit)[place]
+    limit = climbs.limit[place]
     turn, weekly, ahead_s = np.zeros(len(mine), np.uint8), np.zeros(len(mine)), np.zeros(len(mine))
     _step(place, at_ms[mine], value[mine] / limit, climbs.state, turn, weekly, ahead_s)
     for k in np.flatnonzero(turn):

@@ -69,5 +69,7 @@ def test_work_that_waits_ever_longer_is_told_within_a_minute_although_it_never_d
     """No single value says anything of a queue that was empty for half an hour: it may fill now and then."""
     waits = [11.0 * k for k in range(1, 9)]
     assert told([*[0.0] * 120, *waits], name=named(AGE, "s")) == [(122, Turn.OPENED)]
+    assert told([*[0.0] * 120, *waits], name=named("kafka_consumergroup_lag_seconds", "")) == [(122, Turn.OPENED)]
     assert told([*[0.0] * 120, *waits], name=named(AGE, "ms")) == []
+    assert told([*[0.0] * 120, *waits], name=named("kafka_consumergroup_lag", "")) == []
     assert told([*[0.0] * 120, 40.0, 0.0, 0.0, 60.0, 0.0], name=named(AGE, "s")) == []
