@@ -10,6 +10,7 @@ from cerebro.casework.cause.view import View
 from cerebro.casework.quote import quoted
 
 TEXT_CHARS_MAX = 120
+THOUSANDS = 10_000.0  # from here on they are set apart
 
 
 def sentence_of(view: View, entity: int, rows: Sequence[int]) -> str:
@@ -50,18 +51,26 @@ def clue_line(view: View, row: int) -> str:
     before, now = 100 * level, 100 * (level + change)
     if family == Family.LOGS:
         verb = "is said more often" if more else "is said less often"
-        return f"“{text}” {verb} by {who.text}: {before:.2g} % of the time before, {now:.2g} % now."
+        return f"“{text}” {verb} by {who.text}: {_number(before, 2)} % of the time before, {_number(now, 2)} % now."
     if family == Family.FLOW:
-        return f"In {who.text}, {text} is taken {now:.3g} % of the time, {before:.3g} % before."
+        return f"In {who.text}, {text} is taken {_number(now)} % of the time, {_number(before)} % before."
     if family == Family.WIRE and found.peer[row] != NOBODY:
         asked = picture.entities[found.peer[row]].text
-        return f"Calls of {who.text} to {asked} fail: {before:.2g} % before, {now:.2g} % now."
-    return f"{text} of {who.text} fails by itself: {before:.2g} % before, {now:.2g} % now."
+        return f"Calls of {who.text} to {asked} fail: {_number(before, 2)} % before, {_number(now, 2)} % now."
+    return f"{text} of {who.text} fails by itself: {_number(before, 2)} % before, {_number(now, 2)} % now."
 
 
 def _short(text: str) -> str:
     return text if len(text) <= TEXT_CHARS_MAX else text[: TEXT_CHARS_MAX - 1] + "…"
 
 
-def _number(value: float) -> str:
-    return f"{value:.3g}" if np.isfinite(value) else "?"
+def _number(value: float, digits: int = 3) -> str:
+    """As people read it: so many digits that count, and never a power of ten.
+
+    >>> _number(31523.0), _number(99.96, 2), _number(0.0000272)
+    ('31,500', '100', '0.0000272')
+    """
+    if not np.isfinite(value):
+        return "?"
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= THOUSANDS else str(np.format_float_positional(rounded, trim="-"))

@@ -15,7 +15,7 @@ from cerebro.casework.proof import Part, Sentence, proof_id
 from cerebro.casework.quote import one_line
 from cerebro.casework.story import named, proved
 from cerebro.spine.actions import Action, ActionState
-from cerebro.spine.cases import Case
+from cerebro.spine.cases import Case, CaseState
 from cerebro.spine.findings import Evidence
 
 MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&@$])")
@@ -23,6 +23,7 @@ LATE_MS = 300_000  # noticed later than this, and someone should ask why
 TIMELINE_TOLD = 100
 PROOFS_TOLD = 60
 DONE = frozenset({ActionState.HELPED, ActionState.UNDONE, ActionState.FAILED, ActionState.ESCALATED})
+USERS = "users"  # why something was done: what users felt
 SUMMARY = (Part.HURTS, Part.SINCE)
 
 
@@ -63,7 +64,7 @@ class Draft:
         yield ""
         yield from self._facts(case)
         yield from self._section("summary", self._told(SUMMARY))
-        yield from self._section("impact", [plain(case.impact) if case.impact else self._say("impact_unknown")])
+        yield from self._section("impact", [plain(case.impact)] if case.impact else list(self._impact(case)))
         yield from self._section("timeline", self._timeline(case))
         yield from self._section("causes", self._told((Part.CAUSE,)) or [f"- {self._say('fu.cause')}"])
         yield from self._section("changes", self._told((Part.CHANGED,)) or [self._say("none_known")])
@@ -76,10 +77,10 @@ class Draft:
         noticed = self._say(
             "noticed_after", at=moment(case.opened_ms), span=self._teller.span(max(0, case.opened_ms - case.began_ms))
         )
-        ended = self._say("lasts")
-        if case.resolved_ms:
-            span = self._teller.span(max(0, case.resolved_ms - case.began_ms))
-            ended = self._say("ended_after", at=moment(case.resolved_ms), span=span)
+        ended, over_ms = self._say("lasts"), ended_ms(case)
+        if over_ms:
+            span = self._teller.span(max(0, over_ms - case.began_ms))
+            ended = self._say("ended_after", at=moment(over_ms), span=span)
         rows = {
             "case": f"[{case.id}]({self._record.address})",
             "severity": SEVERITIES[self._teller.language][case.severity],
@@ -94,6 +95,20 @@ class Draft:
         yield "|---|---|"
         for name, value in rows.items():
             yield f"| {self._say(name)} | {value} |"
+
+    def _impact(self, case: Case) -> Iterator[str]:
+        """What users felt, as it was read before the first thing that was done; people know the rest."""
+        acted = sorted(self._record.actions, key=lambda each: each.made_ms)
+        felt = next((reason.text for each in acted for reason in each.reasons if reason.what == USERS), "")
+        if not felt:
+            yield self._say("impact_unknown")
+            return
+        if over_ms := ended_ms(case):
+            span = self._teller.span(max(0, over_ms - case.began_ms))
+            yield f"- {self._say('impact_span', span=span, began=moment(case.began_ms), ended=moment(over_ms))}"
+        yield f"- {self._say('impact_felt', felt=plain(felt))}"
+        yield ""
+        yield self._say("impact_add")
 
     def _section(self, name: str, lines: Sequence[str]) -> Iterator[str]:
         yield ""
@@ -164,6 +179,12 @@ class Draft:
 
     def _say(self, key: str, **said: str) -> str:
         return self._words[key].format(**said)
+
+
+def ended_ms(case: Case) -> int:
+    """When nothing hurt any more, as the record has it; 0 while it lasts."""
+    closed_ms = (case.cleared_ms or case.updated_ms) if case.state is CaseState.CLOSED else 0
+    return case.resolved_ms or closed_ms
 
 
 def _lesson(action: Action) -> str:

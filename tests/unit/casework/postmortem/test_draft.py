@@ -18,6 +18,7 @@ from cerebro.spine.actions import (
     Difference,
     Expectation,
     Level,
+    Reason,
     Risk,
     Step,
 )
@@ -97,3 +98,19 @@ def test_it_becomes_a_pdf_whatever_people_write():
     odd = "# T\n\n" + "\n\n".join(HOSTILE) + "\n\n1. a\n\n   b\n\n> q\n\n---\n\n```\ncode\n```\n"
     assert to_pdf(odd).startswith(b"%PDF")
     assert to_pdf(draft(record(), Teller("ru", T0, 0))).startswith(b"%PDF")
+
+
+def test_its_impact_is_what_was_measured_until_someone_writes_it():
+    felt = Reason("users", "Requests to service/pay: 12.0% fail (usually 0.1%), 900 ms each (usually 40 ms).", 1.0)
+    text = draft(record(actions=(replace(ACTION, reasons=(felt,)),)), Teller("en", T0, 0))
+    impact = text[text.index("## Impact") : text.index("## Timeline")]
+    assert "12.0% fail" in impact and "It lasted 15 min" in impact and "Add who they were" in impact
+    assert "Nobody has written" in draft(record(), Teller("en", T0, 0))
+    assert "12.0% fail" not in draft(record(replace(CASE, impact="Half of all cards."), ()), Teller("en", T0, 0))
+
+
+def test_a_case_that_a_person_closed_is_over():
+    """It was never resolved by itself: what counts is when its last signal cleared."""
+    shut = replace(CASE, state=CaseState.CLOSED, resolved_ms=0, cleared_ms=T0 + 600_000)
+    assert "after 10 min" in draft(record(shut), Teller("en", T0, 0))
+    assert "It is not over" in draft(record(replace(shut, state=CaseState.OPEN)), Teller("en", T0, 0))
