@@ -39,6 +39,7 @@ class ActionState(StrEnum):
     EXECUTING = "executing"
     VERIFYING = "verifying"
     HELPED = "helped"
+    UNVERIFIED = "unverified"  # its case was closed before it could be told whether it helped
     UNDOING = "undoing"
     UNDONE = "undone"  # it did not help, and what it did is taken back
     FAILED = "failed"  # it could not be done
@@ -51,8 +52,9 @@ MOVES: Mapping[ActionState, frozenset[ActionState]] = {
     S.AWAITING: frozenset({S.APPROVED, S.REFUSED, S.EXPIRED}),
     S.APPROVED: frozenset({S.AWAITING, S.EXECUTING, S.REFUSED, S.EXPIRED, S.FAILED}),
     S.EXECUTING: frozenset({S.VERIFYING, S.UNDOING, S.FAILED, S.ESCALATED}),
-    S.VERIFYING: frozenset({S.HELPED, S.UNDOING, S.ESCALATED}),
+    S.VERIFYING: frozenset({S.HELPED, S.UNVERIFIED, S.UNDOING, S.ESCALATED}),
     S.HELPED: frozenset({S.UNDOING}),
+    S.UNVERIFIED: frozenset({S.UNDOING}),
     S.UNDOING: frozenset({S.UNDONE, S.FAILED, S.ESCALATED}),
     S.REFUSED: frozenset(),
     S.EXPIRED: frozenset(),

@@ -33,6 +33,7 @@ log = get_log(__name__)
 
 SETTLE_MS = 4_000  # after a call, before it is looked at what came of it
 CANARY_MS = 12_000  # between the first replica and the others
+PATIENCE_MS = 30_000  # with one that others carry the load of while it starts: only then is it harm
 LEASE_SPARE_MS = 5_000
 REPLANS_MAX = 3
 ATTEMPTS_MAX = 4
@@ -231,7 +232,7 @@ class Engine:
             Stale: There is nothing to take back now.
         """
         action = record.value
-        if action.state not in (S.HELPED, S.VERIFYING, S.EXECUTING, S.ESCALATED):
+        if action.state not in (S.HELPED, S.UNVERIFIED, S.VERIFYING, S.EXECUTING, S.ESCALATED):
             raise Stale(f"The action is {action.state.value}: there is nothing to undo.")
         if not any(step.undo and step.state != "planned" for step in action.steps):
             raise Stale("Nothing of this action can be taken back.", "Its runbook says why.")
@@ -250,25 +251,24 @@ class Engine:
         step = action.steps[number]
         if step.state == "begun":
             return await self._resume(record, number)
-        if number and not await self._canary_lives(record, action.steps[number - 1]):
+        since_ms = now_ms - action.steps[number - 1].done_ms if number else CANARY_MS
+        if since_ms < CANARY_MS:
+            return record
+        if number and await self._is_worse_since(record, action.steps[number - 1]):
+            if since_ms < PATIENCE_MS:
+                return record
             after = replace(action, state=S.UNDOING, harmful=True)
             text = "Users were worse off after the first replica: the others are left alone."
             return await self.ledger.put(record, after, Entry("action_harmed", text))
-        if number and now_ms - action.steps[number - 1].done_ms < CANARY_MS:
-            return record
         intent = replace(step, state="begun", begun_ms=now_ms)
         record = await self.ledger.note(record, self._leased(with_step(action, number, intent)))
         return await self._call(record, number)
 
-    async def _canary_lives(self, record: Kept, last: Step) -> bool:
-        """Whether users are no worse off since the replica before."""
-        action, now_ms = record.value, self._clock.now_ms()
-        if now_ms - last.done_ms < CANARY_MS:
-            return True
+    async def _is_worse_since(self, record: Kept, last: Step) -> bool:
+        """Whether users are worse off since the replica before."""
+        action = record.value
         case = await self.ledger.case(action.tenant, action.case)
-        if case is None:
-            return True
-        return not (await self.read(case, action, last.done_ms)).worse_than(action.before)
+        return case is not None and bool((await self.read(case, action, last.done_ms)).worse_than(action.before))
 
     async def _call(self, record: Kept, number: int) -> Kept:
         """Make the call whose intent is written."""
@@ -337,7 +337,7 @@ class Engine:
         case = await self.ledger.case(action.tenant, action.case)
         if case is not None and case.state is CaseState.CLOSED:
             text = "It was not verified, for someone closed the case; what it did stays until someone takes it back."
-            return await self._end(record, S.ESCALATED, "action_not_verified", text)
+            return await self._end(record, S.UNVERIFIED, "action_not_verified", text)
         return record if case is None else await self._judge(record, case)
 
     async def _judge(self, record: Kept, case: Case) -> Kept:

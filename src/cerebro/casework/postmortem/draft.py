@@ -22,7 +22,9 @@ MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&@$])")
 LATE_MS = 300_000  # noticed later than this, and someone should ask why
 TIMELINE_TOLD = 100
 PROOFS_TOLD = 60
-DONE = frozenset({ActionState.HELPED, ActionState.UNDONE, ActionState.FAILED, ActionState.ESCALATED})
+DONE = frozenset(
+    {ActionState.HELPED, ActionState.UNVERIFIED, ActionState.UNDONE, ActionState.FAILED, ActionState.ESCALATED}
+)
 USERS = "users"  # why something was done: what users felt
 SUMMARY = (Part.HURTS, Part.SINCE)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from cerebro.casework.desk import Stale
+from cerebro.casework.hands.felt import Felt
 from cerebro.casework.hands.store import Policy
 from cerebro.casework.life import closed
 from cerebro.kernel.audit import Audit
@@ -56,7 +57,7 @@ async def test_what_was_done_for_a_case_that_someone_closed_stays(bench):
     await bench.rounds(400)
 
     (tried,) = await bench.actions()
-    assert tried.state is ActionState.ESCALATED and "closed the case" in tried.outcome
+    assert tried.state is ActionState.UNVERIFIED and "closed the case" in tried.outcome
     assert bench.toy.value["replicas"] == "2"
 
 
@@ -72,6 +73,30 @@ async def test_who_another_case_says_is_asked_more_is_not_restarted_unasked(benc
     (restart,) = [each for each in await bench.actions() if each.target == CART]
     assert restart.level is Level.ASK
     assert "more is asked of service/cart than usual" in restart.reasons[-1].text
+
+
+@pytest.mark.parametrize(("worse_s", "state", "done"), [(20.0, ActionState.HELPED, 2), (400.0, ActionState.UNDONE, 1)])
+async def test_the_first_replica_is_given_time_to_start(bench, worse_s, state, done):
+    """The others carry its load meanwhile: what hurts for a moment is no harm, what stays is."""
+    bench.toy.replicas = ("0", "1")
+    case = await bench.case(kind="resource", text="stuck", marks=("stuck",))
+    sick, ill = bench.users.bad, Felt(1000, 900, 2000)
+    while not bench.toy.done:
+        await bench.rounds(1)
+    begun_ms = bench.clock.now_ms()
+
+    async def felt(tenant, names, start_ms, end_ms):
+        if end_ms > begun_ms + worse_s * 1000:
+            return {"service/cart": bench.users.good}
+        return {
+            "service/cart": ill if end_ms > begun_ms else sick if end_ms > bench.users.since_ms else bench.users.good
+        }
+
+    bench.users.felt = felt
+    await bench.rounds(30)
+
+    (action,) = [each for each in await bench.actions() if each.case == case][:1]
+    assert (action.state, len(bench.toy.done), action.harmful) == (state, done, done == 1)
 
 
 async def test_tries_are_bounded_and_told(make_bench):

@@ -33,5 +33,5 @@ export function Actions() {
 
 const Ended = ({ actions, onChosen }) => html`<${WalkedTable} rows=${actions} group=${t("nav.actions")} href=${(one) => `/cases/${one.case}`} onChosen=${onChosen}
   head=${html`<th>${t("case.state")}</th><th>${t("action.what")}</th><th>${t("finding.entity")}</th><th>${t("action.risk")}</th><th>${t("action.outcome")}</th><th class="end">${t("audit.when")}</th>`}
-  row=${(one) => html`<td class="tight"><${ActionState} value=${one.state} /></td><td class="wide"><a class="strong" href=${`/cases/${one.case}`}>${one.title}</a></td><td><${EntityLink} of=${one.target} /></td>
+  row=${(one) => html`<td class="tight"><${ActionState} value=${one.state} /></td><td class="wide"><a class="strong" href=${`/cases/${one.case}`}>${one.title}</a></td><td class="name"><${EntityLink} of=${one.target} /></td>
     <td class="tight"><${Risk} value=${one.risk} /></td><td>${one.outcome || html`<span class="faint">–</span>`}</td><td class="tight end soft"><${Time} ms=${one.ended_ms || one.updated_ms} /></td>`} />`;

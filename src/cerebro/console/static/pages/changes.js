@@ -26,7 +26,7 @@ export function Changes() {
       if (!all.length) return html`<${Empty} icon="changes" title=${t("changes.empty.title")}><p>${t("changes.empty.text")}</p><p><a class="button" href="/connect?way=events">${t("nav.connect")}</a></p><//>`;
       if (!fits.length) return html`<${Empty} small icon="search" title=${t("cases.none_fit")} />`;
       return html`<div class="table-wrap"><table class="list fold"><thead><tr><th>${t("changes.kind")}</th><th>${t("changes.what")}</th><th>${t("finding.entity")}</th><th>${t("changes.source")}</th><th class="end">${t("audit.when")}</th></tr></thead>
-        <tbody>${fits.map((one) => html`<tr key=${one.id}><td class="tight"><span class="state">${word("change", one.kind)}</span></td><td class="wide">${one.title || html`<span class="faint">–</span>`}<${Said} body=${one.body} /></td><td><${EntityLink} of=${one.entity} /></td><td class="soft">${one.source}</td><td class="tight end soft"><${Time} ms=${one.at_ms} /></td></tr>`)}</tbody></table></div>`;
+        <tbody>${fits.map((one) => html`<tr key=${one.id}><td class="tight"><span class="state">${word("change", one.kind)}</span></td><td class="wide">${one.title || html`<span class="faint">–</span>`}<${Said} body=${one.body} /></td><td class="name"><${EntityLink} of=${one.entity} /></td><td class="soft">${one.source}</td><td class="tight end soft"><${Time} ms=${one.at_ms} /></td></tr>`)}</tbody></table></div>`;
     }}<//><//>
   </div>`;
 }

@@ -8,9 +8,9 @@ import { entity } from "../lib/model.js";
 import { Dialog, EntityLink, Icon, State, Time, useDeed } from "./parts.js";
 
 export const WAITING = ["proposed", "awaiting_approval"];
-const ENDED = ["helped", "undone", "failed", "escalated"];
+const ENDED = ["helped", "unverified", "undone", "failed", "escalated"];
 export const UNDER_WAY = ["approved", "executing", "verifying", "undoing"];
-const LOOK = { helped: "good", undone: "off", failed: "hot", escalated: "hot", refused: "off", expired: "off", executing: "warm", verifying: "warm", undoing: "warm", approved: "warm", awaiting_approval: "hot", proposed: "warm" };
+const LOOK = { helped: "good", undone: "off", failed: "hot", escalated: "hot", unverified: "off", refused: "off", expired: "off", executing: "warm", verifying: "warm", undoing: "warm", approved: "warm", awaiting_approval: "hot", proposed: "warm" };
 
 export const ActionState = ({ value }) => html`<span class=${`state ${LOOK[value] ?? ""}`}>${word("action.state", value)}</span>`;
 export const Risk = ({ value }) => html`<span class=${`risk r-${value}`} title=${t("action.risk")}><i aria-hidden="true"></i>${word("risk", value)}</span>`;
@@ -37,7 +37,7 @@ const order = (action) => (WAITING.includes(action.state) ? 0 : UNDER_WAY.includ
 
 function ActionCard({ action, deeds, keyed, cases }) {
   const waits = WAITING.includes(action.state);
-  const undoable = action.state === "helped" || action.state === "escalated";
+  const undoable = ["helped", "unverified", "escalated"].includes(action.state);
   const judged = ENDED.includes(action.state) && !action.verdict;
   const [open, setOpen] = useState(waits || UNDER_WAY.includes(action.state));
   if (!open) {
