@@ -112,13 +112,18 @@ class Autonomy:
 
 @dataclass(frozen=True, slots=True)
 class DoorLine:
-    """A control door, without its key."""
+    """A control door, without its key; or an executor that the settings name, which has no address here.
+
+    Args:
+        level: That it brings with it; none where the playbook's own counts.
+        by: Who registered it; `data directory` for a program of this machine, `settings`.
+    """
 
     name: str
     kind: str
     url: str
     scope: tuple[str, ...]
-    level: Level
+    level: Level | None
     by: str
     made_ms: int
     answers: bool

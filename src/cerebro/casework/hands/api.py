@@ -208,7 +208,7 @@ def _autonomy(routes: APIRouter, counter: Counter) -> None:
 
     @routes.get("/executors", response_model=answers.DoorPage)
     async def doors(principal: Reader) -> Json:
-        """The control doors that were registered; their keys are never shown."""
+        """What it can act through: control doors, without their keys, and what the settings name."""
         return answer(answers.DoorPage(await counter.doors(principal.tenant)))
 
     @routes.post("/executors", response_model=answers.DoorLine, status_code=201)

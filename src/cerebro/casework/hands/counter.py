@@ -197,13 +197,17 @@ class Counter:
         await self.ledger.set_policy(principal.tenant, after, record.version, principal.name, "autonomy_set")
 
     async def doors(self, tenant: TenantId) -> list[DoorLine]:
-        """The control doors, without their keys."""
-        async with self._kernel.records.transaction() as transaction:
-            page = await transaction.find(DOORS, tenant, Search({}, limit=100))
+        """All that it can act through: control doors, without their keys, and what the settings name."""
         answering = {each.label for each in await self._doors.of(tenant) if isinstance(each, ControlDoor)}
         return [
-            DoorLine(e.name, e.kind, e.url, e.scope, e.level, e.by, e.made_ms, e.name in answering)
-            for e in (record.value for record in page.records)
+            *(
+                DoorLine(e.name, e.kind, e.url, e.scope, e.level, e.by, e.made_ms, e.name in answering)
+                for e in await self._doors.entries(tenant)
+            ),
+            *(
+                DoorLine(each.name, each.name, "", (), each.level, "settings", 0, answers=True)
+                for each in self._doors.set_up(tenant)
+            ),
         ]
 
     async def add_door(self, principal: Principal, wanted: Door) -> DoorLine:

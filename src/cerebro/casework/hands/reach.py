@@ -57,15 +57,19 @@ class Doors:
         seen = self._seen.get(tenant)
         if seen and now_s - seen[0] < FRESH_S:
             return seen[1]
-        wanted = await self._entries(tenant)
+        wanted = await self.entries(tenant)
         for key in [key for key in self._open if key[0] == tenant and key[1] not in wanted]:
             await self._open.pop(key).close()
         found = [door for entry in wanted if (door := await self._door(tenant, entry))]
-        fixed = self._fixed if tenant == DEFAULT_TENANT else ()  # they act with this installation's own rights
-        self._seen[tenant] = now_s, (*found, *fixed)
+        self._seen[tenant] = now_s, (*found, *self.set_up(tenant))
         return self._seen[tenant][1]
 
-    async def _entries(self, tenant: TenantId) -> list[DoorEntry]:
+    def set_up(self, tenant: TenantId) -> Sequence[Executor]:
+        """What the settings of this installation name: they act with its own rights."""
+        return self._fixed if tenant == DEFAULT_TENANT else ()
+
+    async def entries(self, tenant: TenantId) -> list[DoorEntry]:
+        """The control doors that were registered or introduced, whether they answer or not."""
         async with self._kernel.records.transaction() as transaction:
             page = await transaction.find(DOORS, tenant, Search({}, limit=DOORS_MAX))
         return [

@@ -829,6 +829,7 @@ export default {
   "autonomy.doors": "What it can reach",
   "autonomy.doors.answers": "answers at",
   "autonomy.doors.silent": "does not answer at",
+  "autonomy.doors.settings": "by the settings of this installation",
   "autonomy.doors.none": "No control door is registered",
   "autonomy.doors.none.text": "Kubernetes, SQL, NATS, flags and ssh are reached by settings (reach.*); a program’s own supervisor by POST /api/v1/executors. Until then actions can only be suggested.",
   "autonomy.why.the default of a safe action": "the default of a safe action",

@@ -829,6 +829,7 @@ export default {
   "autonomy.doors": "До чего он дотягивается",
   "autonomy.doors.answers": "отвечает по адресу",
   "autonomy.doors.silent": "не отвечает по адресу",
+  "autonomy.doors.settings": "по настройкам этой установки",
   "autonomy.doors.none": "Ни одна дверь управления не подключена",
   "autonomy.doors.none.text": "Kubernetes, SQL, NATS, флаги и ssh — через настройки (reach.*); супервизор программы — через POST /api/v1/executors. До тех пор действия можно только предлагать.",
   "autonomy.why.the default of a safe action": "по умолчанию для безопасного",
