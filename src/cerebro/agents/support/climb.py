@@ -6,7 +6,7 @@ counted without knowing how steps are distributed: of n + k steps in any order, 
 C(n + k, k) times. By how much they are larger makes it rarer, as far as a heavy tail lets it (a power of one).
 
 Told is only what has risen by `RISE_MIN` of the limit and at this pace meets it within `AHEAD_S`. How long work waits
-in a queue, or a replica lags, has no limit of its own; `LATE_S` is one that hardly anyone bears.
+in a queue, or a replica lags, has no limit of its own; `LATE_S` is one that few would bear.
 
 Source: the rank argument is that of records, N. Glick, Breaking Records and Breaking Boards, American Mathematical
 Monthly 85 (1978), 2-26.
@@ -34,7 +34,7 @@ USED_UP = re.compile(
 BEHIND = re.compile(
     r"oldest_message[._]age|(consumer|queue|replica(tion)?|wal)(_?group)?[._](delay|lag|latency|wait)([._]|$)"
 )
-SECONDS, LATE_S = frozenset({"s", "seconds"}), 300.0
+SECONDS, LATE_S = frozenset({"s", "seconds"}), 60.0
 RISE_MIN = 0.08  # of the limit, since the climb began
 AHEAD_S = 1800.0
 STEP_MIN = 0.002  # of the limit: smaller steps are the rounding of whoever sends them

@@ -68,8 +68,9 @@ def test_only_what_is_used_up_has_an_end():
 def test_work_that_waits_ever_longer_is_told_within_a_minute_although_it_never_did():
     """No single value says anything of a queue that was empty for half an hour: it may fill now and then."""
     waits = [11.0 * k for k in range(1, 9)]
-    assert told([*[0.0] * 120, *waits], name=named(AGE, "s")) == [(122, Turn.OPENED)]
-    assert told([*[0.0] * 120, *waits], name=named("kafka_consumergroup_lag_seconds", "")) == [(122, Turn.OPENED)]
+    assert told([*[0.0] * 120, *waits], name=named(AGE, "s")) == [(121, Turn.OPENED)]
+    assert told([*[0.0] * 120, *waits], name=named("kafka_consumergroup_lag_seconds", "")) == [(121, Turn.OPENED)]
     assert told([*[0.0] * 120, *waits], name=named(AGE, "ms")) == []
     assert told([*[0.0] * 120, *waits], name=named("kafka_consumergroup_lag", "")) == []
-    assert told([*[0.0] * 120, 40.0, 0.0, 0.0, 60.0, 0.0], name=named(AGE, "s")) == []
+    assert told([*[0.0] * 120, 8.0, 0.0, 0.0, 12.0, 0.0], name=named(AGE, "s")) == []
+    assert told([*[0.01] * 120, *(0.3 * k for k in range(1, 40))], name=named(AGE, "s"))[0][0] < 120 + 20  # at 1 s
