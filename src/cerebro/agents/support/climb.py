@@ -32,10 +32,14 @@ USED_UP = re.compile(
 )
 # How far behind somebody is with its work, in seconds: what is put in faster than it is taken out waits ever longer.
 BEHIND = re.compile(
-    r"oldest_message[._]age|(consumer|queue|replica(tion)?|wal)(_?group)?[._](delay|lag|latency|wait)([._]|$)"
+    r"oldest_?(\w+_)?message[._]?age|age_?of_?(the_?)?oldest_?message|seconds_behind"
+    r"|(consumer|queue|replica(tion)?|wal)(_?group)?(_group)?[._](max_)?(delay|lag|latency|wait)([._]|$)"
 )
+IN_SECONDS = re.compile(r"[._]seconds([._]|$)")
 SECONDS, LATE_S = frozenset({"s", "seconds"}), 60.0
 RISE_MIN = 0.08  # of the limit, since the climb began
+# One message that is stuck grows older with every step: what lasts is some steps of much, or many.
+BEHIND_RISE_MIN, BEHIND_RUN_MIN, BEHIND_RUN_LONG = 0.5, 3, 20
 AHEAD_S = 1800.0
 STEP_MIN = 0.002  # of the limit: smaller steps are the rounding of whoever sends them
 COUNT_MIN = 40.0  # steps seen before
@@ -69,6 +73,7 @@ STATE = np.dtype(
     [
         ("last", "f8"), ("last_ms", "i8"), ("top", "f8"), ("count", "f8"), ("run", "i4"), ("peak", "f8"),
         ("start", "f8"), ("start_ms", "i8"), ("odds", "f8"), ("told", "u1"), ("lost", "i4"), ("skips", "i4"),
+        ("limit", "f8"),
     ]
 )  # fmt: skip
 
@@ -79,7 +84,6 @@ class Climbs:
 
     enrolled: int = 0
     place: NDArray[np.int32] = field(default_factory=lambda: np.full(256, NONE, np.int32))  # by row of the watch
-    limit: NDArray[np.float64] = field(default_factory=lambda: np.zeros(64))  # by place, as `state`
     state: NDArray[np.void] = field(default_factory=lambda: np.zeros(64, STATE))
     count: int = 0
 
@@ -98,8 +102,7 @@ def enrol(climbs: Climbs, names: Sequence[SeriesName]) -> None:
         if limit := _limit_of(names[row]):
             if climbs.count == len(climbs.state):
                 climbs.state = np.concatenate([climbs.state, np.zeros(climbs.count, STATE)])
-                climbs.limit = np.concatenate([climbs.limit, np.zeros(climbs.count)])
-            climbs.limit[climbs.count] = limit
+            climbs.state["limit"][climbs.count] = limit
             climbs.place[row] = climbs.count
             climbs.count += 1
     climbs.enrolled = len(names)
@@ -111,8 +114,9 @@ def _limit_of(name: SeriesName) -> float:
         return 0.0
     if USED_UP.search(name.metric):
         return FULL
-    in_seconds = name.unit in SECONDS or name.metric.endswith("_seconds")
-    return LATE_S if in_seconds and BEHIND.search(name.metric) else 0.0
+    metric = name.metric.lower()
+    in_seconds = name.unit in SECONDS or IN_SECONDS.search(metric) or "seconds_behind" in metric
+    return LATE_S if in_seconds and BEHIND.search(metric) else 0.0
 
 
 def climbing(
@@ -123,7 +127,7 @@ def climbing(
     if not len(mine):
         return
     place = climbs.place[row[mine]]
-    limit = climbs.limit[place]
+    limit = climbs.state["limit"][place]
     turn, weekly, ahead_s = np.zeros(len(mine), np.uint8), np.zeros(len(mine)), np.zeros(len(mine))
     _step(place, at_ms[mine], value[mine] / limit, climbs.state, turn, weekly, ahead_s)
     for k in np.flatnonzero(turn):
@@ -154,9 +158,10 @@ def thawed_climbs(names: Sequence[SeriesName], body: bytes) -> Climbs:
     climbs = Climbs()
     enrol(climbs, names)
     count, rest = divmod(len(body), STATE.itemsize)
-    if rest or count > climbs.count:
+    kept = np.zeros(0, STATE) if rest else np.frombuffer(body, STATE)
+    if count != climbs.count or not np.array_equal(kept["limit"], climbs.state["limit"][:count]):
         return climbs
-    climbs.state[:count] = np.frombuffer(body, STATE)
+    climbs.state[:count] = kept
     return climbs
 
 
@@ -164,6 +169,24 @@ def note_told(climbs: Climbs, row: int) -> None:
     """The climb of this series is told: its end will be, too."""
     if climbs.place[row] != NONE:
         climbs.state["told"][climbs.place[row]] = 1
+
+
+@native
+def _is_much(s: Any, rise: float) -> bool:
+    """Whether the climb is worth a word."""
+    if s.limit == FULL:
+        return bool(rise >= RISE_MIN)
+    long_run = s.run >= BEHIND_RUN_LONG and rise >= RISE_MIN
+    return bool(long_run or (s.run >= BEHIND_RUN_MIN and rise >= BEHIND_RISE_MIN))
+
+
+@native
+def _end(s: Any) -> None:
+    """What is told of a queue is known of it from then on; a leak is told each time."""
+    if s.limit != FULL:
+        s.count += s.run + 1.0
+        s.top = max(s.top, s.peak)
+    s.told = s.lost = s.run = 0
 
 
 @native
@@ -182,8 +205,9 @@ def _step(  # noqa: PLR0917  columns
         rise = v - before
         if s.told > 0:
             s.lost = 0 if rise > 0.0 else s.lost + 1
+            s.peak = max(s.peak, rise)
             if s.lost >= LOST:
-                s.told = s.lost = s.run = 0
+                _end(s)
                 turn[k] = 2
             continue
         usual = max(s.top, STEP_MIN)
@@ -203,7 +227,7 @@ def _step(  # noqa: PLR0917  columns
         if v <= s.start:
             continue
         ahead_s[k] = max(FULL - v, 0.0) / (v - s.start) * (t - s.start_ms) / 1000.0
-        if s.count >= COUNT_MIN and v - s.start >= RISE_MIN and ahead_s[k] <= AHEAD_S:
+        if s.count >= COUNT_MIN and _is_much(s, v - s.start) and ahead_s[k] <= AHEAD_S:
             ways = lgamma(s.count + s.run + 1.0) - lgamma(s.count + 1.0) - lgamma(s.run + 1.0)
             places = 1.0 + s.run if s.skips > 0 else 1.0  # where the step that is none may stand
             weekly[k] = WEEK_S / max((t - before_ms) / 1000.0, 0.01) * places * exp(-ways - s.odds)

@@ -124,7 +124,7 @@ def _thought(
     case: Case, findings: Sequence[Finding], held: Held, topology: Topology, done: Sequence[Done]
 ) -> Diagnosis:
     picture = picture_of(case, findings, held, topology)
-    return diagnose(replace(picture, changes=of_others(picture.changes, done)))
+    return diagnose(replace(picture, changes=of_others(picture.changes, done, case.id)))
 
 
 def _known_ms(onset_ms: int, entities: Sequence[EntityKey], topology: Topology) -> int:

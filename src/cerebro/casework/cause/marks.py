@@ -109,6 +109,7 @@ class Gauge:
         within_s: Whether once in so many seconds of late is enough, since it comes in jumps; `EVER` for all of the
             trouble.
         of_work: Whether twice the requests bring twice of it: then it is compared for each request.
+        known: Whether what is usual must be known, of it and of the requests.
     """
 
     mark: str
@@ -118,26 +119,27 @@ class Gauge:
     step: float = 0.0
     within_s: float = 0.0
     of_work: bool = False
+    known: bool = False
 
 
 def _gauge(
     mark: str, metric: str, *, level: float = 0.0, times: float = 1.0, step: float = 0.0, within_s: float = 0.0,
-    of_work: bool = False,
+    of_work: bool = False, known: bool = False,
 ) -> Gauge:  # fmt: skip
-    return Gauge(mark, re.compile(metric), level, times, step, within_s, of_work)
+    return Gauge(mark, re.compile(metric), level, times, step, within_s, of_work, known)
 
 
 EVER = float("inf")
 # Bounds are those that operators' handbooks give for an alert, or plainly more than a usual day's swing.
 GAUGES: Sequence[Gauge] = (
     _gauge("busy_cpu", r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)", level=0.7, times=1.4),
-    _gauge("busy_cpu", r"process.{0,3}cpu.{0,3}utili[sz]ation", level=0.2, times=5.0, of_work=True),
+    _gauge("busy_cpu", r"process.{0,3}cpu.{0,3}utili[sz]ation", level=0.2, times=5.0, of_work=True, known=True),
     _gauge("growing", r"memory.{0,3}(usage|used|bytes)|rss|heap.{0,6}used|working_set", times=1.35, within_s=EVER),
     _gauge("full_memory", r"memory.{0,3}(utili[sz]ation|percent)", level=0.9, times=1.2),
     _gauge("collecting", r"(^|[._])gc[._]", level=0.05, times=3.0, of_work=True),
     _gauge("clock", r"clock[._]offset|timex[._]offset", level=CLOCK_S_MIN),
-    _gauge("many_files", r"file_?desc|open_fds", times=2.0, step=200.0),
-    _gauge("many_files", r"(file_?desc|fds).*:limit_ratio", level=0.9, times=1.2),
+    _gauge("many_files", r"(file_?desc|open_fds)(?!.*(limit|max))", times=2.0, step=200.0),
+    _gauge("many_files", r"(file_?desc|fds).*:limit_ratio", level=0.9, times=1.05),
     _gauge("waiting_pool", r"(pool|connection).{0,12}(pending|waiting)", level=3.0, times=3.0, of_work=True),
     _gauge("held_pool", r"(client\.connection|pool).{0,8}(count|used|active)", times=1.6, step=5.0, of_work=True),
     _gauge("full_disk", r"(filesystem|disk).{0,4}(utili[sz]ation|used_ratio|percent)", level=0.92),
@@ -365,12 +367,13 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     tracks = view.picture.tracks
     rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
     asked, brought = 0.0, _is_asked_on(view, entity)  # load that callers hand on is theirs
-    work = _work(tracks, rows)
+    work, work_known = _work(tracks, rows), any(tracks.signal[row] == REQUESTS for row in rows)
     for row in rows:
         signal = tracks.signal[row].lower()
         then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
         if not np.isfinite(now):
             continue
+        known = work_known and bool(np.isfinite(then))
         then = then if np.isfinite(then) else 0.0
         if signal == REQUESTS:
             asked = now
@@ -379,7 +382,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
         for gauge in _gauges_of(signal):
             times = work if gauge.of_work else 1.0
             held = _most(tracks, int(row), gauge.within_s) if gauge.within_s else now
-            beyond = _beyond(gauge, then, held, times)
+            beyond = _beyond(gauge, then, held, times) and (known or not gauge.known)
             if beyond and (gauge.mark != "cold" or _falls_on_others(view, entity)):
                 yield Mark(gauge.mark, _nats(view, int(row)))
     yield from _running_out(view, rows.tolist())
@@ -507,7 +510,7 @@ def _work(tracks: Tracks, rows: Iterable[int]) -> float:
     for row in rows:
         if tracks.signal[row] == REQUESTS:
             then, now = _usual(tracks.before[row]), tracks.during[row]
-            now = now[np.isfinite(now)][-NEWEST:]  # the last step may not be whole yet
+            now = now[np.isfinite(now)][-NEWEST:]  # what came late may be missing yet
             if then > 0 and len(now):
                 return max(1.0, float(now.max()) / then)
     return 1.0
@@ -619,8 +622,10 @@ def _newest(values: NDArray[np.float64]) -> float:
 
 
 def _most(tracks: Tracks, row: int, within_s: float) -> float:
-    """The most of the trouble's last seconds."""
-    values = tracks.during[row][tracks.at_ms > tracks.at_ms[-1] - within_s * 1000]
+    """The most of the trouble's last seconds, and of its newest steps."""
+    recent = tracks.at_ms > tracks.at_ms[-1] - within_s * 1000
+    recent[-NEWEST:] = True
+    values = tracks.during[row][recent]
     return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cerebro.casework.cause.changed import puts_back
+from cerebro.casework.cause.changed import RENEWING, puts_back
 from cerebro.casework.cause.picture import Change
 from cerebro.casework.deeds import ACTIONS
 from cerebro.kernel.records.port import Search, Transaction
@@ -13,22 +13,29 @@ from cerebro.spine.identity import TenantId
 
 ACTIONS_READ_MAX = 100  # the newest of a tenant: those of the last hour, and more
 EARLY_MS, LATE_MS = 5_000, 90_000  # a change is told a little before it is done by clocks that differ, or a while after
+SOON_MS = 15_000  # where no process has to start for it
 PASSING = frozenset({"migration", "schedule"})  # changes that are over when what they do is ended; others stay
-TOGETHER_MS = 15_000  # what one step is told as, it is told as at about the same time
+ENDING = frozenset({"end_query"})  # operations that end it
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One step of an action: what it was done to, from when to when, and whether users were well after it."""
+    """One step of an action.
+
+    Args:
+        target: What it was done to.
+        ended: The work of the target that it ended, for this case, and users were well after it; empty for none.
+    """
 
     target: EntityKey
     begun_ms: int
     ended_ms: int
-    helped: bool = False
+    ended: str = ""
 
     def told_by(self, change: Change) -> bool:
         """Whether the change is this step, as others tell it."""
-        return self.target == change.entity and self.begun_ms - EARLY_MS <= change.at_ms <= self.ended_ms + LATE_MS
+        late_ms = LATE_MS if change.kind in RENEWING else SOON_MS
+        return self.target == change.entity and self.begun_ms - EARLY_MS <= change.at_ms <= self.ended_ms + late_ms
 
 
 async def done_lately(transaction: Transaction, tenant: TenantId) -> list[Done]:
@@ -44,33 +51,34 @@ def steps_of(action: Action) -> list[Done]:
         if step.begun_ms and step.state in ("undo_begun", "undone"):
             done.append(Done(step.call.target, action.started_ms, step.begun_ms))
         if step.begun_ms:
+            ends = action.state is ActionState.HELPED and step.call.operation in ENDING
             ended_ms = max(step.done_ms, step.begun_ms)
-            done.append(Done(step.call.target, step.begun_ms, ended_ms, action.state is ActionState.HELPED))
+            done.append(Done(step.call.target, step.begun_ms, ended_ms, action.case if ends else ""))
     return done
 
 
-def of_others(changes: Iterable[Change], done: Sequence[Done]) -> tuple[Change, ...]:
+def of_others(changes: Iterable[Change], done: Sequence[Done], case: str = "") -> tuple[Change, ...]:
     """The changes without our own; that we put something back still ends what the change before it could do.
 
-    So is a migration no more, when something was done about it that helped.
-    A step is told once as each kind of change, all of them together; what comes after that is someone else's.
+    A step is told once as each kind of change; what comes after that is someone else's, however soon. A migration
+    whose work was ended for another case is no reason of this one.
     """
     given, ours = list(changes), set[int]()
     order = sorted(range(len(given)), key=lambda k: given[k].at_ms)
     for each in sorted(done, key=lambda one: (one.begun_ms, one.ended_ms)):
-        told: dict[str, int] = {}
+        told: set[str] = set()
         for k in order:
-            fresh = k not in ours and given[k].kind not in told and each.told_by(given[k])
-            if fresh and given[k].at_ms <= min(told.values(), default=given[k].at_ms) + TOGETHER_MS:
+            if k not in ours and given[k].kind not in told and each.told_by(given[k]):
                 ours.add(k)
-                told[given[k].kind] = given[k].at_ms
+                told.add(given[k].kind)
     return tuple(
         change
         for k, change in enumerate(given)
-        if (k not in ours or puts_back(change)) and not any(_is_over(change, each) for each in done)
+        if (k not in ours or puts_back(change)) and not any(_is_over(change, each, case) for each in done)
     )
 
 
-def _is_over(change: Change, done: Done) -> bool:
-    """Whether the change did what it did, and that was ended: it is no reason of what comes later."""
-    return done.helped and change.kind in PASSING and done.target == change.entity and change.at_ms < done.begun_ms
+def _is_over(change: Change, done: Done, case: str) -> bool:
+    """Whether what the change did was ended, for another case: it is no reason of what comes later."""
+    elsewhere = bool(done.ended) and done.ended != case
+    return elsewhere and change.kind in PASSING and done.target == change.entity and change.at_ms < done.begun_ms

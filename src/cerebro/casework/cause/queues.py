@@ -45,7 +45,7 @@ def left_undone(picture: Picture, clues: Clues, entity: int) -> list[int]:
     who = picture.entities[entity]
     names = {each.target for each in picture.relations if each.kind == CONSUMES and each.source == who}
     mine = [k for k, key in enumerate(picture.entities) if key in names] if names else []
-    left = (queue for queue in mine if _is_left(picture, clues, queue) and not _is_drained(picture, queue))
+    left = (queue for queue in mine if _is_left(picture, clues, queue) and not _is_drained(picture, clues, queue))
     rows = [row for queue in left for row in _piled(clues, queue)]
     return sorted(rows, key=lambda row: -float(clues.nats[row]))
 
@@ -81,10 +81,10 @@ def _is_flooded(picture: Picture, queue: int) -> bool:
     return any(now >= max(BACK_TIMES * then, BACK_STEP) for then, now in _rows(picture, queue, BACK))
 
 
-def _is_drained(picture: Picture, queue: int) -> bool:
-    """Whether much less waits there now than did: who takes from it does so again."""
+def _is_drained(picture: Picture, clues: Clues, queue: int) -> bool:
+    """Whether much less waits there now than did, of what has piled up: who takes from it does so again."""
     tracks = picture.tracks
-    mine = np.flatnonzero((tracks.entity == queue) & (tracks.peer == NOBODY)).tolist()
+    mine = [int(clues.row[k]) for k in _piled(clues, queue)]
     held = (tracks.during[row] for row in mine if DEEP.search(tracks.signal[row].lower()))
     told = [values[np.isfinite(values)] for values in held]
     return any(len(values) > 1 and values[-1] <= DRAINED * values.max() for values in told)

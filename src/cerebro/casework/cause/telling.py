@@ -11,6 +11,7 @@ from cerebro.casework.quote import quoted
 
 TEXT_CHARS_MAX = 120
 THOUSANDS = 10_000.0  # from here on they are set apart
+RESIDUE, BEYOND_WORDS = 1e-9, 1e15  # what a difference of nothing leaves; what nobody counts the zeros of
 
 
 def sentence_of(view: View, entity: int, rows: Sequence[int]) -> str:
@@ -65,7 +66,7 @@ def _short(text: str) -> str:
 
 
 def _number(value: float, digits: int = 3) -> str:
-    """As people read it: so many digits that count, and never a power of ten.
+    """As people read it: so many digits that count, and no power of ten as long as they can take it in.
 
     >>> _number(31523.0), _number(99.96, 2), _number(0.0000272)
     ('31,500', '100', '0.0000272')
@@ -73,4 +74,8 @@ def _number(value: float, digits: int = 3) -> str:
     if not np.isfinite(value):
         return "?"
     rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) < RESIDUE:
+        return "0"
+    if abs(rounded) >= BEYOND_WORDS:
+        return f"{rounded:g}"
     return f"{rounded:,.0f}" if abs(rounded) >= THOUSANDS else str(np.format_float_positional(rounded, trim="-"))

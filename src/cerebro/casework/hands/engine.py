@@ -254,9 +254,11 @@ class Engine:
         since_ms = now_ms - action.steps[number - 1].done_ms if number else CANARY_MS
         if since_ms < CANARY_MS:
             return record
-        if number and await self._is_worse_since(record, action.steps[number - 1]):
-            if since_ms < PATIENCE_MS:
-                return record
+        seen = await self._since(record, action.steps[number - 1]) if number else None
+        worse = seen is not None and bool(seen.worse_than(action.before))
+        if seen and (worse or seen.blind) and since_ms < PATIENCE_MS:
+            return record
+        if worse:
             after = replace(action, state=S.UNDOING, harmful=True)
             text = "Users were worse off after the first replica: the others are left alone."
             return await self.ledger.put(record, after, Entry("action_harmed", text))
@@ -264,11 +266,12 @@ class Engine:
         record = await self.ledger.note(record, self._leased(with_step(action, number, intent)))
         return await self._call(record, number)
 
-    async def _is_worse_since(self, record: Kept, last: Step) -> bool:
-        """Whether users are worse off since the replica before."""
+    async def _since(self, record: Kept, last: Step) -> Look | None:
+        """What users have felt of late, since the replica before; nothing where the case is gone."""
         action = record.value
         case = await self.ledger.case(action.tenant, action.case)
-        return case is not None and bool((await self.read(case, action, last.done_ms)).worse_than(action.before))
+        start_ms = max(last.done_ms, self._clock.now_ms() - CANARY_MS)
+        return await self.read(case, action, start_ms) if case else None
 
     async def _call(self, record: Kept, number: int) -> Kept:
         """Make the call whose intent is written."""

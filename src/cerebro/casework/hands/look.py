@@ -79,7 +79,7 @@ class Look:
 
 def names_of(case: Case, target: EntityKey, askers: Iterable[EntityKey] = ()) -> tuple[str, ...]:
     """Whose users are looked at: the target's, those of what the case is about, and those of who asks the target."""
-    others = [entity.name for entity in (*case.entities, *askers) if entity.kind == "service"]
+    others = [entity.name for entity in (*askers, *case.entities) if entity.kind == "service"]
     return tuple(dict.fromkeys((target.name, *others)))[:NAMES_MAX]
 
 

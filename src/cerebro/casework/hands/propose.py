@@ -35,6 +35,7 @@ SHOWN_SHARE_MIN = 0.2  # of a cause, before anything is shown for it
 AGAIN_MS, THOUGHTS_MAX = 5_000, 1000
 SURE_SHARE = 0.9  # of the likeliest cause, from here on nothing is waited for
 LOAD, LOAD_SHARE = "capacity", 0.5
+PRESSED_MS = 600_000  # a case of which nothing new was learned for longer tells nothing of the load now
 CALM_MS = 60_000  # after an action that helped, before another is thought of
 ASKED = frozenset({Level.SUGGEST, Level.ASK})
 
@@ -109,9 +110,11 @@ class Proposer:
         ledger = self._engine.ledger
         policy, recent = (await ledger.policy(tenant)).value, await ledger.recent(tenant)
         pasts, executors = await ledger.pasts(tenant), await self._reach.of(tenant)
+        since_ms = self._clock.now_ms() - PRESSED_MS
+        lately = [each for each in cases if each.updated_ms >= since_ms and each.state is not CaseState.ESCALATED]
         return Scene(
             policy, recent, pasts, executors,
-            loaded=overloaded(cases), surged=_surged_first(cases), pressed=asked_more(_causes_of(cases), 0.0),
+            loaded=overloaded(cases), surged=_surged_first(cases), pressed=asked_more(_causes_of(lately), 0.0),
         )  # fmt: skip
 
     async def consider(self, case: Case, scene: Scene) -> Record[KeptAction] | None:

@@ -100,7 +100,7 @@ class Draft:
 
     def _impact(self, case: Case) -> Iterator[str]:
         """What users felt, as it was read before the first thing that was done; people know the rest."""
-        acted = sorted(self._record.actions, key=lambda each: each.made_ms)
+        acted = sorted((each for each in self._record.actions if each.started_ms), key=lambda each: each.started_ms)
         felt = next((reason.text for each in acted for reason in each.reasons if reason.what == USERS), "")
         if not felt:
             yield self._say("impact_unknown")
@@ -184,9 +184,11 @@ class Draft:
 
 
 def ended_ms(case: Case) -> int:
-    """When nothing hurt any more, as the record has it; 0 while it lasts."""
-    closed_ms = (case.cleared_ms or case.updated_ms) if case.state is CaseState.CLOSED else 0
-    return case.resolved_ms or closed_ms
+    """When nothing hurt any more as the record has it, or someone closed it all the same; 0 while it lasts."""
+    if case.state is not CaseState.CLOSED:
+        return case.resolved_ms
+    shut_ms = max((entry.at_ms for entry in case.timeline if entry.kind == "closed"), default=case.updated_ms)
+    return case.resolved_ms or case.cleared_ms or shut_ms
 
 
 def _lesson(action: Action) -> str:

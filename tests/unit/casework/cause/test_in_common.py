@@ -172,8 +172,8 @@ def test_a_change_right_after_ours_is_someone_elses():
 
 
 def test_another_kind_of_change_a_while_after_ours_is_someone_elses():
-    """What one step is told as comes together: a scale-out and half a minute later a new setting are two deeds."""
-    scaled, rollout = Change(key("cart"), 60_000, "scale", "5 replicas"), Change(key("cart"), 62_000, "rollout", "")
+    """Processes take their time to start, a setting does not: half a minute after a scale-out it is another deed."""
+    scaled, rollout = Change(key("cart"), 60_000, "scale", "5 replicas"), Change(key("cart"), 92_000, "rollout", "")
     theirs = Change(key("cart"), 93_000, "config", "reconfigured: retries 9")
 
     assert of_others([theirs, rollout, scaled], [Done(key("cart"), 58_000, 61_000)]) == (theirs,)
@@ -182,7 +182,8 @@ def test_another_kind_of_change_a_while_after_ours_is_someone_elses():
 def test_a_migration_that_was_ended_is_over_and_a_deploy_stays():
     migration, deploy = Change(key("store"), 40_000, "migration", "47"), Change(key("store"), 40_000, "deploy", "v2")
 
-    mended = Done(key("store"), 120_000, 121_000, helped=True)
+    mended = Done(key("store"), 120_000, 121_000, ended="case-1")
 
-    assert of_others([migration, deploy], [mended]) == (deploy,)
-    assert of_others([migration, deploy], [replace(mended, helped=False)]) == (migration, deploy)
+    assert of_others([migration, deploy], [mended], "case-2") == (deploy,)
+    assert of_others([migration, deploy], [mended], "case-1") == (migration, deploy), "it is what the case is of"
+    assert of_others([migration, deploy], [replace(mended, ended="")], "case-2") == (migration, deploy)

@@ -350,3 +350,31 @@ def test_who_tries_again_once_for_each_call_that_fails_brings_no_storm(draw, fai
         tracks.during[rows[signal]] = now
 
     assert ("retrying" in words_of(picture, "front")) is said
+
+
+@pytest.mark.parametrize(("usual", "said"), [(0.03, ["busy_cpu"]), (np.nan, [])])
+def test_what_is_usual_of_a_processor_must_be_known_before_a_fifth_is_much(draw, usual, said):
+    series = [("front", "process.cpu.utilization"), ("front", "requests.rate"), ("front", "duration.mean")]
+    picture = draw(series, (("front", "store"),), ill=(("front", "duration.mean", 30.0, 3),))
+    tracks = picture.tracks
+    tracks.before[0], tracks.during[0] = usual, 0.3
+    tracks.before[1], tracks.during[1] = 100.0, 100.0
+
+    assert words_of(picture, "front") == said
+
+
+@pytest.mark.parametrize(
+    ("metric", "usual", "now", "said"),
+    [
+        ("process.open_file_descriptor.count:limit_ratio", 0.85, 1.0, ["many_files"]),
+        ("process.open_file_descriptor.count:limit_ratio", 0.5, 0.6, []),
+        ("process.open_file_descriptor.limit", np.nan, 1024.0, []),
+        ("process.open_file_descriptor.count", 100.0, 400.0, ["many_files"]),
+    ],
+)
+def test_files_are_many_by_their_number_or_their_limit_and_a_limit_is_none(draw, metric, usual, now, said):
+    picture = draw([("front", metric), ("front", "duration.mean")], (("front", "store"),), ill=())
+    row = picture.tracks.signal.index(metric)
+    picture.tracks.before[row], picture.tracks.during[row] = usual, now
+
+    assert words_of(picture, "front") == said

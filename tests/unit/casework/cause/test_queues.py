@@ -104,3 +104,20 @@ def test_who_takes_from_it_again_leaves_nothing_there(queued, waiting, said):
     worker = [each.name for each in picture.entities].index("worker")
 
     assert [mark.word for mark in marks_of(View(picture, found, fuse(picture, found)), worker)] == said
+
+
+def test_a_series_of_the_queue_that_is_always_0_does_not_say_that_it_was_drained(draw):
+    """Everything is handed out and nothing is acknowledged: none is ready, and the oldest grows older."""
+    series = [
+        ("jobs", "messaging.queue.oldest_message.age"), ("jobs", "messages_ready"),
+        ("jobs", "messaging.queue.published"), ("front", "duration.mean"),
+    ]  # fmt: skip
+    picture = draw(series, ill=(("jobs", "messaging.queue.oldest_message.age", 400.0, 3),), alarmed=("jobs",))
+    rows = {signal: row for row, signal in enumerate(picture.tracks.signal)}
+    picture.tracks.before[rows["messages_ready"]] = picture.tracks.during[rows["messages_ready"]] = 0.0
+    relations = (Relation(TENANT, key("worker"), key("jobs"), "consumes_from"),)
+    picture = replace(picture, relations=relations, entities=(*picture.entities, key("worker")))
+    found = clues(picture)
+    worker = [each.name for each in picture.entities].index("worker")
+
+    assert [mark.word for mark in marks_of(View(picture, found, fuse(picture, found)), worker)] == ["undrained"]

@@ -102,7 +102,7 @@ def test_it_becomes_a_pdf_whatever_people_write():
 
 def test_its_impact_is_what_was_measured_until_someone_writes_it():
     felt = Reason("users", "Requests to service/pay: 12.0% fail (usually 0.1%), 900 ms each (usually 40 ms).", 1.0)
-    text = draft(record(actions=(replace(ACTION, reasons=(felt,)),)), Teller("en", T0, 0))
+    text = draft(record(actions=(replace(ACTION, reasons=(felt,), started_ms=T0),)), Teller("en", T0, 0))
     impact = text[text.index("## Impact") : text.index("## Timeline")]
     assert "12.0% fail" in impact and "It lasted 15 min" in impact and "Add who they were" in impact
     assert "Nobody has written" in draft(record(), Teller("en", T0, 0))

@@ -174,7 +174,7 @@ function Neighbourhood({ centre, topology }) {
 
 const weight = (node) => ["good", "unknown", "notice", "minor", "major", "critical"].indexOf(node.level) * 10 + (node.key.kind === "service" ? 1 : 0);
 
-const LINE_ICONS = { action_proposed: "actions", action_approved: "check", action_begun: "play", action_done: "actions", action_helped: "calm", action_not_helped: "retry", action_undone: "retry", action_failed: "warning", action_harmed: "warning", action_refused: "close", escalated: "users", cause_named: "findings", dead_end: "close", gap: "search", post_mortem_written: "audit", diagnosed: "findings", ruled_out: "close", split: "link", commented: "comment", acknowledged: "check", assigned: "user", silenced: "silences", closed: "close", reopened: "retry", resolved: "calm", merged: "link" };
+const LINE_ICONS = { action_proposed: "actions", action_approved: "check", action_begun: "play", action_done: "actions", action_helped: "calm", action_not_helped: "retry", action_not_verified: "search", action_undone: "retry", action_failed: "warning", action_harmed: "warning", action_refused: "close", escalated: "users", cause_named: "findings", dead_end: "close", gap: "search", post_mortem_written: "audit", diagnosed: "findings", ruled_out: "close", split: "link", commented: "comment", acknowledged: "check", assigned: "user", silenced: "silences", closed: "close", reopened: "retry", resolved: "calm", merged: "link" };
 
 function Timeline({ one, me, box, reload }) {
   const [text, setText] = useState("");

@@ -100,7 +100,7 @@ function Doors() {
   if (!doors.data) return null;
   const rows = items(doors.data);
   return html`<${Card} title=${t("autonomy.doors")}>${rows.length
-    ? html`<ul class="rows">${rows.map((door) => html`<li class="row plain" key=${door.name}><${Glyph} level=${door.answers ? "good" : "major"} /><span class="row-text"><b>${door.name}</b> <span class="faint">${door.scope.join(", ")}</span><span class="row-note faint">${door.url ? `${door.answers ? t("autonomy.doors.answers") : t("autonomy.doors.silent")} ${door.url}` : t("autonomy.doors.settings")}</span></span>${door.level ? html`<${Level} value=${door.level} />` : null}</li>`)}</ul>`
+    ? html`<ul class="rows">${rows.map((door) => html`<li class="row plain" key=${`${door.by}/${door.name}`}><${Glyph} level=${door.answers ? "good" : "major"} /><span class="row-text"><b>${door.name}</b> <span class="faint">${door.scope.join(", ")}</span><span class="row-note faint">${door.url ? `${door.answers ? t("autonomy.doors.answers") : t("autonomy.doors.silent")} ${door.url}` : t("autonomy.doors.settings")}</span></span>${door.level ? html`<${Level} value=${door.level} />` : null}</li>`)}</ul>`
     : html`<${Empty} small icon="autonomy" title=${t("autonomy.doors.none")}><p>${t("autonomy.doors.none.text")}</p><//>`}<//>`;
 }
 
