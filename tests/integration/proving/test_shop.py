@@ -89,6 +89,14 @@ async def test_faults_are_felt_and_pass(shop):
     assert not running_in(shop)
 
 
+def lives(process):
+    """Whether it still is there; it may go while it is looked at."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 async def test_a_killed_keeper_takes_everything_along(shop):
     """Also stopped processes, and foreign ones that a fault brought in."""
     await shop.inject("hang", seed=1, target=EntityKey("service", "cart"))
@@ -98,7 +106,7 @@ async def test_a_killed_keeper_takes_everything_along(shop):
     family = psutil.Process(keeper).children(recursive=True)
     os.kill(keeper, signal.SIGKILL)
 
-    assert await until(lambda: not [each for each in family if each.is_running() and each.status() != "zombie"])
+    assert await until(lambda: not any(map(lives, family)))
     assert not shop.is_up
     with pytest.raises(Unavailable, match="not up"):
         await shop.standing()
