@@ -31,7 +31,7 @@ ROLES = (
     ),
     (Role.TRAFFIC, re.compile(r"request|workload|ops|rate|rps|qps|traffic|throughput|calls|(^|[_.])lod([_.]|$)|count")),
 )
-METRICS_KEPT = 8192
+METRICS_KEPT = 1024  # a name may be as long as a sender likes
 FALLING = re.compile(r"availab|success|hit|ready|uptime|replicas|(^|[_.])up$")  # trouble when it falls
 
 

@@ -27,8 +27,9 @@ from cerebro.casework.cause.answers import (
     UNEVEN,
 )
 from cerebro.casework.cause.assemble import CLOCK_AHEAD, CLOCK_S_MIN
+from cerebro.casework.cause.grid import METRICS_KEPT
 from cerebro.casework.cause.picture import NOBODY, Tracks
-from cerebro.casework.cause.queues import CONSUMES, left_undone
+from cerebro.casework.cause.queues import CONSUMES, DEEP, left_undone
 from cerebro.casework.cause.reach import BELONGS
 from cerebro.casework.cause.view import View
 from cerebro.spine.cases import Mark
@@ -161,7 +162,7 @@ GAUGES: Sequence[Gauge] = (
     _gauge("deadlock", r"deadlock", times=5.0, step=0.02, within_s=EVER),
     _gauge("overlap", r"active_jobs|jobs?[._](active|running)", level=1.2, times=1.5),
     _gauge("crashed", r"restarts?([._]count)?(_total)?$", step=0.005, times=3.0, within_s=EVER),
-    _gauge("piling_up", r"queue[._](depth|length|size)|backlog|consumer[._]lag|messages_ready", level=20.0, times=3.0),
+    _gauge("piling_up", DEEP.pattern, level=20.0, times=3.0),
     _gauge("poison", r"redeliver", times=4.0, step=0.1, within_s=45.0),
     _gauge("foreign", r"namedprocess.*cpu", level=0.8, times=3.0),
     _gauge("silent", SILENT.replace(".", r"\."), level=1.0, step=0.9),
@@ -180,7 +181,6 @@ LIMITED: Sequence[tuple[str, re.Pattern[str]]] = (
     ("filling", re.compile(r"(memory|file_?desc|fds|heap).*(:limit_ratio|limit_utili[sz]ation)$")),
 )
 FARTHER = _gauge("far", r"^wire\.mean$", times=5.0, step=0.05)  # of a call, what its two ends do not share
-SIGNALS_KEPT = 8192
 NEWEST = 3  # steps
 SAME = 1.25  # times what is usual
 ENDS_S = 900.0  # so far ahead it is looked whether the limit is met
@@ -386,7 +386,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
             if beyond and (gauge.mark != "cold" or _falls_on_others(view, entity)):
                 yield Mark(gauge.mark, _nats(view, int(row)))
     yield from _running_out(view, rows.tolist())
-    yield from _starved(view, rows.tolist())
+    yield from _starved(view, entity, rows.tolist())
     for clue in left_undone(view.picture, view.found, entity)[:1]:
         yield Mark("undrained", max(CLEAR, float(view.found.nats[clue])))
     failing = sum(_some(_lately(tracks.during[row])) for row in rows if tracks.signal[row] == FAILED) / 100.0
@@ -397,7 +397,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
                 yield Mark("retrying", _nats(view, int(row)))
 
 
-@lru_cache(SIGNALS_KEPT)
+@lru_cache(METRICS_KEPT)
 def _gauges_of(signal: str) -> tuple[Gauge, ...]:
     return tuple(gauge for gauge in GAUGES if gauge.metric.search(signal))
 
@@ -441,7 +441,7 @@ def _falls_on_others(view: View, cache: int) -> bool:
     return any(_lately(tracks.during[row]) >= max(FLOODED, 2 * _some(_usual(tracks.before[row]))) for row in rows)
 
 
-def _starved(view: View, rows: Sequence[int]) -> Iterator[Mark]:
+def _starved(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
     """Much slower by itself, and its processor no busier: requests wait for something in it that is no work."""
     tracks = view.picture.tracks
     told = [(row, tracks.signal[row].lower(), _usual(tracks.before[row]), _lately(tracks.during[row])) for row in rows]
@@ -451,23 +451,13 @@ def _starved(view: View, rows: Sequence[int]) -> Iterator[Mark]:
     if any(tracks.signal[row] == LOST and _some(_lately(tracks.during[row])) >= LOST_MIN for row in rows):
         return  # what does not come is not waited for inside
     refusing = any(tracks.signal[row] == FAILED and _some(_lately(tracks.during[row])) >= ANSWERS_FEW for row in rows)
-    if refusing and not _is_full(view, rows):
-        return  # who is starved answers late, and answers, or has no room for more
+    full = any(mark.word == "busy" and mark.nats >= CLEAR for mark in _spoken(view, entity))
+    if refusing and not full:
+        return  # who is starved answers late, and answers; or it, or those who ask it, say that its hands are full
     busy = [now >= max(STARVED_CPU * then, then + 0.05) for _, signal, then, now in told if CPU.search(signal)]
     for row, signal, then, now in told:
         if signal == OWN_TIME and now >= max(STARVED * then, then + STARVED_S) and busy and not any(busy):
             yield Mark("starved", _nats(view, row))
-
-
-def _is_full(view: View, rows: Sequence[int]) -> bool:
-    """Whether it turns requests away since it has its hands full: it says so itself, or its callers do."""
-    tallies, whose = view.picture.tallies, {int(view.picture.tracks.entity[row]) for row in rows}
-    return any(
-        tallies.text[row] == "busy" and tallies.hits_during[row] >= LINES_MIN and _louder(view, row) >= CLEAR
-        and ((tallies.kind[row] == "said" and tallies.entity[row] in whose)
-             or (tallies.kind[row] == "blames" and tallies.peer[row] in whose))
-        for row in range(len(tallies))
-    )  # fmt: skip
 
 
 def _running_out(view: View, rows: Sequence[int]) -> Iterator[Mark]:

@@ -14,8 +14,7 @@ from cerebro.spine.identity import TenantId
 ACTIONS_READ_MAX = 100  # the newest of a tenant: those of the last hour, and more
 EARLY_MS, LATE_MS = 5_000, 90_000  # a change is told a little before it is done by clocks that differ, or a while after
 SOON_MS = 15_000  # where no process has to start for it
-PASSING = frozenset({"migration", "schedule"})  # changes that are over when what they do is ended; others stay
-ENDING = frozenset({"end_query"})  # operations that end it
+PASSING, ENDING = "migration", "end_query"  # a change that is over when what it does is ended, and what ends it
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def steps_of(action: Action) -> list[Done]:
         if step.begun_ms and step.state in ("undo_begun", "undone"):
             done.append(Done(step.call.target, action.started_ms, step.begun_ms))
         if step.begun_ms:
-            ends = action.state is ActionState.HELPED and step.call.operation in ENDING
+            ends = action.state is ActionState.HELPED and step.call.operation == ENDING
             ended_ms = max(step.done_ms, step.begun_ms)
             done.append(Done(step.call.target, step.begun_ms, ended_ms, action.case if ends else ""))
     return done
@@ -81,4 +80,4 @@ def of_others(changes: Iterable[Change], done: Sequence[Done], case: str = "") -
 def _is_over(change: Change, done: Done, case: str) -> bool:
     """Whether what the change did was ended, for another case: it is no reason of what comes later."""
     elsewhere = bool(done.ended) and done.ended != case
-    return elsewhere and change.kind in PASSING and done.target == change.entity and change.at_ms < done.begun_ms
+    return elsewhere and change.kind == PASSING and done.target == change.entity and change.at_ms < done.begun_ms

@@ -19,11 +19,8 @@ from cerebro.casework.cause.strength import Real
 CONSUMES = "consumes_from"
 PUT = re.compile(r"publish|produced|enqueued|messages[._]in(_|$)")
 BACK = re.compile(r"redeliver|requeue|nack")
-PILED = re.compile(
-    r"queue[._](depth|length|size)|backlog|consumer(_?group)?[._](lag|delay)|messages_ready|oldest_message"
-    r"|:unserved_ratio"
-)
 DEEP = re.compile(r"queue[._](depth|length|size)|backlog|consumer(_?group)?[._]lag|messages_ready")
+PILED = re.compile(DEEP.pattern + r"|consumer(_?group)?[._]delay|oldest_message|:unserved_ratio")
 DRAINED = 0.7  # of the most that waited during the trouble
 MORE = 1.25  # times what is usually put in
 BACK_TIMES, BACK_STEP = 4.0, 0.1  # as for the mark of a poisonous message

@@ -167,6 +167,4 @@ def _read(body: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.MsgspecError as error:
-        raise Invalid(f"The control door's answer cannot be read: {error}.", "See docs/reference/executors.md.") from (
-            error
-        )
+        raise Invalid(f"The control door's answer cannot be read: {error}.", "See docs/guides/hands.md.") from (error)
