@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cerebro.casework.cause.grid import coded
 from cerebro.casework.cause.picture import NOBODY, Tallies, joined_tallies
-from cerebro.casework.cause.words import NAMES, OF_SELF, alike, speaks_of_database, word_of
+from cerebro.casework.cause.words import OF_SELF, alike, names_in, speaks_of_database, word_of
 
 VARIES = re.compile(
     r"""\d{1,4}[-:/.]\d\d[-:/.]\d\d\S*        # times and dates
@@ -120,7 +120,7 @@ def _alike(message: NDArray[np.object_]) -> tuple[list[str], NDArray[np.int64]]:
 
 def _named(text: str, speaker: int, names: Mapping[str, int]) -> int:
     """The first other one that the text names."""
-    for name in NAMES.findall(text):
+    for name in names_in(text):
         if len(name) >= NAME_CHARS_MIN and names.get(name, speaker) != speaker:
             return names[name]
     return NOBODY

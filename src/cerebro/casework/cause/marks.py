@@ -28,6 +28,7 @@ from cerebro.casework.cause.answers import (
 )
 from cerebro.casework.cause.assemble import CLOCK_AHEAD, CLOCK_S_MIN
 from cerebro.casework.cause.grid import METRICS_KEPT
+from cerebro.casework.cause.homemade import GIVEN_UP
 from cerebro.casework.cause.picture import NOBODY, Tracks
 from cerebro.casework.cause.queues import CONSUMES, DEEP, left_undone
 from cerebro.casework.cause.reach import BELONGS
@@ -186,6 +187,7 @@ SAME = 1.25  # times what is usual
 ENDS_S = 900.0  # so far ahead it is looked whether the limit is met
 CLIMBS, MISSED = 4, 1  # steps up, among so many more: memory that is collected now and then falls a little
 CLIMB, CLIMB_TIMES = 0.04, 4.0  # by so much together, each so many times the usual step
+RETRIES = re.compile(r"retries|retry")
 CPU = re.compile(r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)")
 STARVED, STARVED_S, STARVED_CPU = 3.0, 0.05, 1.3  # times and seconds of own time; times of the processor's
 ANSWERS_FEW = 90.0  # percent that fail
@@ -220,7 +222,10 @@ HANDED_ON = 0.1  # of what is asked of a thing, that must be asked of its caller
 FLOODED = 0.7  # of its processors
 SPILLED = 1.15  # times what is usually asked of what lies behind a cache
 RETRIED = 0.4  # tries again for each request
-RETRIED_EACH = 1.6  # tries again for each request that fails: once is what anyone does whose supplier is ill
+RETRIED_EACH = 1.6  # tries again for a call that fails for good: once is what anyone does whose supplier is ill
+TIRELESS = 4.0  # tries again that are too many, however ill a supplier is
+ALL_BUT = 1e-3  # of the requests: none and all have no logarithm to go by
+GIVEN_UP_MOST = 20.0  # percent of its calls that it gave up itself
 
 
 def telling(word: str) -> int:
@@ -331,8 +336,15 @@ def _lays_it_on_another(view: View, entity: int) -> bool:
     """Whether its own lines blame what it calls, and nothing else that calls the same does worse than it.
 
     Where others call the same, they decide; several that nobody else calls fail it for one reason, which is its own.
+    Who gave up what was answered as well as ever has nobody to lay it on, nor has who tries again more than anyone should.
     """
-    tallies = view.picture.tallies
+    tallies, tracks = view.picture.tallies, view.picture.tracks
+    calls = (row for row in np.flatnonzero(tracks.entity == entity) if tracks.signal[row] == GIVEN_UP)
+    if any(_lately(tracks.during[row]) >= GIVEN_UP_MOST for row in calls):
+        return False
+    own = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist()
+    if any(tries >= TIRELESS for _, tries in _tried_again(view, own, _asked(view, entity))):
+        return False
     rows = [k for k in range(len(tallies)) if tallies.kind[k] == "blames" and tallies.hits_during[k] >= LINES_MIN]
     blamed = {int(tallies.peer[k]) for k in rows if tallies.entity[k] == entity and _louder(view, k) >= CLEAR}
     shared = {callee for callee in blamed if len(_callers(view, callee)) > 1}
@@ -389,12 +401,38 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     yield from _starved(view, entity, rows.tolist())
     for clue in left_undone(view.picture, view.found, entity)[:1]:
         yield Mark("undrained", max(CLEAR, float(view.found.nats[clue])))
+    for row, tries in _tried_again(view, rows, asked):
+        if tries >= RETRIED_EACH:
+            yield Mark("retrying", _nats(view, row))
+
+
+def _tried_again(view: View, rows: Iterable[int], asked: float) -> Iterator[tuple[int, float]]:
+    """Where it tells of tries again, many more of them than usual: how often each call is tried."""
+    tracks = view.picture.tracks
     failing = sum(_some(_lately(tracks.during[row])) for row in rows if tracks.signal[row] == FAILED) / 100.0
     for row in rows:
-        if re.search(r"retries|retry", tracks.signal[row]) and asked > 0:
+        if RETRIES.search(tracks.signal[row]) and asked > 0:
             then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
-            if np.isfinite(now) and now >= max(RETRIED * asked, 3.0 * then, RETRIED_EACH * failing * asked):
-                yield Mark("retrying", _nats(view, int(row)))
+            if now >= max(RETRIED * asked, 3.0 * then):
+                yield row, _tries(now / asked, failing)
+
+
+def _tries(again: float, failing: float) -> float:
+    """How often a call that fails for good was tried again.
+
+    Where each try fails with chance p and r more are made, p + p² + … + p^r are made again and p^(r+1) fail for good, of
+    all calls; both are known, and have one p and one r. That alone, each failure told once, a supplier that fails every
+    other call would look tried again twice as often as it is.
+
+    Args:
+        again: Tries again for each request.
+        failing: Share of the requests that fail for good.
+
+    >>> round(_tries(0.5, 0.25), 2), round(_tries(4.0, 1.0), 1)
+    (1.0, 4.0)
+    """
+    lasting = min(max(failing, ALL_BUT), 1.0 - ALL_BUT)
+    return float(np.log(lasting) / np.log((again + lasting) / (again + 1.0))) - 1.0
 
 
 @lru_cache(METRICS_KEPT)

@@ -120,6 +120,8 @@ OF_DATABASE_TOO = frozenset({"denied", "refused", "unreachable", "late"})
 DATABASE = re.compile(r"\b(database|db|postgres\w*|mysql|mariadb|mongo\w*|sql|psycopg|jdbc|pgx|odbc)\b", re.IGNORECASE)
 NUMBERS = re.compile(r"(?<![\w.-])(?<!rrno )\d+(?:[.:]\d+)*(?![\w-])")
 NAMES = re.compile(r"[A-Za-z][\w.-]*[A-Za-z0-9]")
+# Where a request goes within a thing: in "no answer to /api/search" and after a URL's host, nobody is named.
+PATHS = re.compile(r"""(://[^\s/"']+)/[^\s"']*|(?<![^\s"'(\[=,<>])/(?!/)[^\s"',)\]]*""")
 CHARS_MAX = 640
 TEXTS_KEPT = 4096
 
@@ -166,6 +168,15 @@ def speaks_of_database(text: str, word: str) -> bool:
     False
     """
     return word in OF_DATABASE or (word in OF_DATABASE_TOO and DATABASE.search(text[:CHARS_MAX]) is not None)
+
+
+def names_in(text: str) -> list[str]:
+    """What may be somebody's name, in order; the parts of a request's path are none.
+
+    >>> names_in("no answer to /api/search from http://cart-2:8080/api/pay")
+    ['no', 'answer', 'to', 'from', 'http', 'cart-2']
+    """
+    return NAMES.findall(PATHS.sub(r"\1", text))
 
 
 def alike(text: str) -> str:
