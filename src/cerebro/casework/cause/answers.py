@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.asked import Answered, Asked, Edge, Line, Real, plus, ratio_of
+from cerebro.casework.cause.asked import TOO_MANY, Answered, Asked, Edge, Line, Real, plus, ratio_of
 from cerebro.casework.cause.grid import role_of
 from cerebro.casework.cause.held import Held, Series
 from cerebro.casework.cause.homemade import WIRES, homemade_of
@@ -25,7 +25,7 @@ ADDRESSES = (
     "actual_destination", "destination", "destination.workload.name",
 )  # fmt: skip
 UNEVEN, SILENT, STUCK = "replicas.uneven", "replicas.silent", "replicas.stuck"
-COLD, LOST = "cache.missed.share", "calls.lost.share"
+COLD, LOST, TURNED_AWAY = "cache.missed.share", "calls.lost.share", "calls.limited.share"
 CEASED, IDLE = "calls.ceased.share", 0.5  # of what is usually asked, below which hardly anything is
 OWN_TIME = "own.mean"  # of an answer, seconds that no call of its own explains
 IN_FLIGHT = re.compile(r"active_requests|in_?flight")  # requests that are being worked
@@ -276,6 +276,7 @@ def _answers(asked: Asked, homemade: Mapping[Edge, Line]) -> list[Line]:
     lines: list[Line] = [homemade[edge] for edge in sorted(homemade)]
     for entity in sorted({*callee, *own}):
         lines += _three(entity, callee.get(entity) or own[entity])
+    lines += [line for entity in sorted(callee) if (line := _limited(entity, callee[entity]))]
     lines += [_lost(entity, callee[entity], own[entity]) for entity in sorted(callee.keys() & own.keys())]
     lines += [line for entity in sorted(own) if (line := _own_time(entity, own[entity], asked))]
     for (entity, peer), answered in sorted(asked.items(), key=lambda each: (each[0][0], each[0][1] or each[0][0])):
@@ -315,6 +316,14 @@ def _lost(entity: EntityKey, callers: Answered, own: Answered) -> Line:
     nothing = np.full(len(next(iter(callers.parts.values()))), np.nan)
     came = ratio_of(own.parts.get("count", nothing), callers.parts.get("count", nothing))
     return Line(entity, None, Role.OTHER, LOST, 100.0 * np.clip(1.0 - came, 0.0, 1.0))
+
+
+def _limited(entity: EntityKey, callers: Answered) -> Line | None:
+    """Of what callers ask, the share that is refused as more than was agreed; nothing where none ever was."""
+    if TOO_MANY not in callers.parts:
+        return None
+    share = ratio_of(np.nan_to_num(callers.parts[TOO_MANY]), callers.parts["count"])
+    return Line(entity, None, Role.OTHER, TURNED_AWAY, 100.0 * np.minimum(share, 1.0))
 
 
 def _between(caller: Answered, callee: Answered) -> Real | None:

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.picture import Role
-from cerebro.casework.cause.words import PATIENCE, is_cancelled
+from cerebro.casework.cause.words import PATIENCE, is_cancelled, word_of
 from cerebro.spine.entities import EntityKey
 
 Real = NDArray[np.float64]
+TOO_MANY = "limited"  # the word for what is refused since it is more than was agreed
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Answered:
             self.more("failed", values)
             if refused:
                 self.more("refused", values)
+            if word_of(error) == TOO_MANY:
+                self.more(TOO_MANY, values)
 
     @property
     def unanswered(self) -> Real:

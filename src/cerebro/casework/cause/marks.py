@@ -24,6 +24,7 @@ from cerebro.casework.cause.answers import (
     REQUESTS,
     SILENT,
     STUCK,
+    TURNED_AWAY,
     UNEVEN,
 )
 from cerebro.casework.cause.assemble import CLOCK_AHEAD, CLOCK_S_MIN
@@ -170,6 +171,7 @@ GAUGES: Sequence[Gauge] = (
     _gauge("uneven", UNEVEN.replace(".", r"\."), level=0.86, times=1.2),
     _gauge("stuck", STUCK.replace(".", r"\."), level=0.1, times=3.0),
     _gauge("cold", COLD.replace(".", r"\."), step=20.0, times=1.5),
+    _gauge("limited", TURNED_AWAY.replace(".", r"\."), step=5.0, times=3.0),
     _gauge("clock", CLOCK_AHEAD.replace(".", r"\."), step=20.0),
 )
 PATHS: Sequence[Gauge] = (  # of the way to a peer
@@ -336,7 +338,7 @@ def _lays_it_on_another(view: View, entity: int) -> bool:
     """Whether its own lines blame what it calls, and nothing else that calls the same does worse than it.
 
     Where others call the same, they decide; several that nobody else calls fail it for one reason, which is its own.
-    Who gave up what was answered as well as ever has nobody to lay it on, nor has who tries again more than anyone should.
+    Who gave up what was answered as well as ever has nobody to lay it on, nor has who tries again without end.
     """
     tallies, tracks = view.picture.tallies, view.picture.tracks
     calls = (row for row in np.flatnonzero(tracks.entity == entity) if tracks.signal[row] == GIVEN_UP)
@@ -401,12 +403,12 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     yield from _starved(view, entity, rows.tolist())
     for clue in left_undone(view.picture, view.found, entity)[:1]:
         yield Mark("undrained", max(CLEAR, float(view.found.nats[clue])))
-    for row, tries in _tried_again(view, rows, asked):
+    for again, tries in _tried_again(view, rows.tolist(), asked):
         if tries >= RETRIED_EACH:
-            yield Mark("retrying", _nats(view, row))
+            yield Mark("retrying", _nats(view, again))
 
 
-def _tried_again(view: View, rows: Iterable[int], asked: float) -> Iterator[tuple[int, float]]:
+def _tried_again(view: View, rows: Sequence[int], asked: float) -> Iterator[tuple[int, float]]:
     """Where it tells of tries again, many more of them than usual: how often each call is tried."""
     tracks = view.picture.tracks
     failing = sum(_some(_lately(tracks.during[row])) for row in rows if tracks.signal[row] == FAILED) / 100.0
@@ -420,9 +422,9 @@ def _tried_again(view: View, rows: Iterable[int], asked: float) -> Iterator[tupl
 def _tries(again: float, failing: float) -> float:
     """How often a call that fails for good was tried again.
 
-    Where each try fails with chance p and r more are made, p + p² + … + p^r are made again and p^(r+1) fail for good, of
-    all calls; both are known, and have one p and one r. That alone, each failure told once, a supplier that fails every
-    other call would look tried again twice as often as it is.
+    Where each try fails with chance p, and r more are made, p + p² + … + p^r of all calls are made again and p^(r+1)
+    fail for good: both are known, and have one p and one r. By tries again for each failure, those of a supplier that
+    fails every other call would seem twice as many as they are.
 
     Args:
         again: Tries again for each request.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cerebro.casework.cause.answers import FAILED, lines_of
+from cerebro.casework.cause.answers import FAILED, TURNED_AWAY, lines_of
 from cerebro.casework.cause.grid import falls
 from cerebro.casework.cause.held import Grid, Held, Series
 from cerebro.casework.cause.homemade import CROWDED, GIVEN_UP
@@ -74,3 +74,18 @@ def test_other_troubles_are_the_callees(trouble):
 def test_more_of_it_is_worse(signal):
     """Words such as "up" say of a share that less of it is."""
     assert not falls(signal)
+
+
+def test_what_a_callee_refuses_as_too_much_is_a_share_of_what_it_is_asked():
+    asked, refused = after(100.0, 60.0).cumsum(), after(0.0, 40.0).cumsum()
+    series = [
+        Series(SHOP, "http.client.request.duration_count", TO_STORE, "counter"),
+        Series(SHOP, "http.client.request.duration_count", {**TO_STORE, "http.response.status_code": "429"}, "counter"),
+    ]
+    lines = lines_of(
+        Held(Grid(0, 15_000, STEPS, SPLIT), series, np.stack([asked, refused]), np.stack([asked, refused])),
+        {"store": STORE},
+    )
+
+    share = next(line for line in lines if line.signal == TURNED_AWAY)
+    assert (share.entity, share.values[SPLIT - 1], share.values[-1]) == (STORE, 0.0, pytest.approx(40.0))

@@ -8,9 +8,10 @@ import pytest
 from cerebro.casework.cause.clues import clues
 from cerebro.casework.cause.diagnose import diagnose
 from cerebro.casework.cause.fuse import fuse
+from cerebro.casework.cause.homemade import GIVEN_UP
 from cerebro.casework.cause.lines import Lines, tallied_words
 from cerebro.casework.cause.marks import marks_of
-from cerebro.casework.cause.picture import NOBODY
+from cerebro.casework.cause.picture import NOBODY, Tallies
 from cerebro.casework.cause.view import View
 from cerebro.casework.cause.words import alike, word_of
 
@@ -67,6 +68,18 @@ def test_a_caller_blames_whom_it_names_and_speaks_of_its_own_files_itself():
     rows = list(zip(told.kind, told.entity.tolist(), told.peer.tolist(), told.text, told.hits_during, strict=True))
 
     assert rows == [("said", 0, NOBODY, "no_files", 1.0), ("blames", 0, 1, "unresolved", 2.0)]
+
+
+def test_the_path_of_a_request_names_nobody():
+    told = heard(
+        (0, "balancer: no answer to a request of /api/pay after 0 ms: connect: connection refused", True, 17),
+        (0, "GET http://cart-2:8080/api/pay after 3 ms: no such host", True, 17),
+        (0, "deployment default/pay cannot be asked: connection refused", True, 17),
+    )
+
+    assert list(zip(told.kind, told.peer.tolist(), told.text, strict=True)) == [
+        ("said", NOBODY, "refused"), ("blames", 1, "unresolved"), ("blames", 2, "refused"),
+    ]  # fmt: skip
 
 
 def test_who_never_said_a_word_and_now_complains_says_something():
@@ -339,17 +352,36 @@ def test_a_surge_is_told_by_the_middle_of_the_newest_steps(draw, newest, said):
     assert ("surged" in words_of(picture, "front")) is said
 
 
-@pytest.mark.parametrize(("failing", "said"), [(2.0, True), (45.0, False)])
-def test_who_tries_again_once_for_each_call_that_fails_brings_no_storm(draw, failing, said):
+@pytest.mark.parametrize(
+    ("again", "failing", "said"), [(50.0, 2.0, True), (50.0, 25.0, False), (78.0, 61.0, False), (200.0, 100.0, True)]
+)
+def test_who_tries_again_once_for_each_call_that_fails_brings_no_storm(draw, again, failing, said):
     series = [("front", "http.client.request.retries"), ("front", "requests.rate"), ("front", "failed.share")]
     picture = draw([*series, ("store", "duration.mean")], (("front", "store"),), ill=())
     tracks = picture.tracks
     rows = {signal: row for row, signal in enumerate(tracks.signal)}
-    for signal, now in (("http.client.request.retries", 50.0), ("requests.rate", 100.0), ("failed.share", failing)):
+    for signal, now in (("http.client.request.retries", again), ("requests.rate", 100.0), ("failed.share", failing)):
         tracks.before[rows[signal]] = 100.0 if signal == "requests.rate" else 0.0
         tracks.during[rows[signal]] = now
 
     assert ("retrying" in words_of(picture, "front")) is said
+
+
+@pytest.mark.parametrize(("again", "gave_up", "said"), [(180.0, 0.0, False), (600.0, 0.0, True), (180.0, 60.0, True)])
+def test_who_tries_again_without_end_has_nobody_to_lay_it_on(draw, again, gave_up, said):
+    """Nor has who gave up what was answered as well as ever; all that fails once or twice is its supplier's."""
+    series = [("front", name) for name in ("http.client.request.retries", "requests.rate", "failed.share")]
+    picture = draw([*series, ("front", GIVEN_UP), ("store", "duration.mean")], (("front", "store"),))
+    tracks = picture.tracks
+    tracks.peer[3] = 1
+    for row, (then, now) in enumerate(((0.0, again), (100.0, 100.0), (0.0, 90.0), (0.0, gave_up))):
+        tracks.before[row], tracks.during[row] = then, now
+    tallies = Tallies(
+        np.array([0], np.int32), np.array([1], np.int32), ("blames",), ("late",), np.array([17], np.int8),
+        *(np.array([count]) for count in (0.0, 100.0, 100.0, 100.0)),
+    )  # fmt: skip
+
+    assert ("retrying" in words_of(replace(picture, tallies=tallies), "front")) is said
 
 
 @pytest.mark.parametrize(("usual", "said"), [(0.03, ["busy_cpu"]), (np.nan, [])])
