@@ -24,6 +24,7 @@ PILED = re.compile(DEEP.pattern + r"|consumer(_?group)?[._]delay|oldest_message|
 DRAINED = 0.7  # of the most that waited during the trouble
 MORE = 1.25  # times what is usually put in
 BACK_TIMES, BACK_STEP = 4.0, 0.1  # as for the mark of a poisonous message
+NEWEST = 3  # steps, the middle of which says whether they come back: the trouble's first ones may not be of it
 KEPT = 0.2  # of what waits in a queue, that still speaks of the queue
 
 
@@ -75,7 +76,7 @@ def _is_flooded(picture: Picture, queue: int) -> bool:
     put = _rows(picture, queue, PUT)
     if not put or any(now > MORE * then for then, now in put):
         return True
-    return any(now >= max(BACK_TIMES * then, BACK_STEP) for then, now in _rows(picture, queue, BACK))
+    return any(now >= max(BACK_TIMES * then, BACK_STEP) for then, now in _rows(picture, queue, BACK, NEWEST))
 
 
 def _is_drained(picture: Picture, clues: Clues, queue: int) -> bool:
@@ -87,15 +88,19 @@ def _is_drained(picture: Picture, clues: Clues, queue: int) -> bool:
     return any(len(values) > 1 and values[-1] <= DRAINED * values.max() for values in told)
 
 
-def _rows(picture: Picture, queue: int, words: re.Pattern[str]) -> list[tuple[float, float]]:
-    """What is usual and what is now, of each such series of the queue that tells both."""
+def _rows(picture: Picture, queue: int, words: re.Pattern[str], newest: int = 0) -> list[tuple[float, float]]:
+    """What is usual and what is now, of each such series of the queue that tells both.
+
+    Args:
+        newest: Steps that are now; 0 for all of the trouble.
+    """
     tracks = picture.tracks
     mine = np.flatnonzero((tracks.entity == queue) & (tracks.peer == NOBODY)).tolist()
     found = []
     for row in mine:
         before, during = (values[np.isfinite(values)] for values in (tracks.before[row], tracks.during[row]))
         if len(before) and len(during) and words.search(tracks.signal[row].lower()):
-            found.append((float(np.median(before)), float(np.median(during))))
+            found.append((float(np.median(before)), float(np.median(during[-newest:]))))
     return found
 
 

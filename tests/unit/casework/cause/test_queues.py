@@ -36,8 +36,8 @@ def queued(draw):
     def make(*ill):
         picture = draw(SERIES, ill=(PILED, *ill), alarmed=("jobs",), signal="messaging.queue.depth")
         picture.tracks.before[2] = picture.tracks.during[2] = 0.0
-        if any(each[1].endswith("redelivered") for each in ill):
-            picture.tracks.during[2, 3:] = 4.0
+        for _, _, back, since in (each for each in ill if each[1].endswith("redelivered")):
+            picture.tracks.during[2, since:] = back
         relations = (
             Relation(TENANT, key("worker"), key("jobs"), "consumes_from"),
             Relation(TENANT, key("front"), key("jobs"), "publishes_to"),
@@ -53,6 +53,8 @@ def queued(draw):
         ((), True),
         ((("jobs", "messaging.queue.published", 30.0, 0),), False),  # it is flooded
         ((("jobs", "messaging.queue.redelivered", 4.0, 3),), False),  # a message that nobody can digest comes back
+        ((("jobs", "messaging.queue.redelivered", 4.0, 10),), False),  # since two steps ago
+        ((("jobs", "messaging.queue.redelivered", 4.0, 11),), True),  # once; whoever dies leaves something that does
     ],
 )
 def test_what_piles_up_though_no_more_is_put_in_is_left_there_by_who_takes_from_it(queued, ill, left):
