@@ -141,7 +141,7 @@ GAUGES: Sequence[Gauge] = (
     _gauge("full_memory", r"memory.{0,3}(utili[sz]ation|percent)", level=0.9, times=1.2),
     _gauge("collecting", r"(^|[._])gc[._]", level=0.05, times=3.0, of_work=True),
     _gauge("clock", r"clock[._]offset|timex[._]offset", level=CLOCK_S_MIN),
-    _gauge("many_files", r"(file_?desc|open_fds)(?!.*(limit|max))", times=2.0, step=200.0),
+    _gauge("many_files", r"(file_?desc|open_fds)(?!.*(limit|max))", times=2.0, step=200.0, of_work=True),
     _gauge("many_files", r"(file_?desc|fds).*:limit_ratio", level=0.9, times=1.05),
     _gauge("waiting_pool", r"(pool|connection).{0,12}(pending|waiting)", level=3.0, times=3.0, of_work=True),
     _gauge("held_pool", r"(client\.connection|pool).{0,8}(count|used|active)", times=1.6, step=5.0, of_work=True),
@@ -218,7 +218,7 @@ RESENT = 0.005  # segments sent again for each request: a path that loses some h
 LOST_MIN = 20.0  # percent of the calls, that never come
 LOST_FEW = 5.0  # no more of them: one replica of many that hangs keeps its part
 HELD_MORE = 2.0  # times as many requests as usual, from which on someone has its hands full
-SURGED = 1.6  # times what is usually asked
+SURGED, BURST = 1.6, 3.0  # times what is usually asked; in one step
 WORKS, WORKS_STEP = 1.25, 0.03  # times what its processors usually do; and of them, so much more
 HANDED_ON = 0.1  # of what is asked of a thing, that must be asked of its caller for it to be handed on
 FLOODED = 0.7  # of its processors
@@ -391,7 +391,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
         then = then if np.isfinite(then) else 0.0
         if signal == REQUESTS:
             asked = now
-            if then > 0 and _middle(tracks.during[row]) >= SURGED * then and not brought:
+            if then > 0 and not brought and _is_surged(tracks.during[row], then):
                 yield Mark("surged", _nats(view, int(row)))
         for gauge in _gauges_of(signal):
             times = work if gauge.of_work else 1.0
@@ -662,6 +662,11 @@ def _most(tracks: Tracks, row: int, within_s: float) -> float:
 def _middle(values: NDArray[np.float64]) -> float:
     """The middle one of the newest: neither a lull among them says something, nor a peak."""
     return _usual(values[np.isfinite(values)][-NEWEST:])
+
+
+def _is_surged(asked: NDArray[np.float64], usual: float) -> bool:
+    """Whether far more is asked; of the newest step alone it takes more, since it may hold what came late."""
+    return _middle(asked) >= SURGED * usual or _newest(asked) >= BURST * usual
 
 
 def _lately(values: NDArray[np.float64]) -> float:

@@ -341,7 +341,9 @@ def test_a_processor_that_works_far_more_for_the_same_requests_is_busy_where_oth
     assert "busy_cpu" not in words_of(picture, "front")
 
 
-@pytest.mark.parametrize(("newest", "said"), [((300.0, 300.0, 1.0), True), ((100.0, 1.0, 300.0), False)])
+@pytest.mark.parametrize(
+    ("newest", "said"), [((300.0, 300.0, 1.0), True), ((100.0, 1.0, 200.0), False), ((100.0, 90.0, 400.0), True)]
+)
 def test_a_surge_is_told_by_the_middle_of_the_newest_steps(draw, newest, said):
     series = [("front", "requests.rate"), ("front", "duration.mean")]
     picture = draw(series, (("front", "store"),), ill=(("front", "duration.mean", 30.0, 3),))
