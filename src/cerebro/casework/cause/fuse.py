@@ -30,7 +30,7 @@ from cerebro.casework.cause.excess import alike, excess_of, explained_by, materi
 from cerebro.casework.cause.load import load_of
 from cerebro.casework.cause.picture import NOBODY, Picture
 from cerebro.casework.cause.places import HURT, places_of
-from cerebro.casework.cause.queues import handed_over
+from cerebro.casework.cause.queues import handed_over, takers_of
 from cerebro.casework.cause.reach import needs_of, reached_from, softly_of, support_of
 from cerebro.casework.cause.strength import SECOND, Real, combined, ranks, soft
 from cerebro.casework.cause.traced import borne_out
@@ -107,7 +107,7 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
     needs = needs_of(picture)
     per_family = _by_family(clues, len(picture.entities))
     per_family[renewed(picture), Family.RESOURCE] *= RENEWED
-    load = load_of(clues, needs)
+    load = load_of(clues, needs, takers_of(picture))
     per_family[:, Family.TRAFFIC] = np.maximum(per_family[:, Family.TRAFFIC], load.begun)
     per_family[:, Family.LATENCY] *= borne_out(picture, clues, needs)
     places = places_of(picture, clues, per_family)

@@ -15,6 +15,7 @@ from cerebro.casework.cause.strength import SURE, Real, soft
 
 SURGED = 0.5  # of what is usual, that must come more at an entrance to be a surge
 SPILT = 0.5  # of what a store is asked more, that a cache must answer less to be the reason
+FLOODED = 2.0  # times the most that anyone's requests have risen, that those of who takes from a queue must
 MOST = 0.6  # of what someone calls
 AGAIN = ("retry", "retries")  # in the name of what a caller counts when it tries again
 REFUSED = frozenset({"refused", "unreachable"})  # said by callers of what is not there
@@ -34,13 +35,22 @@ class Load:
     carried: NDArray[np.bool_]
 
 
-def load_of(clues: Clues, needs: NDArray[np.bool_]) -> Load:
-    """Where more load begins, and whom it reaches."""
+def load_of(clues: Clues, needs: NDArray[np.bool_], takers: NDArray[np.bool_]) -> Load:
+    """Where more load begins, and whom it reaches.
+
+    Args:
+        takers: Who takes work from a queue.
+    """
     rise, more, nats = _asked(clues, len(needs))
-    surge, carried = _surge(needs, rise, nats)
-    spilt, flooded = _spilt(clues, needs, rise, more, nats)
+    surge, carried = _surge(needs, rise, np.where(takers, 0.0, nats))
+    # what comes by a queue needs no entrance: in parts of what is usual, no more can come down than came in
+    told = _is_asked(clues, len(needs))
+    first = told & ~takers & ~needs[told].any(axis=0)
+    flooded = takers & (nats >= SURE) & (rise >= FLOODED * rise[first].max(initial=SURGED))
+    surge = np.maximum(surge, np.where(flooded, soft(nats), 0.0))
+    spilt, washed = _spilt(clues, needs, rise, more, nats)
     tried, stormed = _tried(clues, needs, rise, more, nats)
-    return Load(np.maximum(np.maximum(surge, spilt), tried), (carried | flooded | stormed) & (tried == 0.0))
+    return Load(np.maximum(np.maximum(surge, spilt), tried), (carried | washed | stormed) & (tried == 0.0))
 
 
 def _asked(clues: Clues, count: int) -> tuple[Real, Real, Real]:

@@ -38,6 +38,12 @@ def handed_over(picture: Picture, clues: Clues, per_family: Real) -> Real:
     return moved
 
 
+def takers_of(picture: Picture) -> NDArray[np.bool_]:
+    """bool (entity,): who takes work from a queue."""
+    takers = {each.source for each in picture.relations if each.kind == CONSUMES}
+    return np.array([key in takers for key in picture.entities], np.bool_)
+
+
 def left_undone(picture: Picture, clues: Clues, entity: int) -> list[int]:
     """The clues of what waits in the queues that this one leaves undrained, the loudest first."""
     who = picture.entities[entity]

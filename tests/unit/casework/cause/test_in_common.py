@@ -11,6 +11,7 @@ from cerebro.casework.cause.diagnose import diagnose
 from cerebro.casework.cause.load import load_of
 from cerebro.casework.cause.ours import Done, of_others
 from cerebro.casework.cause.picture import Change, Tallies
+from cerebro.casework.cause.queues import takers_of
 from cerebro.casework.cause.reach import needs_of
 from cerebro.spine.entities import EntityKey, Relation
 from cerebro.spine.identity import TenantId
@@ -103,9 +104,23 @@ def test_what_refuses_its_callers_is_blamed_for_what_they_ask_elsewhere(draw, wo
     )  # fmt: skip
     drawn = replace(picture, tallies=said)
     found = clues(drawn)
-    begun = load_of(found, needs_of(drawn)).begun
+    begun = load_of(found, needs_of(drawn), takers_of(drawn)).begun
 
     assert [names[k] for k in np.flatnonzero(begun)] == ([culprit] if culprit else [])
+
+
+@pytest.mark.parametrize(("front", "more", "floods"), [(200.0, 1100.0, True), (900.0, 1100.0, False)])
+def test_more_than_came_in_comes_by_the_queue(draw, front, more, floods):
+    """Users that wait for it ask again, of the entrance."""
+    series = [(name, signal) for name in ("front", "worker") for signal in ("requests", "duration.mean")]
+    ill = [("front", "requests", front, 3), ("worker", "requests", more, 3), ("front", "duration.mean", 9.0, 3)]
+    drawn = draw(series, (("load", "front"), ("worker", "store")), ill=ill)
+    worker, jobs = (EntityKey("service", name) for name in ("worker", "jobs"))
+    takes = Relation(TenantId("default"), worker, jobs, "consumes_from")
+    drawn = replace(drawn, relations=(*drawn.relations, takes))
+    begun = load_of(clues(drawn), needs_of(drawn), takers_of(drawn)).begun
+
+    assert [drawn.entities[k].name for k in np.flatnonzero(begun)] == (["worker"] if floods else [])
 
 
 def stormed(draw, pressed):
