@@ -34,6 +34,7 @@ from cerebro.agents.support.newcomers import (
 from cerebro.agents.support.observe import Rules, Watch, admit, learn_names, new_watch, observe
 from cerebro.agents.support.shares import SPANS as PARTS
 from cerebro.agents.support.span_words import edge_finding, newcomer_finding, newcomer_over, translated, with_trace
+from cerebro.algorithms.rows import different
 from cerebro.algorithms.sketch import Sketch, buckets_of, fill, quantile
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
@@ -141,8 +142,9 @@ def _count(
     for metric, unit, counted in ((metrics[0], "{request}", None), (metrics[1], "{error}", failed)):
         rows = _rows(spans, whose, metric, unit)
         value = np.ones(len(rows)) if counted is None else counted.astype(np.float64)
-        keys, inverse = np.unique(np.stack([rows, at_ms // MINUTE_MS]), axis=1, return_inverse=True)
-        for row, minute, total in zip(*keys.tolist(), np.bincount(inverse.ravel(), value).tolist(), strict=True):
+        found = different(rows, at_ms // MINUTE_MS)
+        totals = np.bincount(found.inverse, value)
+        for row, minute, total in zip(*found.columns.tolist(), totals.tolist(), strict=True):
             add(spans.minutes, minute * MINUTE_MS, row, total)
 
 
@@ -151,8 +153,8 @@ def _measure(
 ) -> None:
     rows = _rows(spans, whose, metric, "s", is_gauge=True)
     minute = np.maximum(at_ms // MINUTE_MS, spans.minutes.done + 1)
-    keys, counts = np.unique(np.stack([minute, rows, buckets_of(took_s)]), axis=1, return_counts=True)
-    for at, row, bucket, count in zip(*keys.tolist(), counts.tolist(), strict=True):
+    found = different(minute, rows, buckets_of(took_s))
+    for at, row, bucket, count in zip(*found.columns.tolist(), found.counts.tolist(), strict=True):
         if row >= 0:
             fill(spans.sketches.setdefault(at, {}).setdefault(row, Sketch()), bucket, count)
 

@@ -50,12 +50,13 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
     single = {(each.entity, each.metric) for each in held.series if any(each.labels.get(name) for name in INSTANCES)}
     asked: dict[tuple[EntityKey, EntityKey | None], Answered] = {}
     each_one: dict[EntityKey, _Instances] = {}
+    climbing = np.array([series.type in CLIMBING for series in held.series], np.bool_)
+    every = np.where(climbing[:, None], _rates(held.last, held.grid.step_ms), held.mean) if len(climbing) else held.mean
+    told = np.asarray(np.isfinite(every).any(axis=1))
     for row, series in enumerate(held.series):
-        if FINE & series.labels.keys() or series.metric.endswith("_bucket") or _of_guests(series):
+        if not told[row] or FINE & series.labels.keys() or series.metric.endswith("_bucket") or _of_guests(series):
             continue
-        values = _rate(held.last[row], held.grid.step_ms) if series.type in CLIMBING else held.mean[row]
-        if not np.isfinite(values).any():
-            continue
+        values = every[row]
         if instance := next((series.labels[name] for name in INSTANCES if series.labels.get(name)), ""):
             each_one.setdefault(series.entity, _Instances()).add(instance, series.metric, values)
         if (part := _part(series)) and series.type in CLIMBING:
@@ -205,9 +206,9 @@ def _of_guests(series: Series) -> bool:
     return role_of(series.metric) is Role.WAITING or bool(SENT.search(series.metric))
 
 
-def _rate(last: Real, step_ms: int) -> Real:
-    """Of a climbing series, by the second; nothing where it was reset or the step before is missing."""
-    gone = np.diff(last, prepend=np.nan) / (step_ms / 1000)
+def _rates(last: Real, step_ms: int) -> Real:
+    """Of climbing series, by the second; nothing where one was reset or the step before is missing."""
+    gone = np.diff(last, prepend=np.nan, axis=1) / (step_ms / 1000)
     return np.where(gone >= 0, gone, np.nan)
 
 
@@ -250,6 +251,9 @@ def _merged(found: Sequence[Line]) -> list[Line]:
         groups.setdefault((line.entity, line.peer, line.signal), []).append(line)
     merged = []
     for lines in groups.values():
+        if len(lines) == 1:
+            merged += lines
+            continue
         total, count = np.zeros(len(lines[0].values)), np.zeros(len(lines[0].values))
         for line in lines:
             fine = np.isfinite(line.values)

@@ -88,8 +88,9 @@ Asked = Mapping[tuple[EntityKey, EntityKey | None], Answered]
 
 def plus(first: Real, second: Real) -> Real:
     """The sum, taking what is missing on one side as nothing."""
-    both = np.nan_to_num(first) + np.nan_to_num(second)
-    return np.where(np.isfinite(first) | np.isfinite(second), both, np.nan)
+    nothing, more = np.isnan(first), np.isnan(second)
+    both = np.where(nothing, 0.0, first) + np.where(more, 0.0, second)
+    return np.where(nothing & more, np.nan, both)
 
 
 def ratio_of(part: Real, whole: Real) -> Real:

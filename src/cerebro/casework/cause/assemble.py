@@ -29,6 +29,7 @@ from cerebro.casework.cause.picture import (
 )
 from cerebro.casework.cause.spans import Spans, summarised
 from cerebro.casework.cause.words import CANCELLED
+from cerebro.kernel.telemetry.maps import looked_up
 from cerebro.spine.cases import Case
 from cerebro.spine.entities import EntityKey, Relation
 from cerebro.spine.findings import Finding
@@ -104,8 +105,8 @@ def _told_by(held: Held, lines: Iterable[Line]) -> set[EntityKey]:
 def _owners(table: pa.Table) -> set[tuple[str, str]]:
     if not table.num_rows:
         return set()
-    pairs = table.select(["entity_kind", "entity_name"]).group_by(["entity_kind", "entity_name"]).aggregate([])
-    return {(row["entity_kind"], row["entity_name"]) for row in pairs.to_pylist()}
+    both = pc.binary_join_element_wise(table["entity_kind"], table["entity_name"], APART)
+    return {(kind, name) for kind, _, name in (each.partition(APART) for each in pc.unique(both).to_pylist() if each)}
 
 
 def _relations(topology: Topology, pairs: set[tuple[EntityKey, EntityKey]]) -> tuple[Relation, ...]:
@@ -141,37 +142,41 @@ def _from_spans(
 ) -> tuple[Times, Tallies, tuple[tuple[int, int], ...]]:
     if not held.spans.num_rows:
         return no_times(), no_tallies(), ()
-    at_ms = held.spans["at_ns"].to_numpy() // 1_000_000
-    parts = [
-        _spans(held.spans.filter(pa.array(mask)), place, known)
-        for mask in (at_ms < held.grid.split_ms, at_ms >= held.grid.split_ms)
-    ]
-    told = summarised(parts[0], parts[1], len(place))
+    early = held.spans["at_ns"].to_numpy() // 1_000_000 < held.grid.split_ms
+    before, during = _spans(held.spans, (early, ~early), place, known)
+    told = summarised(before, during, len(place))
     return told.times, told.tallies, told.calls
 
 
-def _spans(table: pa.Table, place: dict[EntityKey, int], known: dict[str, EntityKey]) -> Spans:
+def _spans(
+    table: pa.Table, parts: Sequence[NDArray[np.bool_]], place: dict[EntityKey, int], known: dict[str, EntityKey]
+) -> list[Spans]:
+    """The spans of each part of the table; what a row says is read once, whatever the parts."""
     owner = _places(table, place)
-    keep = owner >= 0
-    return Spans.of(
-        entity=owner[keep],
-        operation=_words(table["name"])[keep],
-        span=_ids(table["trace_id"], table["span_id"])[keep],
-        parent=_ids(table["trace_id"], table["parent_span_id"])[keep],
-        duration_ms=table["duration_ns"].to_numpy()[keep] / 1e6,
-        failed=_failed(table)[keep],
-        cancelled=_cancelled(table)[keep],
-        peer=_peers(table, place, known)[keep],
-        weight=table["weight"].to_numpy().astype(np.float64)[keep] if "weight" in table.column_names else None,
-    )
+    operation, duration_ms = _words(table["name"]), table["duration_ns"].to_numpy() / 1e6
+    span, parent = _numbered(*(_ids(table["trace_id"], table[name]) for name in ("span_id", "parent_span_id")))
+    failed, cancelled, peer = _failed(table), _cancelled(table), _peers(table, place, known)
+    weight = table["weight"].to_numpy().astype(np.float64) if "weight" in table.column_names else None
+    return [
+        Spans.of(
+            entity=owner[keep],
+            operation=operation[keep],
+            span=span[keep],
+            parent=parent[keep],
+            duration_ms=duration_ms[keep],
+            failed=failed[keep],
+            cancelled=cancelled[keep],
+            peer=peer[keep],
+            weight=weight[keep] if weight is not None else None,
+        )
+        for keep in (part & (owner >= 0) for part in parts)
+    ]
 
 
 def _failed(table: pa.Table) -> NDArray[np.bool_]:
     """bool (span,): whether it failed or turned its caller away: who hands a refusal on has not begun it."""
     failed = np.asarray(table["status"].to_numpy() == FAILED_STATUS)
-    attributes = table["attributes"].combine_chunks()
-    for name in CODES:
-        code = pc.map_lookup(attributes, name, "first")
+    for code in looked_up(table["attributes"].combine_chunks(), CODES):
         refused = pc.is_in(code, pa.array(sorted(REFUSED_CODES)))
         failed |= refused.to_numpy(zero_copy_only=False)
     return failed
@@ -179,7 +184,7 @@ def _failed(table: pa.Table) -> NDArray[np.bool_]:
 
 def _cancelled(table: pa.Table) -> NDArray[np.bool_]:
     """bool (span,): whether it ended because its caller gave up."""
-    kinds = pc.fill_null(pc.map_lookup(table["attributes"].combine_chunks(), "error.type", "first"), "")
+    kinds = pc.fill_null(looked_up(table["attributes"].combine_chunks(), ("error.type",))[0], "")
     said = pc.binary_join_element_wise(kinds, table["status_message"].combine_chunks(), " ")
     return np.asarray(pc.match_substring_regex(said, CANCELLED, ignore_case=True).to_numpy(zero_copy_only=False))
 
@@ -193,6 +198,7 @@ def _places(table: pa.Table, place: dict[EntityKey, int]) -> NDArray[np.int32]:
     return found[coded.indices.to_numpy(zero_copy_only=False)] if len(found) else np.zeros(0, np.int32)
 
 
+APART = "\n"  # in no kind of entity
 CODES = ("http.response.status_code", "http.status_code")
 ADDRESSES = ("peer.service", "server.address", "net.peer.name", "messaging.destination.name", "db.namespace")
 
@@ -200,9 +206,7 @@ ADDRESSES = ("peer.service", "server.address", "net.peer.name", "messaging.desti
 def _peers(table: pa.Table, place: dict[EntityKey, int], known: dict[str, EntityKey]) -> NDArray[np.int32]:
     """Whom a span's attributes name as the one asked."""
     found = np.full(table.num_rows, NOBODY, np.int32)
-    attributes = table["attributes"].combine_chunks()
-    for name in reversed(ADDRESSES):
-        said = pc.map_lookup(attributes, name, "first")
+    for said in looked_up(table["attributes"].combine_chunks(), ADDRESSES)[::-1]:
         coded = said.dictionary_encode()
         keys = [known.get(each or "") for each in coded.dictionary.to_pylist()]
         codes = np.array([place.get(key, NOBODY) if key else NOBODY for key in keys] + [NOBODY], np.int32)
@@ -212,8 +216,15 @@ def _peers(table: pa.Table, place: dict[EntityKey, int], known: dict[str, Entity
     return found
 
 
-def _ids(trace: pa.ChunkedArray, span: pa.ChunkedArray) -> NDArray[np.object_]:
-    return _words(pc.binary_join_element_wise(trace, span, ":"))
+def _ids(trace: pa.ChunkedArray, span: pa.ChunkedArray) -> pa.Array:
+    return pc.binary_join_element_wise(trace, span, ":").combine_chunks()
+
+
+def _numbered(*columns: pa.Array) -> list[NDArray[np.int32]]:
+    """A number for each text of the columns, in the order of the texts."""
+    every = pc.unique(pa.concat_arrays(columns))
+    order = every.take(pc.sort_indices(every))
+    return [pc.index_in(column, value_set=order).to_numpy(zero_copy_only=False) for column in columns]
 
 
 def _words(column: pa.ChunkedArray | pa.Array) -> NDArray[np.object_]:
@@ -266,12 +277,12 @@ def _from_logs(
     owner = _places(held.logs, place)
     keep = owner >= 0
     at = held.logs["at_ns"].to_numpy()[keep]
-    scope = _ids(held.logs["trace_id"], held.logs["span_id"])[keep]
-    names = {name: k for k, name in enumerate(sorted(set(scope.tolist()) - {":"}))}
+    ids = _ids(held.logs["trace_id"], held.logs["span_id"])
+    scope = np.where(pc.equal(ids, ":").to_numpy(zero_copy_only=False), NOBODY, _numbered(ids)[0])[keep]
     lines = Lines(
         owner[keep],
         _words(held.logs["body"])[keep],
-        np.array([names.get(each, NOBODY) for each in scope.tolist()], np.int64),
+        scope.astype(np.int64),
         at,
         at // 1_000_000 < held.grid.split_ms,
         at // 1_000_000 >= held.grid.split_ms,
@@ -291,8 +302,7 @@ DATABASES = ("postgresql.", "pg_", "mysql.", "mongodb.", "db.server.", "oracledb
 
 def _with_errors(logs: pa.Table) -> NDArray[np.object_]:
     """The lines, each with what its attributes say of an error."""
-    attributes = logs["attributes"].combine_chunks()
-    parts = [pc.fill_null(pc.map_lookup(attributes, name, "first"), "") for name in ERRORS]
+    parts = [pc.fill_null(each, "") for each in looked_up(logs["attributes"].combine_chunks(), ERRORS)]
     return _words(pc.binary_join_element_wise(logs["body"].combine_chunks(), *parts, " "))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cerebro.algorithms.rows import different
 from cerebro.casework.cause.grid import coded
 from cerebro.casework.cause.picture import NOBODY, Tallies, Times, joined_tallies
 from cerebro.casework.cause.words import PATIENCE
@@ -164,13 +165,10 @@ class _Told:
     @property
     def calls(self) -> set[tuple[int, int]]:
         """Who called whom."""
-        has = self.remote >= 0
-        pairs = np.unique(np.stack([self.spans.entity[has].astype(np.int64), self.remote[has]]), axis=1)
-        named = {(int(a), int(b)) for a, b in pairs.T if a != b}
-        child = np.flatnonzero(self.spans.parent >= 0)
-        source, target = self.spans.entity[self.spans.parent[child]], self.spans.entity[child]
-        found = np.unique(np.stack([source, target]), axis=1)
-        return named | {(int(a), int(b)) for a, b in found.T if a != b}
+        has, child = self.remote >= 0, np.flatnonzero(self.spans.parent >= 0)
+        source = np.concatenate([self.spans.entity[has], self.spans.entity[self.spans.parent[child]]])
+        target = np.concatenate([self.remote[has], self.spans.entity[child]])
+        return {(a, b) for a, b in different(source, target).columns.T.tolist() if a != b}
 
 
 def _peers(key: Whole, remote: Whole) -> dict[int, int]:
@@ -282,7 +280,7 @@ def _paths(told: _Told) -> tuple[Whole, Whole, NDArray[np.float64], tuple[Whole,
     child = np.flatnonzero(told.spans.parent >= 0)
     child = child[whole[told.spans.parent[child]]]
     parent = told.spans.parent[child]
-    pairs = np.unique(np.stack([parent, told.key[child]]), axis=1)
+    pairs = different(parent, told.key[child]).columns
     names, row = np.unique(told.key[whole], return_inverse=True)
     total, part = np.zeros(len(names)), np.zeros(len(told.spans))
     total, part[whole] = _effective(row, told.spans.weight[whole], len(names))

@@ -5,7 +5,7 @@ said them, in a table of fixed size where the newest takes the place of an older
 come yet wait for it, at most `WAITING_MAX` of them for `WAITING_MS`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from cerebro.algorithms.rows import different
 from cerebro.casework.topology.attributes import facts, spelled
 from cerebro.casework.topology.sighted import CALLS, CONSUMES_FROM, PUBLISHES_TO, Link, Sighted, named
+from cerebro.kernel.telemetry.maps import looked_up
 from cerebro.spine.entities import EntityKey
 
 SLOTS = 1 << 17
@@ -138,11 +140,14 @@ def _matched(
     hit, slots = children.select(found), slots[found]
     other = memory.speaker[slots] != hit.speaker
     hit, slots = hit.select(other), slots[other]
-    rows = np.stack([memory.speaker[slots], hit.speaker, hit.queue, hit.is_consumer, memory.address[slots]])
-    calls, counts = np.unique(rows, axis=1, return_counts=True)
+    calls = different(
+        memory.speaker[slots], hit.speaker, hit.queue, hit.is_consumer.astype(np.int8), memory.address[slots]
+    )
     links: dict[Link, float] = {}
     aliases: set[tuple[str, EntityKey]] = set()
-    for (source, target, queue, consumed, address), count in zip(calls.T.tolist(), counts.tolist(), strict=True):
+    for (source, target, queue, consumed, address), count in zip(
+        calls.columns.T.tolist(), calls.counts.tolist(), strict=True
+    ):
         caller, callee = memory.entity(source), memory.entity(target)
         if consumed:
             link = caller, memory.entity(queue) if queue >= 0 else callee, PUBLISHES_TO
@@ -167,12 +172,13 @@ class _Peers:
         if not len(rows):
             return
         attributes = table["attributes"].combine_chunks().take(pa.array(rows))
-        columns = {name: _first(attributes, ways) for name, ways in _PEER.items()}
-        asked = pa.table({**columns, "speaker": speaker[rows], "kind": kind[rows]})
-        place = np.arange(len(rows))
-        told = asked.append_column("row", pa.array(place)).group_by(asked.column_names).aggregate([("row", "list")])
-        for one in told.to_pylist():
-            self._tell(one, memory, rows[one.pop("row_list")])
+        columns = _first(attributes, _PEER)
+        found = different(speaker[rows], kind[rows], *(_numbered(each) for each in columns.values()))
+        order, ends = np.argsort(found.inverse, kind="stable"), np.cumsum(found.counts)
+        for each in np.argsort(found.first):
+            row, mine = int(found.first[each]), order[ends[each] - found.counts[each] : ends[each]]
+            one = {"speaker": int(speaker[rows[row]]), "kind": int(kind[rows[row]])}
+            self._tell({**one, **{name: values[row].as_py() for name, values in columns.items()}}, memory, rows[mine])
 
     def links(self) -> Iterator[tuple[Link, float]]:
         """What the spans' own words say."""
@@ -221,20 +227,14 @@ def _resources(
 ) -> tuple[dict[EntityKey, dict[str, str]], dict[Link, float]]:
     """What the resources say: each different one of a speaker is read once."""
     resource = table["resource"].combine_chunks()
-    told = pa.table(
-        {
-            "speaker": speaker,
-            **{name: _first(resource, (name,)) for name in ("host.name", "service.instance.id", "k8s.pod.name")},
-        }
-    )
-    firsts = told.append_column("row", pa.array(np.arange(len(speaker)))).group_by(told.column_names)
+    told = _first(resource, {name: (name,) for name in ("host.name", "service.instance.id", "k8s.pod.name")})
     entities: dict[EntityKey, dict[str, str]] = {}
     links: dict[Link, float] = {}
-    for one in firsts.aggregate([("row", "min")]).sort_by("row_min").to_pylist():
-        if one["speaker"] < 0:
+    for row in np.sort(different(speaker, *(_numbered(each) for each in told.values())).first).tolist():
+        if speaker[row] < 0:
             continue
-        entity = memory.entity(one["speaker"])
-        kept, standing = facts(entity, dict(resource[one["row_min"]].as_py()))
+        entity = memory.entity(int(speaker[row]))
+        kept, standing = facts(entity, dict(resource[row].as_py()))
         entities[entity] = {**entities.get(entity, {}), **kept}
         links |= dict.fromkeys(standing, 0.0)
     return entities, links
@@ -248,11 +248,18 @@ def _coded(memory: SpanMemory, texts: pa.ChunkedArray) -> Codes:
     return found
 
 
-def _first(maps: pa.MapArray, names: tuple[str, ...]) -> pa.Array:
-    """For each map the value of the first of these names that it has; empty for none."""
-    ways = dict.fromkeys(way for name in names for way in spelled(name))
-    found = [pc.map_lookup(maps, query_key=pa.scalar(way), occurrence="first") for way in ways]
-    return pc.coalesce(*found, pa.scalar(""))
+def _first(maps: pa.MapArray, wanted: Mapping[str, tuple[str, ...]]) -> dict[str, pa.Array]:
+    """For each map, under every name, the value of the first of its keys that the map has; empty for none."""
+    ways = {name: list(dict.fromkeys(way for key in keys for way in spelled(key))) for name, keys in wanted.items()}
+    every = list(dict.fromkeys(way for some in ways.values() for way in some))
+    found = dict(zip(every, looked_up(maps, every), strict=True))
+    return {name: pc.coalesce(*(found[way] for way in some), pa.scalar("")) for name, some in ways.items()}
+
+
+def _numbered(texts: pa.Array) -> Codes:
+    """A number for each different text."""
+    found: Codes = texts.dictionary_encode().indices.to_numpy()
+    return found
 
 
 def _hex64(texts: pa.ChunkedArray, start: int) -> Keys:
