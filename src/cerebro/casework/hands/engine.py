@@ -187,7 +187,9 @@ class Engine:
         again = sum(turn.state is S.AWAITING for turn in action.story)
         if again >= REPLANS_MAX:
             return await self._end(record, S.FAILED, "action_failed", f"{Bar.CHANGED.value} Again and again.")
-        record = await self.ledger.put(record, shown, Entry("action_shown_anew", Bar.CHANGED.value))
+        record = await self.ledger.put(
+            record, shown, Entry("action_shown_anew", f"{Bar.CHANGED.value} It is shown as it would be now.")
+        )
         if action.approved_by != CEREBRO:
             return record
         return await self.approve(record, CEREBRO, digest)

@@ -32,7 +32,7 @@ class Bar(StrEnum):
     TOO_MANY = "As many actions as may be are under way."
     CALM = "Users are served as usual: there is nothing to mend."
     UNSURE = "The cause is not sure enough for this risk."
-    CHANGED = "What would be changed is not what was shown."
+    CHANGED = "What it would change is no longer what was shown."
 
 
 @dataclass(frozen=True, slots=True)
