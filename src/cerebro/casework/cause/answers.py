@@ -52,6 +52,7 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
     each_one: dict[EntityKey, _Instances] = {}
     climbing = np.array([series.type in CLIMBING for series in held.series], np.bool_)
     every = np.where(climbing[:, None], _rates(held.last, held.grid.step_ms), held.mean) if len(climbing) else held.mean
+    every = np.where(np.isfinite(every), every, np.nan)  # a gauge may be told as endless
     told = np.asarray(np.isfinite(every).any(axis=1))
     for row, series in enumerate(held.series):
         if not told[row] or FINE & series.labels.keys() or series.metric.endswith("_bucket") or _of_guests(series):

@@ -155,7 +155,9 @@ def _spans(
     owner = _places(table, place)
     operation, duration_ms = _words(table["name"]), table["duration_ns"].to_numpy() / 1e6
     span, parent = _numbered(*(_ids(table["trace_id"], table[name]) for name in ("span_id", "parent_span_id")))
-    failed, cancelled, peer = _failed(table), _cancelled(table), _peers(table, place, known)
+    attributes = table["attributes"].combine_chunks()
+    cancelled, peer = _cancelled(table, attributes), _peers(attributes, place, known)
+    failed = _failed(table, attributes)
     weight = table["weight"].to_numpy().astype(np.float64) if "weight" in table.column_names else None
     return [
         Spans.of(
@@ -173,18 +175,18 @@ def _spans(
     ]
 
 
-def _failed(table: pa.Table) -> NDArray[np.bool_]:
+def _failed(table: pa.Table, attributes: pa.MapArray) -> NDArray[np.bool_]:
     """bool (span,): whether it failed or turned its caller away: who hands a refusal on has not begun it."""
     failed = np.asarray(table["status"].to_numpy() == FAILED_STATUS)
-    for code in looked_up(table["attributes"].combine_chunks(), CODES):
+    for code in looked_up(attributes, CODES):
         refused = pc.is_in(code, pa.array(sorted(REFUSED_CODES)))
         failed |= refused.to_numpy(zero_copy_only=False)
     return failed
 
 
-def _cancelled(table: pa.Table) -> NDArray[np.bool_]:
+def _cancelled(table: pa.Table, attributes: pa.MapArray) -> NDArray[np.bool_]:
     """bool (span,): whether it ended because its caller gave up."""
-    kinds = pc.fill_null(looked_up(table["attributes"].combine_chunks(), ("error.type",))[0], "")
+    kinds = pc.fill_null(looked_up(attributes, ("error.type",))[0], "")
     said = pc.binary_join_element_wise(kinds, table["status_message"].combine_chunks(), " ")
     return np.asarray(pc.match_substring_regex(said, CANCELLED, ignore_case=True).to_numpy(zero_copy_only=False))
 
@@ -203,10 +205,10 @@ CODES = ("http.response.status_code", "http.status_code")
 ADDRESSES = ("peer.service", "server.address", "net.peer.name", "messaging.destination.name", "db.namespace")
 
 
-def _peers(table: pa.Table, place: dict[EntityKey, int], known: dict[str, EntityKey]) -> NDArray[np.int32]:
+def _peers(attributes: pa.MapArray, place: dict[EntityKey, int], known: dict[str, EntityKey]) -> NDArray[np.int32]:
     """Whom a span's attributes name as the one asked."""
-    found = np.full(table.num_rows, NOBODY, np.int32)
-    for said in looked_up(table["attributes"].combine_chunks(), ADDRESSES)[::-1]:
+    found = np.full(len(attributes), NOBODY, np.int32)
+    for said in looked_up(attributes, ADDRESSES)[::-1]:
         coded = said.dictionary_encode()
         keys = [known.get(each or "") for each in coded.dictionary.to_pylist()]
         codes = np.array([place.get(key, NOBODY) if key else NOBODY for key in keys] + [NOBODY], np.int32)

@@ -15,7 +15,7 @@ from cerebro.casework.cause.strength import SURE, Real, soft
 
 SURGED = 0.5  # of what is usual, that must come more at an entrance to be a surge
 SPILT = 0.5  # of what a store is asked more, that a cache must answer less to be the reason
-FLOODED = 2.0  # times the most that anyone's requests have risen, that those of who takes from a queue must
+FLOODED = 2.0  # times as much as an entrance's requests that those of who takes from a queue have risen
 MOST = 0.6  # of what someone calls
 AGAIN = ("retry", "retries")  # in the name of what a caller counts when it tries again
 REFUSED = frozenset({"refused", "unreachable"})  # said by callers of what is not there

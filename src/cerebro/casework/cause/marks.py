@@ -491,8 +491,7 @@ def _starved(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
     if any(tracks.signal[row] == LOST and _some(_lately(tracks.during[row])) >= LOST_MIN for row in rows):
         return  # what does not come is not waited for inside
     refusing = any(tracks.signal[row] == FAILED and _some(_lately(tracks.during[row])) >= ANSWERS_FEW for row in rows)
-    full = any(mark.word == "busy" and mark.nats >= CLEAR for mark in _spoken(view, entity))
-    if refusing and not full:
+    if refusing and not any(mark.word == "busy" and mark.nats >= CLEAR for mark in _spoken(view, entity)):
         return  # who is starved answers late, and answers; or it, or those who ask it, say that its hands are full
     busy = [now >= max(STARVED_CPU * then, then + 0.05) for _, signal, then, now in told if CPU.search(signal)]
     for row, signal, then, now in told:

@@ -76,6 +76,14 @@ def test_more_of_it_is_worse(signal):
     assert not falls(signal)
 
 
+def test_what_is_told_as_endless_is_not_told():
+    values = np.stack([np.where(np.arange(STEPS) == SPLIT, np.inf, 1.0)])
+    lines = lines_of(Held(Grid(0, 15_000, STEPS, SPLIT), [Series(SHOP, "load", {}, "gauge")], values, values), {})
+
+    assert np.flatnonzero(~np.isfinite(lines[0].values)).tolist() == [SPLIT]
+    assert np.isnan(lines[0].values[SPLIT])
+
+
 def test_what_a_callee_refuses_as_too_much_is_a_share_of_what_it_is_asked():
     asked, refused = after(100.0, 60.0).cumsum(), after(0.0, 40.0).cumsum()
     series = [
