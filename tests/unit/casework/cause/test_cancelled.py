@@ -33,10 +33,11 @@ def test_a_span_that_its_caller_gave_up_early_has_not_failed(error, message, las
             "attributes": pa.array([[("error.type", error)] if error else []] * 2, STRINGS),
         }
     )
+    cancelled = _cancelled(table, table["attributes"].combine_chunks())
     before, during = (
         Spans.of(
             entity=np.zeros(2, np.int32), operation=np.array(["pay", "store"], object), span=np.array(["a", "b"]),
-            parent=np.array(["", "a"]), duration_ms=duration_ms, failed=failed, cancelled=_cancelled(table, table["attributes"].combine_chunks()),
+            parent=np.array(["", "a"]), duration_ms=duration_ms, failed=failed, cancelled=cancelled,
         )
         for duration_ms, failed in (
             (np.array([10.0, 1.0]), np.zeros(2, np.bool_)), (np.array([lasted, 8.0]), np.ones(2, np.bool_))
