@@ -30,6 +30,7 @@ from cerebro.casework.cause.answers import (
 from cerebro.casework.cause.assemble import CLOCK_AHEAD, CLOCK_S_MIN
 from cerebro.casework.cause.grid import METRICS_KEPT
 from cerebro.casework.cause.homemade import GIVEN_UP
+from cerebro.casework.cause.kinds import OUTSIDE
 from cerebro.casework.cause.picture import NOBODY, Tracks
 from cerebro.casework.cause.queues import CONSUMES, DEEP, left_undone
 from cerebro.casework.cause.reach import BELONGS
@@ -184,6 +185,7 @@ LIMITED: Sequence[tuple[str, re.Pattern[str]]] = (
     ("filling", re.compile(r"(memory|file_?desc|fds|heap).*(:limit_ratio|limit_utili[sz]ation)$")),
 )
 FARTHER = _gauge("far", r"^wire\.mean$", times=5.0, step=0.05)  # of a call, what its two ends do not share
+FAILS = _gauge("failing", "", step=20.0, times=2.0)  # percent of its calls
 NEWEST = 3  # steps
 SAME = 1.25  # times what is usual
 ENDS_S = 900.0  # so far ahead it is looked whether the limit is met
@@ -251,6 +253,8 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
         best = {word: nats for word, nats in best.items() if word not in OCCUPIED | {"busy_cpu", "growing", "filling"}}
     if "silent" in best and not _is_missed(view, entity):  # only its telling has stopped, or it was scaled in
         best.pop("silent")
+    if "silent" in best:  # who waits for it in vain is another witness, and knows nothing of its telling
+        best["silent"] = round(best["silent"] + best.get("late", 0.0), 3)
     if best.keys() & AWAY:  # who is not there has nothing in it
         best.pop("cold", None)
     if "stuck" in best:  # who answers nothing leaves all of it to the others
@@ -280,7 +284,7 @@ def _is_cut_off(view: View, entity: int) -> bool:
     lost = [row for row in own if tracks.signal[row] == LOST]
     if not any(_lately(tracks.during[row]) >= max(LOST_MIN, 2 * _some(_usual(tracks.before[row]))) for row in lost):
         return False
-    if _has_its_hands_full(tracks, own, unknown=True) or _works_more(tracks, own):
+    if _has_its_hands_full(tracks, own, unknown=True) or _works_more(tracks, own) or _fell_silent(tracks, own):
         return False
     said, witnesses = {"late": 0.0, "refused": 0.0, "busy": 0.0}, set[int]()
     for row in range(len(tallies)):
@@ -290,6 +294,12 @@ def _is_cut_off(view: View, entity: int) -> bool:
     if all(_names_its_own(view, each) for each in witnesses):
         return False
     return said["late"] >= LINES_MIN and said["late"] > said["refused"] + said["busy"]  # these are answers
+
+
+def _fell_silent(tracks: Tracks, rows: Iterable[int]) -> bool:
+    """Whether a replica of it has ceased to tell since the trouble began: then it is that one that answers nothing."""
+    silent = (tracks.during[row] for row in rows if tracks.signal[row] == SILENT)
+    return any(bool((values >= 1.0).any()) for values in silent)
 
 
 def _is_missed(view: View, entity: int) -> bool:
@@ -399,6 +409,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
             beyond = _beyond(gauge, then, held, times) and (known or not gauge.known)
             if beyond and (gauge.mark != "cold" or _falls_on_others(view, entity)):
                 yield Mark(gauge.mark, _nats(view, int(row)))
+    yield from _fails_its_callers(view, entity, rows.tolist())
     yield from _running_out(view, rows.tolist())
     yield from _starved(view, entity, rows.tolist())
     for clue in left_undone(view.picture, view.found, entity)[:1]:
@@ -406,6 +417,16 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     for again, tries in _tried_again(view, rows.tolist(), asked):
         if tries >= RETRIED_EACH:
             yield Mark("retrying", _nats(view, again))
+
+
+def _fails_its_callers(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
+    """By what callers count, of a supplier outside: it tells nothing itself, and not everyone writes a line."""
+    tracks = view.picture.tracks
+    if view.picture.entities[entity].kind not in OUTSIDE:
+        return
+    for row in rows:
+        if tracks.signal[row] == FAILED and _beyond(FAILS, _usual(tracks.before[row]), _lately(tracks.during[row])):
+            yield Mark(FAILS.mark, _nats(view, row))
 
 
 def _tried_again(view: View, rows: Sequence[int], asked: float) -> Iterator[tuple[int, float]]:

@@ -1,4 +1,8 @@
-"""What was held of the time before a trouble, without the times of other troubles."""
+"""What was held of the time before a trouble, without the times of other troubles.
+
+Of a short acquaintance only lines and spans are left out: a few calm minutes do not tell how far a series drifts that
+fills, grows or warms up, and what has drifted on since would look like the trouble.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,27 +11,30 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.held import Grid, Held
+from cerebro.casework.cause.held import ACQUAINTED_MS, Grid, Held
 from cerebro.casework.quiet import Stretch
 
 STEPS_MIN = 12  # that must be left, or the whole time before is taken as it was
 
 
 def without(held: Held, troubles: Sequence[Stretch], onset_ms: int) -> Held:
-    """The same with nothing in it of those times, as far as they lie before the onset and something usual is left."""
+    """The same with nothing in it of those times, as far as they lie before the onset and something usual is left.
+
+    Series keep them where less than `ACQUAINTED_MS` of calm would be left.
+    """
     grid = held.grid
     troubles = [(begin_ms, min(over_ms, onset_ms)) for begin_ms, over_ms in troubles]
     gone = _wrong(grid, troubles)
     wrong = gone[: grid.split]
     measured = np.isfinite(held.last[:, : held.grid.split]).sum(axis=0) > 0 if held.last.size else ~wrong
-    if not gone.any() or (measured & ~wrong).sum() < STEPS_MIN:
+    calm = int((measured & ~wrong).sum())
+    if not gone.any() or calm < STEPS_MIN:
         return held
+    told = replace(held, spans=_rows(held.spans, grid, troubles), logs=_rows(held.logs, grid, troubles))
+    if calm * grid.step_ms < ACQUAINTED_MS:
+        return told
     return replace(
-        held,
-        mean=np.where(gone[None, :], np.nan, held.mean),
-        last=np.where(gone[None, :], np.nan, held.last),
-        spans=_rows(held.spans, held.grid, troubles),
-        logs=_rows(held.logs, held.grid, troubles),
+        told, mean=np.where(gone[None, :], np.nan, held.mean), last=np.where(gone[None, :], np.nan, held.last)
     )
 
 

@@ -37,6 +37,7 @@ from cerebro.proving.shop.registry import Trouble
 End = Callable[[], Awaitable[None]]
 BURN = "while True: pass"
 NEIGHBOURS = 16  # foreign processes: eight for each core of the smallest machine
+PURGE_S = 30.0  # a machine that is busy takes its time over what has piled up
 FAR_AWAY_MS = 120_000  # beyond a session's life
 PASSED_S, CRASH_S, CRON_S = 0.5, 2.5, 2.0
 
@@ -294,7 +295,7 @@ async def messages(site: Site, bodies: Sequence[bytes], every_s: float) -> End:
 
     async def end() -> None:
         await sending()
-        await bus.jetstream().purge_stream(STREAM)
+        await bus.jetstream(timeout=PURGE_S).purge_stream(STREAM)
         await bus.close()
 
     return end

@@ -1,27 +1,56 @@
 """The time before a trouble, without other troubles."""
 
 import numpy as np
+import pyarrow as pa
 
-from cerebro.casework.cause.held import Grid, Held, Series
+from cerebro.casework.cause.held import ACQUAINTED_MS, Grid, Held, Series
 from cerebro.casework.cause.usual import STEPS_MIN, without
 from cerebro.spine.entities import EntityKey
+from cerebro.spine.telemetry import LOG_SCHEMA
 
-GRID = Grid(start_ms=0, step_ms=1000, count=40, split=30)
+STEP_MS, BRIEF_MS = 60_000, 10_000
+TROUBLES = ((5.5, 9.0), (31.0, 38.0))  # steps
 
 
-def held() -> Held:
+def held(step_ms: int = STEP_MS) -> Held:
     values = np.arange(40, dtype=np.float64)[None, :]
-    return Held(GRID, [Series(EntityKey("service", "a"), "m", {}, "gauge")], values, values)
+    grid = Grid(start_ms=0, step_ms=step_ms, count=40, split=30)
+    return Held(grid, [Series(EntityKey("service", "a"), "m", {}, "gauge")], values, values, logs=lines(grid))
+
+
+def lines(grid: Grid) -> pa.Table:
+    """One a step."""
+    at_ns = pa.array((np.arange(grid.count) * grid.step_ms) * 1_000_000)
+    columns = [
+        at_ns if field.name in {"at_ns", "observed_ns"} else pa.nulls(grid.count, field.type) for field in LOG_SCHEMA
+    ]
+    return pa.table(dict(zip(LOG_SCHEMA.names, columns, strict=True)))
+
+
+def times(step_ms: int) -> list[tuple[int, int]]:
+    return [(round(begin * step_ms), round(over * step_ms)) for begin, over in TROUBLES]
 
 
 def test_steps_of_other_troubles_are_left_out():
     """Only up to the onset: what goes on from there is what is looked at."""
-    left = without(held(), [(5_500, 9_000), (31_000, 38_000)], onset_ms=33_000)
+    left = without(held(), times(STEP_MS), onset_ms=33 * STEP_MS)
     assert np.flatnonzero(np.isnan(left.mean[0])).tolist() == [5, 6, 7, 8, 31, 32]
     assert np.isnan(left.last[0]).sum() == 6
+    assert left.logs.num_rows == 40 - 5
+
+
+def test_of_a_short_acquaintance_series_keep_what_they_drifted_through():
+    """A few calm minutes do not tell how full a disk is by now; lines of the other trouble are left out all the same."""
+    brief = held(BRIEF_MS)
+    assert brief.grid.split * BRIEF_MS < ACQUAINTED_MS
+    left = without(brief, times(BRIEF_MS), onset_ms=33 * BRIEF_MS)
+    assert not np.isnan(left.mean).any()
+    assert not np.isnan(left.last).any()
+    assert left.logs.num_rows == 40 - 5
 
 
 def test_a_past_that_is_nearly_all_trouble_is_taken_as_it_was():
     """A picture without any past says nothing."""
-    left = without(held(), [((STEPS_MIN - 1) * 1000, 30_000)], onset_ms=33_000)
+    left = without(held(), [((STEPS_MIN - 1) * STEP_MS, 30 * STEP_MS)], onset_ms=33 * STEP_MS)
     assert not np.isnan(left.mean).any()
+    assert left.logs.num_rows == 40
