@@ -91,7 +91,32 @@ def run(  # noqa: PLR0917  typer names them
             _put(html, report.page(scores, runs, words))
         if write:
             report.renew(f"scores {ground}", report.chapter(scores, words, chosen.title))
-        _tell(chosen, scores, path, html, as_object=json, took_s=took_s)
+        _tell(chosen.name, scores, path, html, as_object=json, took_s=took_s)
+
+
+@drill.command("score")
+def score_kept(
+    files: Annotated[list[Path], typer.Argument(help="Files of runs, as `cerebro drill run --out` writes them.")],
+    title: Annotated[str, typer.Option("--title", help="What was played, for the page.")] = "Runs that were kept",
+    write: Annotated[bool, typer.Option("--write", help=f"Renew the scores of their ground in {report.PAGE}.")] = False,
+    publish: Annotated[
+        Path | None,
+        typer.Option("--publish", help="Keep them in one file without their timelines; .gz packs it."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Count again what was played before, here or elsewhere: runs of several files in one table."""
+    with failures():
+        runs = ledger.load_each(files)
+        if not runs:
+            raise Invalid("There is no run in these files.", "Play some: cerebro drill run --out FILE.")
+        scores = [score(each) for each in by_watcher(runs).values()]
+        words = f"cerebro drill score {' '.join(map(str, files))}"
+        if publish:
+            ledger.publish(publish, runs)
+        if write:
+            report.renew(f"scores {runs[0].ground}", report.chapter(scores, words, title))
+        _tell(title, scores, publish or files[0], None, as_object=json, took_s=0.0)
 
 
 def _put(file: Path, text: str) -> None:
@@ -199,11 +224,11 @@ def _verdict(run: Run) -> str:
 
 
 def _tell(
-    suite: Suite, scores: Sequence[Scores], path: Path, html: Path | None, *, as_object: bool, took_s: float
+    suite: str, scores: Sequence[Scores], path: Path, html: Path | None, *, as_object: bool, took_s: float
 ) -> None:
     if as_object:
         first, *others = [report.as_object(each) for each in scores]
-        as_json({"suite": suite.name, **first, "took_s": round(took_s, 1), "beside": others})
+        as_json({"suite": suite, **first, "took_s": round(took_s, 1), "beside": others})
         return
     table(*report.side_by_side(scores), empty="Nothing was broken: the runs were quiet.")
     for each in scores:

@@ -1,12 +1,20 @@
-"""The runs of a suite in a file, a line each, appended as they are done: so a suite that was stopped goes on."""
+"""The runs of a suite in a file, a line each, appended as they are done: so a suite that was stopped goes on.
 
-from collections.abc import Sequence
+What is published of them, for whoever wants to count again, is the same lines without their timelines, packed.
+"""
+
+import gzip
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from cerebro.proving.drill import Plan, Run
 from cerebro.spine.errors import Invalid
+
+PACKED = ".gz"
 
 _decoder = msgspec.json.Decoder(Run)
 
@@ -22,16 +30,54 @@ def load(path: Path) -> list[Run]:
     """The runs in the file; a last line that was cut off is left out, for its run was not finished.
 
     Raises:
-        Invalid: A line before the last is none of ours.
+        Invalid: It cannot be read, or a line before the last is none of ours.
     """
     if not path.exists():
         return []
     try:
-        return [_decoder.decode(line) for line in path.read_bytes().split(b"\n")[:-1]]
+        text = path.read_bytes()
+        return [_decoder.decode(line) for line in _unpacked(path, text).split(b"\n")[:-1]]
     except msgspec.MsgspecError as error:
         raise Invalid(
-            f"{path} holds a line that is no run: {error}.", "Name another --out, or leave out --resume."
+            f"{path} holds a line that is no run: {error}.", "Name a file that `cerebro drill run` has written."
         ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise Invalid(f"{path} cannot be read: {error}.", "Name a file of runs, packed with gzip or plain.") from error
+
+
+def _unpacked(path: Path, text: bytes) -> bytes:
+    return gzip.decompress(text) if path.suffix == PACKED else text
+
+
+def load_each(paths: Iterable[Path]) -> list[Run]:
+    """The runs of several files; one that stands in more than one counts once.
+
+    Raises:
+        Invalid: A file is not there or cannot be read, or they are of both grounds.
+    """
+    found: dict[tuple[str, tuple[str, int, int]], Run] = {}
+    for path in paths:
+        if not path.exists():
+            raise Invalid(f"There is no file {path}.", "Name one that `cerebro drill run --out FILE` has written.")
+        for run in load(path):
+            found.setdefault((run.watcher, key_of(run.plan)), run)
+    if len({run.ground for run in found.values()}) > 1:
+        raise Invalid("These runs are of the real shop and of simulated estates.", "Score them apart.")
+    return [found[key] for key in sorted(found, key=lambda key: (key[1], key[0]))]
+
+
+def publish(path: Path, runs: Iterable[Run]) -> None:
+    """Write the runs without their timelines; the same runs give the same bytes.
+
+    Raises:
+        Invalid: It cannot be written.
+    """
+    lines = b"".join(msgspec.json.encode(replace(run, notes=())) + b"\n" for run in runs)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(lines, mtime=0) if path.suffix == PACKED else lines)
+    except OSError as error:
+        raise Invalid(f"{path} cannot be written: {error}.", "Name a file that you may write.") from error
 
 
 def prepare(path: Path, *, resume: bool) -> None:

@@ -84,6 +84,21 @@ def test_the_page_is_renewed_in_its_place(place, monkeypatch):
     assert "<svg" in (place / "runs.html").read_text()
 
 
+def test_kept_runs_are_scored_again(place):
+    """From the published file as from the one that was played, with the page renewed in its place."""
+    out, packed = place / "runs.jsonl", place / "runs.jsonl.gz"
+    played = json.loads(told("--suite", place / "suite.toml", "--out", out, "--json").stdout)
+    again = CliRunner().invoke(drill, ["score", str(out), "--publish", str(packed), "--json"])
+    written = CliRunner().invoke(drill, ["score", str(packed), "--title", "Two kept ones", "--write"])
+    none = CliRunner().invoke(drill, ["score", str(place / "none.jsonl")])
+
+    assert json.loads(again.stdout)["by_kind"] == played["by_kind"]
+    assert written.exit_code == 0, written.output
+    assert "Two kept ones: `cerebro drill score" in (place / "drills.md").read_text()
+    assert none.exit_code == 1
+    assert "There is no file" in none.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -221,6 +221,34 @@ def test_a_suite_that_was_stopped_goes_on(tmp_path):
     assert left == {plan.kind for plan in plans} - {"crash", "hang"}
 
 
+def test_what_is_published_can_be_counted_again(tmp_path):
+    """Without timelines, each run once, and the same runs give the same bytes."""
+    noted = replace(run(), notes=(Note(0, "fault", "A replica dies"),))
+    first, second, packed = tmp_path / "a.jsonl", tmp_path / "b.jsonl", tmp_path / "kept" / "runs.jsonl.gz"
+    ledger.append(first, [noted, run("hang")])
+    ledger.append(second, [run("hang"), run("bad_flag")])
+    runs = ledger.load_each([first, second])
+    ledger.publish(packed, runs)
+    written = packed.read_bytes()
+    ledger.publish(packed, ledger.load_each([packed]))
+
+    assert [each.plan.kind for each in runs] == ["bad_flag", "crash", "hang"]
+    assert score(ledger.load(packed)) == score(runs)
+    assert not any(each.notes for each in ledger.load(packed))
+    assert packed.read_bytes() == written
+
+
+def test_files_that_cannot_be_scored_are_refused(tmp_path):
+    """Each with what to name instead."""
+    real, torn = tmp_path / "real.jsonl", tmp_path / "torn.jsonl.gz"
+    ledger.append(real, [replace(run(), ground="real"), run("hang")])
+    torn.write_bytes(b"no gzip")
+    for paths, said in (([real], "Score them apart"), ([torn], "cannot be read"), ([tmp_path / "no"], "no file")):
+        with pytest.raises(Invalid) as refused:
+            ledger.load_each(paths)
+        assert said in str(refused.value)
+
+
 def test_every_suite_of_ours_can_be_read():
     for name in names():
         assert list(read_suite(name).plans("real"))

@@ -14,6 +14,7 @@ from cerebro.casework.cause.marks import marks_of
 from cerebro.casework.cause.picture import NOBODY, Tallies
 from cerebro.casework.cause.view import View
 from cerebro.casework.cause.words import alike, word_of
+from cerebro.spine.entities import EntityKey
 
 NAMES = {"front": 0, "cart-2": 1, "pay": 2}
 
@@ -105,10 +106,14 @@ def test_what_a_client_passes_on_of_its_database_is_said_of_the_database():
 
 
 def words_of(picture, name):
+    return [mark.word for mark in marks_in(picture, name)]
+
+
+def marks_in(picture, name):
     found = clues(picture)
     view = View(picture, found, fuse(picture, found))
     entity = [key.name for key in picture.entities].index(name)
-    return [mark.word for mark in marks_of(view, entity)]
+    return marks_of(view, entity)
 
 
 def test_a_gauge_is_a_mark_by_its_amount_and_not_by_how_unusual_it_is(draw):
@@ -278,6 +283,49 @@ def test_who_tells_nothing_and_is_not_missed_has_only_stopped_telling(draw, line
     picture = blaming(picture, ("front", line or "cart is fine"))
 
     assert ("silent" in words_of(picture, "cart")) is silent
+
+
+@pytest.mark.parametrize(("seen", "cut_off"), [(0.0, True), (1.0, False)])
+def test_whose_replica_fell_silent_when_it_began_is_not_cut_off(draw, seen, cut_off):
+    """Also when that is so long ago that it is not waited for any more: it hangs, and no other path leads to it."""
+    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
+    series += [("cart", "replicas.silent")]
+    ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))
+    picture = blaming(draw(series, (("front", "cart"),), ill=ill), ("front", "cart did not answer in time"))
+    picture.tracks.before[3], picture.tracks.during[3] = 0.0, 0.0
+    picture.tracks.during[3, 3:6] = seen
+
+    assert ("unreachable" in words_of(picture, "cart")) is cut_off
+
+
+def test_who_is_waited_for_in_vain_is_silent_all_the_more(draw):
+    """Two witnesses that know nothing of each other: it tells nothing, and its caller gets no answer."""
+    series = [("front", "duration.mean"), ("cart", "replicas.silent")]
+    picture = draw(series, (("front", "cart"),), ill=(("front", "duration.mean", 30.0, 3),))
+    picture.tracks.before[1], picture.tracks.during[1] = 0.0, 1.0
+    nats = {
+        line: {mark.word: mark.nats for mark in marks_in(blaming(picture, ("front", line)), "cart")}
+        for line in ("cart cannot be reached: connection refused", "cart did not answer in time")
+    }
+    once, twice = nats.values()
+
+    assert twice["silent"] == pytest.approx(once["silent"] + twice["late"], abs=0.002)
+
+
+@pytest.mark.parametrize(("kind", "failing"), [("external", True), ("service", False)])
+def test_a_supplier_outside_fails_by_what_its_callers_count(draw, kind, failing):
+    """It tells nothing itself, and not every caller writes a line; a service of ours is known better than that."""
+    series = [("front", "duration.mean"), ("bank", "failed.share")]
+    ill = (("front", "duration.mean", 30.0, 3), ("bank", "failed.share", 60.0, 3))
+    picture = draw(series, (("front", "bank"),), ill=ill)
+    outside = EntityKey(kind, "bank")
+    picture = replace(
+        picture,
+        entities=tuple(outside if key.name == "bank" else key for key in picture.entities),
+        relations=(replace(picture.relations[0], target=outside),),
+    )
+
+    assert ("failing" in words_of(picture, "bank")) is failing
 
 
 def test_a_cache_that_is_not_there_is_not_cold(draw):

@@ -40,7 +40,7 @@ def test_steps_of_other_troubles_are_left_out():
 
 
 def test_of_a_short_acquaintance_series_keep_what_they_drifted_through():
-    """A few calm minutes do not tell how full a disk is by now; lines of the other trouble are left out all the same."""
+    """A few calm minutes do not tell how full a disk is by now; the other trouble's lines are left out all the same."""
     brief = held(BRIEF_MS)
     assert brief.grid.split * BRIEF_MS < ACQUAINTED_MS
     left = without(brief, times(BRIEF_MS), onset_ms=33 * BRIEF_MS)
