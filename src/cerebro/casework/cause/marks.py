@@ -146,6 +146,7 @@ GAUGES: Sequence[Gauge] = (
     _gauge("many_files", r"(file_?desc|fds).*:limit_ratio", level=0.9, times=1.05),
     _gauge("waiting_pool", r"(pool|connection).{0,12}(pending|waiting)", level=3.0, times=3.0, of_work=True),
     _gauge("held_pool", r"(client\.connection|pool).{0,8}(count|used|active)", times=1.6, step=5.0, of_work=True),
+    _gauge("held_pool", r"(client\.connection|pool).{0,8}(count|used|active):limit_ratio", level=0.95, times=1.5),
     _gauge("full_disk", r"(filesystem|disk).{0,4}(utili[sz]ation|used_ratio|percent)", level=0.92),
     _gauge("slow_disk", r"disk.{0,12}(time|await|latency)", times=4.0, of_work=True),
     _gauge("lagging", r"(wal|replication|replica)[._]?(lag|delay)", level=10.0, times=4.0),
@@ -193,6 +194,8 @@ CLIMBS, MISSED = 4, 1  # steps up, among so many more: memory that is collected 
 CLIMB, CLIMB_TIMES = 0.04, 4.0  # by so much together, each so many times the usual step
 RETRIES = re.compile(r"retries|retry")
 CPU = re.compile(r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)")
+OWN_CPU = re.compile(r"process.{0,3}cpu.{0,3}utili[sz]ation")
+BURNS, BURNS_MIN = 2.0, 0.2  # times what is usual for each request, and of the processors
 STARVED, STARVED_S, STARVED_CPU = 3.0, 0.05, 1.3  # times and seconds of own time; times of the processor's
 ANSWERS_FEW = 90.0  # percent that fail
 LOPSIDED = 0.7
@@ -412,6 +415,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     yield from _fails_its_callers(view, entity, rows.tolist())
     yield from _running_out(view, rows.tolist())
     yield from _starved(view, entity, rows.tolist())
+    yield from _burning(view, entity, rows.tolist())
     for clue in left_undone(view.picture, view.found, entity)[:1]:
         yield Mark("undrained", max(CLEAR, float(view.found.nats[clue])))
     for again, tries in _tried_again(view, rows.tolist(), asked):
@@ -515,9 +519,30 @@ def _starved(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
     if refusing and not any(mark.word == "busy" and mark.nats >= CLEAR for mark in _spoken(view, entity)):
         return  # who is starved answers late, and answers; or it, or those who ask it, say that its hands are full
     busy = [now >= max(STARVED_CPU * then, then + 0.05) for _, signal, then, now in told if CPU.search(signal)]
-    for row, signal, then, now in told:
-        if signal == OWN_TIME and now >= max(STARVED * then, then + STARVED_S) and busy and not any(busy):
+    for row, signal, _, _ in told:
+        if signal == OWN_TIME and _is_far_slower(tracks, row) and busy and not any(busy):
             yield Mark("starved", _nats(view, row))
+
+
+def _burning(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
+    """Each request takes far more of its own time, and of its processor: that one works at something else besides.
+
+    More requests wait longer in it, too, but to each of them comes no more of the processor.
+    """
+    tracks = view.picture.tracks
+    slower = (row for row in rows if tracks.signal[row] == OWN_TIME)
+    if not any(_is_far_slower(tracks, row) for row in slower):
+        return
+    work = _work(tracks, rows)
+    for row in rows:
+        then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
+        if OWN_CPU.search(tracks.signal[row].lower()) and now >= max(BURNS_MIN, BURNS * work * then):
+            yield Mark("busy_cpu", _nats(view, row))
+
+
+def _is_far_slower(tracks: Tracks, row: int) -> bool:
+    then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
+    return now >= max(STARVED * then, then + STARVED_S)
 
 
 def _running_out(view: View, rows: Sequence[int]) -> Iterator[Mark]:

@@ -328,6 +328,39 @@ def test_a_supplier_outside_fails_by_what_its_callers_count(draw, kind, failing)
     assert ("failing" in words_of(picture, "bank")) is failing
 
 
+@pytest.mark.parametrize(
+    ("asked", "burns", "own", "busy"),
+    [
+        (50.0, 0.25, 1.2, True),  # twice the requests, six times the processor, forty times its own time
+        (50.0, 0.25, 0.03, False),  # as fast as ever: so much work is done
+        (200.0, 0.25, 1.2, False),  # five times the requests bring that
+        (0.0, 0.06, 1.2, False),  # it waits, and works hardly more
+    ],
+)
+def test_who_burns_far_more_for_each_request_and_is_far_slower_works_at_something_else(draw, asked, burns, own, busy):
+    series = [("front", "duration.mean"), ("cart", "requests.rate"), ("cart", "own.mean")]
+    series += [("cart", "process.cpu.utilization"), ("front", "requests.rate")]
+    picture = draw(series, (("front", "cart"),), ill=(("front", "duration.mean", 30.0, 3),))
+    told = ((50.0, 50.0 + asked), (0.03, own), (0.05, 0.05 + burns), (50.0, 50.0 + asked))
+    for row, (usual, now) in enumerate(told, start=1):
+        picture.tracks.before[row] = picture.tracks.during[row] = usual
+        picture.tracks.during[row, 3:] = now
+
+    assert ("busy_cpu" in words_of(picture, "cart")) is busy
+
+
+@pytest.mark.parametrize(("used", "held"), [(1.0, True), (0.6, False)])
+def test_a_small_pool_is_held_when_all_of_it_is_in_use(draw, used, held):
+    """Of six connections never five more can be held, and users who ask again bring more work, and not more of them."""
+    series = [("front", "duration.mean"), ("cart", "db.client.connection.used:limit_ratio"), ("cart", "requests.rate")]
+    picture = draw(series, (("front", "cart"),), ill=(("front", "duration.mean", 30.0, 3),))
+    for row, (usual, now) in enumerate(((0.1, used), (50.0, 75.0)), start=1):
+        picture.tracks.before[row] = picture.tracks.during[row] = usual
+        picture.tracks.during[row, 3:] = now
+
+    assert ("held_pool" in words_of(picture, "cart")) is held
+
+
 def test_a_cache_that_is_not_there_is_not_cold(draw):
     series = [("front", "duration.mean"), ("cache", "cache.missed.share")]
     ill = (("front", "duration.mean", 30.0, 3), ("cache", "cache.missed.share", 80.0, 3))
