@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.clues import NATS_MIN, Clues, clues
+from cerebro.casework.cause.clues import NATS_MIN, Clues, Family, clues
 from cerebro.casework.cause.fuse import Fused, fuse
 from cerebro.casework.cause.held import ENTITIES, literal
 from cerebro.casework.cause.kinds import kind_of
-from cerebro.casework.cause.marks import marks_of, telling
+from cerebro.casework.cause.marks import CHANGED, CLEAR, OCCUPIED, marks_of, telling
 from cerebro.casework.cause.picture import Picture
 from cerebro.casework.cause.queues import left_undone
 from cerebro.casework.cause.telling import clue_line, sentence_of
@@ -31,6 +31,8 @@ UNKNOWN_NATS = 3.0
 # development halves of docs/reference/root-cause.md so that shares are right as often as they say.
 BEND, TEMPERATURE = 8.0, 0.85
 MARKED, MARKED_MAX, OUTRIGHT = 2.5, 12, 3  # nats that a mark adds which names a cause, of the top ones
+GONE = {"refused", "silent"}  # nobody answers there, and nothing tells of it any more
+FAILS_NATS = 3.0  # of calls, that clearly fail or wait more than usual
 SHARE_MIN = 0.02  # a smaller share is not worth a line
 OF_LOGS = ("log", "pair")
 SAMPLE_POINTS = 60
@@ -61,7 +63,7 @@ def diagnose(picture: Picture) -> Diagnosis:
     if not picture.entities:
         return Diagnosis((_unknown(1.0),), gaps=(*picture.gaps, "Nothing is known around this case."))
     found = clues(picture)
-    view = _marked(View(picture, found, fuse(picture, found)))
+    view = _laid_on(_marked(View(picture, found, fuse(picture, found))))
     fused = view.fused
     order = ranking(picture, fused)
     shares = _shares(fused.score)
@@ -85,6 +87,39 @@ def _marked(view: View) -> View:
         if outright and score[entity] >= NATS_MIN and not done:
             score[entity] = BEND * ((1.0 + score[entity] / BEND) * np.exp(MARKED * TEMPERATURE / BEND) - 1.0)
     return replace(view, fused=replace(view.fused, score=score))
+
+
+def _laid_on(view: View) -> View:
+    """What suffers most, and of which the evidence names nothing, changes its place with what it needs and fails it.
+
+    As far as the evidence names a trouble of that one outright, or that it is not there. Whoever waits for a lock of a
+    store has requests that wait in turn, for a thread or a connection of its own: they never come to ask the store, and
+    fail "by themselves".
+    """
+    score, picture = view.fused.score.copy(), view.picture
+    order = ranking(picture, view.fused)
+    if not order or score[order[0]] < NATS_MIN or _named(view, order[0]):
+        return view
+    failing = _failing(view.found, order[0])
+    needed = [k for k in order[1:MARKED_MAX] if k in failing and score[k] >= NATS_MIN]
+    named = ((k, _named(view, k)) for k in needed)
+    culprit = next((k for k, words in named if words >= GONE or any(telling(word) == OUTRIGHT for word in words)), None)
+    if culprit is None:
+        return view
+    score[[order[0], culprit]] = score[[culprit, order[0]]]
+    return replace(view, fused=replace(view.fused, score=score))
+
+
+def _named(view: View, entity: int) -> set[str]:
+    """The marks that name what is wrong with it: no such as any trouble has, and no change alone."""
+    clear = {mark.word for mark in marks_of(view, entity) if mark.nats > CLEAR and telling(mark.word) > 1}
+    return clear - OCCUPIED - set(CHANGED.values())
+
+
+def _failing(found: Clues, entity: int) -> set[int]:
+    """Those whom it calls, and whose calls fail it now."""
+    told = (found.entity == entity) & (found.peer >= 0) & (found.family == Family.WIRE) & (found.sign > 0)
+    return set(found.peer[told & (found.nats >= FAILS_NATS)].tolist())
 
 
 def ranking(picture: Picture, fused: Fused) -> list[int]:

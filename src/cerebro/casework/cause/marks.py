@@ -258,8 +258,9 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
         best.pop("silent")
     if "silent" in best:  # who waits for it in vain is another witness, and knows nothing of its telling
         best["silent"] = round(best["silent"] + best.get("late", 0.0), 3)
-    if best.keys() & AWAY:  # who is not there has nothing in it
+    if best.keys() & AWAY:  # who is not there has nothing in it, and is not away for what it looks like inside
         best.pop("cold", None)
+        best.pop("migrated", None)
     if "stuck" in best:  # who answers nothing leaves all of it to the others
         best.pop("uneven", None)
     if _lays_it_on_another(view, entity):

@@ -1,7 +1,7 @@
 """What was held of the time before a trouble, without the times of other troubles.
 
-Of a short acquaintance only lines and spans are left out: a few calm minutes do not tell how far a series drifts that
-fills, grows or warms up, and what has drifted on since would look like the trouble.
+Of a short acquaintance gauges of what is filled, held or used keep them: a few calm minutes do not tell how far such a
+thing drifts, and what has drifted on since would look like the trouble.
 """
 
 from collections.abc import Sequence
@@ -11,16 +11,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.held import ACQUAINTED_MS, Grid, Held
+from cerebro.casework.cause.grid import role_of
+from cerebro.casework.cause.held import ACQUAINTED_MS, Grid, Held, Series
+from cerebro.casework.cause.picture import Role
 from cerebro.casework.quiet import Stretch
+from cerebro.spine.telemetry import SeriesType
 
+ANSWERS = (Role.LATENCY, Role.ERRORS)
 STEPS_MIN = 12  # that must be left, or the whole time before is taken as it was
 
 
 def without(held: Held, troubles: Sequence[Stretch], onset_ms: int) -> Held:
     """The same with nothing in it of those times, as far as they lie before the onset and something usual is left.
 
-    Series keep them where less than `ACQUAINTED_MS` of calm would be left.
+    What drifts keeps them where less than `ACQUAINTED_MS` of calm would be left.
     """
     grid = held.grid
     troubles = [(begin_ms, min(over_ms, onset_ms)) for begin_ms, over_ms in troubles]
@@ -30,11 +34,22 @@ def without(held: Held, troubles: Sequence[Stretch], onset_ms: int) -> Held:
     calm = int((measured & ~wrong).sum())
     if not gone.any() or calm < STEPS_MIN:
         return held
-    told = replace(held, spans=_rows(held.spans, grid, troubles), logs=_rows(held.logs, grid, troubles))
+    out = np.broadcast_to(gone, held.last.shape)
     if calm * grid.step_ms < ACQUAINTED_MS:
-        return told
+        out = out & ~_drifting(held.series)[:, None]
     return replace(
-        told, mean=np.where(gone[None, :], np.nan, held.mean), last=np.where(gone[None, :], np.nan, held.last)
+        held,
+        mean=np.where(out, np.nan, held.mean),
+        last=np.where(out, np.nan, held.last),
+        spans=_rows(held.spans, grid, troubles),
+        logs=_rows(held.logs, grid, troubles),
+    )
+
+
+def _drifting(series: Sequence[Series]) -> NDArray[np.bool_]:
+    """bool (series,): the gauges that tell how full something is, and not how users are answered."""
+    return np.array(
+        [each.type == SeriesType.GAUGE and role_of(each.metric) not in ANSWERS for each in series], np.bool_
     )
 
 

@@ -163,3 +163,26 @@ def test_what_was_rolled_back_is_no_reason_nor_is_the_rollback(draw):
 
     assert (one.entity.name, one.kind) == ("cart", "deploy")
     assert (other.entity.name, other.kind) == ("cart", "resource")
+
+
+@pytest.mark.parametrize(("locks", "blamed"), [(40.0, "store"), (0.0, "cart")])
+def test_who_fails_by_itself_while_a_store_that_fails_it_is_locked_is_not_to_blame(draw, locks, blamed):
+    """Its requests wait for a connection that is held by those that wait for the lock, and never come to ask."""
+    series = [(name, "duration.mean") for name in ("front", "cart", "store")]
+    series += [("cart", "own.mean"), ("store", "postgresql.database.locks")]
+    ill = (*SLOW_CHAIN, ("cart", "own.mean", 30.0, 3), ("store", "postgresql.database.locks", locks, 3))
+    picture = draw(series, (*CHAIN, ("bill", "store"), ("mail", "store")), ill=ill)
+    names = [key.name for key in picture.entities]
+    said = (
+        ("cart", "", "error", "GET /", 450.0), ("cart", "", "log", "no connection in time", 400.0),
+        ("front", "cart", "blames", "late", 450.0), ("cart", "store", "call", "calls", 150.0),
+        ("bill", "store", "call", "calls", 0.0), ("mail", "store", "call", "calls", 0.0),
+    )  # fmt: skip
+    speakers, peers, kinds, texts, hits = zip(*said, strict=True)
+    tallies = Tallies(
+        np.array([names.index(name) for name in speakers], np.int32),
+        np.array([names.index(name) if name else NOBODY for name in peers], np.int32),
+        kinds, texts, np.full(6, 17, np.int8), np.zeros(6), np.full(6, 500.0), np.array(hits), np.full(6, 500.0),
+    )  # fmt: skip
+
+    assert first(replace(picture, tallies=tallies)).entity.name == blamed

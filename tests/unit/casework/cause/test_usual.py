@@ -1,5 +1,7 @@
 """The time before a trouble, without other troubles."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -39,13 +41,20 @@ def test_steps_of_other_troubles_are_left_out():
     assert left.logs.num_rows == 40 - 5
 
 
-def test_of_a_short_acquaintance_series_keep_what_they_drifted_through():
-    """A few calm minutes do not tell how full a disk is by now; the other trouble's lines are left out all the same."""
+def test_of_a_short_acquaintance_what_drifts_keeps_what_it_drifted_through():
+    """A few calm minutes do not tell how full a disk is by now; answers and lines of the other trouble are left out."""
     brief = held(BRIEF_MS)
+    metrics = (
+        ("system.filesystem.usage", "gauge"),
+        ("http.server.request.duration:mean", "gauge"),
+        ("hits", "counter"),
+    )
+    values = np.repeat(brief.mean, 3, axis=0)
+    series = [Series(EntityKey("service", "a"), metric, {}, type_) for metric, type_ in metrics]
     assert brief.grid.split * BRIEF_MS < ACQUAINTED_MS
-    left = without(brief, times(BRIEF_MS), onset_ms=33 * BRIEF_MS)
-    assert not np.isnan(left.mean).any()
-    assert not np.isnan(left.last).any()
+    left = without(replace(brief, series=series, mean=values, last=values), times(BRIEF_MS), onset_ms=33 * BRIEF_MS)
+    assert np.isnan(left.mean).sum(axis=1).tolist() == [0, 6, 6]
+    assert np.isnan(left.last).sum(axis=1).tolist() == [0, 6, 6]
     assert left.logs.num_rows == 40 - 5
 
 
