@@ -511,8 +511,7 @@ def _starved(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
     """Much slower by itself, and its processor no busier: requests wait for something in it that is no work."""
     tracks = view.picture.tracks
     told = [(row, tracks.signal[row].lower(), _usual(tracks.before[row]), _lately(tracks.during[row])) for row in rows]
-    lopsided = (row for row in rows if tracks.signal[row] == UNEVEN)
-    if any(_newest(tracks.during[row]) >= max(LOPSIDED, 1.2 * _some(_usual(tracks.before[row]))) for row in lopsided):
+    if _is_lopsided(tracks, rows):
         return  # the processor of all together does not tell of the one that has the work
     if any(tracks.signal[row] == LOST and _some(_lately(tracks.during[row])) >= LOST_MIN for row in rows):
         return  # what does not come is not waited for inside
@@ -532,13 +531,19 @@ def _burning(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
     """
     tracks = view.picture.tracks
     slower = (row for row in rows if tracks.signal[row] == OWN_TIME)
-    if not any(_is_far_slower(tracks, row) for row in slower):
-        return
+    if _is_lopsided(tracks, rows) or not any(_is_far_slower(tracks, row) for row in slower):
+        return  # who has the work of others works more for each of its own requests
     work = _work(tracks, rows)
     for row in rows:
         then, now = _usual(tracks.before[row]), _lately(tracks.during[row])
         if OWN_CPU.search(tracks.signal[row].lower()) and now >= max(BURNS_MIN, BURNS * work * then):
             yield Mark("busy_cpu", _nats(view, row))
+
+
+def _is_lopsided(tracks: Tracks, rows: Iterable[int]) -> bool:
+    """Whether one replica has by far the most of the work."""
+    shares = (row for row in rows if tracks.signal[row] == UNEVEN)
+    return any(_newest(tracks.during[row]) >= max(LOPSIDED, 1.2 * _some(_usual(tracks.before[row]))) for row in shares)
 
 
 def _is_far_slower(tracks: Tracks, row: int) -> bool:

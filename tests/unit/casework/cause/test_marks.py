@@ -329,19 +329,22 @@ def test_a_supplier_outside_fails_by_what_its_callers_count(draw, kind, failing)
 
 
 @pytest.mark.parametrize(
-    ("asked", "burns", "own", "busy"),
+    ("asked", "burns", "own", "uneven", "busy"),
     [
-        (50.0, 0.25, 1.2, True),  # twice the requests, six times the processor, forty times its own time
-        (50.0, 0.25, 0.03, False),  # as fast as ever: so much work is done
-        (200.0, 0.25, 1.2, False),  # five times the requests bring that
-        (0.0, 0.06, 1.2, False),  # it waits, and works hardly more
+        (50.0, 0.25, 1.2, 0.5, True),  # twice the requests, six times the processor, forty times its own time
+        (50.0, 0.25, 0.03, 0.5, False),  # as fast as ever: so much work is done
+        (200.0, 0.25, 1.2, 0.5, False),  # five times the requests bring that
+        (0.0, 0.06, 1.2, 0.5, False),  # it waits, and works hardly more
+        (50.0, 0.25, 1.2, 0.95, False),  # one replica has the work of all
     ],
 )
-def test_who_burns_far_more_for_each_request_and_is_far_slower_works_at_something_else(draw, asked, burns, own, busy):
+def test_who_burns_far_more_for_each_request_and_is_far_slower_works_at_something_else(
+    draw, asked, burns, own, uneven, busy
+):
     series = [("front", "duration.mean"), ("cart", "requests.rate"), ("cart", "own.mean")]
-    series += [("cart", "process.cpu.utilization"), ("front", "requests.rate")]
+    series += [("cart", "process.cpu.utilization"), ("front", "requests.rate"), ("cart", "replicas.uneven")]
     picture = draw(series, (("front", "cart"),), ill=(("front", "duration.mean", 30.0, 3),))
-    told = ((50.0, 50.0 + asked), (0.03, own), (0.05, 0.05 + burns), (50.0, 50.0 + asked))
+    told = ((50.0, 50.0 + asked), (0.03, own), (0.05, 0.05 + burns), (50.0, 50.0 + asked), (0.5, uneven))
     for row, (usual, now) in enumerate(told, start=1):
         picture.tracks.before[row] = picture.tracks.during[row] = usual
         picture.tracks.during[row, 3:] = now
