@@ -290,6 +290,8 @@ def _is_cut_off(view: View, entity: int) -> bool:
         return False
     if _has_its_hands_full(tracks, own, unknown=True) or _works_more(tracks, own) or _fell_silent(tracks, own):
         return False
+    if _fails_inside(view, entity):
+        return False
     said, witnesses = {"late": 0.0, "refused": 0.0, "busy": 0.0}, set[int]()
     for row in range(len(tallies)):
         if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.text[row] in said:
@@ -298,6 +300,13 @@ def _is_cut_off(view: View, entity: int) -> bool:
     if all(_names_its_own(view, each) for each in witnesses):
         return False
     return said["late"] >= LINES_MIN and said["late"] > said["refused"] + said["busy"]  # these are answers
+
+
+def _fails_inside(view: View, entity: int) -> bool:
+    """Whether requests fail in it that nothing it needs has failed: then they arrive."""
+    tallies = view.picture.tallies
+    rows = (row for row in range(len(tallies)) if tallies.kind[row] == "error" and tallies.entity[row] == entity)
+    return any(tallies.hits_during[row] >= LINES_MIN and _louder(view, row) >= CLEAR for row in rows)
 
 
 def _fell_silent(tracks: Tracks, rows: Iterable[int]) -> bool:

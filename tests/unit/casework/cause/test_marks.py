@@ -11,7 +11,7 @@ from cerebro.casework.cause.fuse import fuse
 from cerebro.casework.cause.homemade import GIVEN_UP
 from cerebro.casework.cause.lines import Lines, tallied_words
 from cerebro.casework.cause.marks import marks_of
-from cerebro.casework.cause.picture import NOBODY, Tallies
+from cerebro.casework.cause.picture import NOBODY, Tallies, joined_tallies
 from cerebro.casework.cause.view import View
 from cerebro.casework.cause.words import alike, word_of
 from cerebro.spine.entities import EntityKey
@@ -294,6 +294,21 @@ def test_whose_replica_fell_silent_when_it_began_is_not_cut_off(draw, seen, cut_
     picture = blaming(draw(series, (("front", "cart"),), ill=ill), ("front", "cart did not answer in time"))
     picture.tracks.before[3], picture.tracks.during[3] = 0.0, 0.0
     picture.tracks.during[3, 3:6] = seen
+
+    assert ("unreachable" in words_of(picture, "cart")) is cut_off
+
+
+@pytest.mark.parametrize(("failed", "cut_off"), [(0.0, True), (40.0, False)])
+def test_where_requests_fail_inside_they_arrive_and_it_is_not_cut_off(draw, failed, cut_off):
+    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
+    ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))
+    picture = blaming(draw(series, (("front", "cart"),), ill=ill), ("front", "cart did not answer in time"))
+    cart, one = [key.name for key in picture.entities].index("cart"), np.ones(1)
+    own = Tallies(
+        np.array([cart], np.int32), np.array([NOBODY], np.int32), ("error",), ("GET /",), np.zeros(1, np.int8),
+        0.0 * one, 500.0 * one, failed * one, 100.0 * one,
+    )  # fmt: skip
+    picture = replace(picture, tallies=joined_tallies([picture.tallies, own]))
 
     assert ("unreachable" in words_of(picture, "cart")) is cut_off
 
