@@ -116,7 +116,7 @@ def score_kept(
             ledger.publish(publish, runs)
         if write:
             report.renew(f"scores {runs[0].ground}", report.chapter(scores, words, title))
-        _tell(title, scores, publish or files[0], None, as_object=json, took_s=0.0)
+        _tell(title, scores, publish or files[0], None, as_object=json)
 
 
 def _put(file: Path, text: str) -> None:
@@ -224,11 +224,12 @@ def _verdict(run: Run) -> str:
 
 
 def _tell(
-    suite: str, scores: Sequence[Scores], path: Path, html: Path | None, *, as_object: bool, took_s: float
+    suite: str, scores: Sequence[Scores], path: Path, html: Path | None, *, as_object: bool, took_s: float | None = None
 ) -> None:
     if as_object:
         first, *others = [report.as_object(each) for each in scores]
-        as_json({"suite": suite, **first, "took_s": round(took_s, 1), "beside": others})
+        took = {} if took_s is None else {"took_s": round(took_s, 1)}
+        as_json({"suite": suite, **first, **took, "beside": others})
         return
     table(*report.side_by_side(scores), empty="Nothing was broken: the runs were quiet.")
     for each in scores:

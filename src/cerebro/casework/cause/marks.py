@@ -134,10 +134,11 @@ def _gauge(
 
 
 EVER = float("inf")
+OWN_CPU = re.compile(r"process.{0,3}cpu.{0,3}utili[sz]ation")
 # Bounds are those that operators' handbooks give for an alert, or plainly more than a usual day's swing.
 GAUGES: Sequence[Gauge] = (
     _gauge("busy_cpu", r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)", level=0.7, times=1.4),
-    _gauge("busy_cpu", r"process.{0,3}cpu.{0,3}utili[sz]ation", level=0.2, times=5.0, of_work=True, known=True),
+    _gauge("busy_cpu", OWN_CPU.pattern, level=0.2, times=5.0, of_work=True, known=True),
     _gauge("growing", r"memory.{0,3}(usage|used|bytes)|rss|heap.{0,6}used|working_set", times=1.35, within_s=EVER),
     _gauge("full_memory", r"memory.{0,3}(utili[sz]ation|percent)", level=0.9, times=1.2),
     _gauge("collecting", r"(^|[._])gc[._]", level=0.05, times=3.0, of_work=True),
@@ -194,7 +195,6 @@ CLIMBS, MISSED = 4, 1  # steps up, among so many more: memory that is collected 
 CLIMB, CLIMB_TIMES = 0.04, 4.0  # by so much together, each so many times the usual step
 RETRIES = re.compile(r"retries|retry")
 CPU = re.compile(r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)")
-OWN_CPU = re.compile(r"process.{0,3}cpu.{0,3}utili[sz]ation")
 BURNS, BURNS_MIN = 2.0, 0.2  # times what is usual for each request, and of the processors
 STARVED, STARVED_S, STARVED_CPU = 3.0, 0.05, 1.3  # times and seconds of own time; times of the processor's
 ANSWERS_FEW = 90.0  # percent that fail
@@ -425,7 +425,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
     yield from _fails_its_callers(view, entity, rows.tolist())
     yield from _running_out(view, rows.tolist())
     yield from _starved(view, entity, rows.tolist())
-    yield from _burning(view, entity, rows.tolist())
+    yield from _burning(view, rows.tolist())
     for clue in left_undone(view.picture, view.found, entity)[:1]:
         yield Mark("undrained", max(CLEAR, float(view.found.nats[clue])))
     for again, tries in _tried_again(view, rows.tolist(), asked):
@@ -533,7 +533,7 @@ def _starved(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
             yield Mark("starved", _nats(view, row))
 
 
-def _burning(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
+def _burning(view: View, rows: Sequence[int]) -> Iterator[Mark]:
     """Each request takes far more of its own time, and of its processor: that one works at something else besides.
 
     More requests wait longer in it, too, but to each of them comes no more of the processor.

@@ -175,7 +175,7 @@ def test_who_fails_by_itself_while_a_store_that_fails_it_is_locked_is_not_to_bla
     names = [key.name for key in picture.entities]
     said = (
         ("cart", "", "error", "GET /", 450.0), ("cart", "", "log", "no connection in time", 400.0),
-        ("front", "cart", "blames", "late", 450.0), ("cart", "store", "call", "calls", 150.0),
+        ("front", "cart", "blames", "late", 450.0), ("cart", "store", "call", "calls", 15.0),
         ("bill", "store", "call", "calls", 0.0), ("mail", "store", "call", "calls", 0.0),
     )  # fmt: skip
     speakers, peers, kinds, texts, hits = zip(*said, strict=True)
