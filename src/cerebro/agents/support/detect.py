@@ -228,8 +228,9 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
                     turn[k], test[k], weekly[k] = _OPENED, chosen, rarity
                     effect[k] = abs(residual) / reach
                     continue
-            _learn_tails(s, scores)
-            if _undecided(s, t, z):
+            if s.troubled == 0:
+                _learn_tails(s, scores)
+            if _undecided(s, t, z) or _of_the_trouble(s, t, z):
                 continue
         if _learn(s, wall_ms[k], y, season, residual, width, floor) and s.count >= warmup_count:
             leak, rarity = _follow_leak(s, t, number, unit)
@@ -242,6 +243,15 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
 def _undecided(s: Any, t: int, z: float) -> bool:
     """Whether the sample may be the beginning of an episode: it must not yet widen the spread it is judged by."""
     return bool(abs(z) >= BAND_MIN and t - s.onset_ms < (UNDECIDED - 0.5) * 1000.0 * s.interval_s)
+
+
+@native
+def _of_the_trouble(s: Any, t: int, z: float) -> bool:
+    """Whether the sample is strange while its entity has an episode open: a trouble is learned by none of its series.
+
+    What stays so for as long as an episode may last is the new normal.
+    """
+    return bool(s.troubled > 0 and abs(z) >= CALM and t - s.onset_ms < SETTLED_MS)
 
 
 @native

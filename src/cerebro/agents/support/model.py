@@ -97,7 +97,7 @@ SERIES = np.dtype(
         ("silent", "u1"),  # reported as silent
         ("hours_seen", "u1"),  # 1 once the season holds anything
         ("leaking", "u1"),  # evidence at which a leak was told that lasts; 0 without one
-        ("leak_usual", "u2"),  # share of bets on a trend that are won, over a half, in parts of 65535
+        ("troubled", "u1"),  # 1 while an episode of its entity is open, be it of another of its series
         ("tail", "f4", (TAIL_COUNT, TAIL_FIELDS)),
         ("weight", "f4"),  # nature: of its part of the budget
         ("repeat", "f4"),  # what its findings of late cost it, as a logarithm
@@ -127,6 +127,7 @@ SERIES = np.dtype(
         ("weekly_counts", "u1", (WEEK_HOURS // 2,)),
         ("taught_by", "u1"),  # which test's that was
         ("loud", "i1", (DAY_HOURS,)),  # logarithm of the spread of each hour of the day over the usual, in eightieths
+        ("leak_usual", "u2"),  # share of bets on a trend that are won, over a half, in parts of 65535
     ],
     align=True,
 )

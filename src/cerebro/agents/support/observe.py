@@ -198,6 +198,7 @@ def observe(watch: Watch, batch: SampleBatch, rules: Rules, clock_ms: int) -> li
     findings += _climbs(watch, row, at_ms, value)
     if rules.together:
         findings += _entities(watch, row, at_ms, judged, rules.warmup_count)
+    _mark_troubled(watch, findings)
     if min(int(at_ms[-1]), clock_ms) - watch.ticked_ms < TICK_MS:
         return findings
     return findings + tick(watch, min(reached_ms(series), clock_ms), rules)
@@ -212,8 +213,22 @@ def tick(watch: Watch, now_ms: int, rules: Rules) -> list[Finding]:
     if watch.series.turned_away_count and watch.series.count >= rules.series_max:
         _make_room(watch)
     _tick(watch, now_ms, rules)
-    told = list(_gone(watch, now_ms)) + (_silences(watch, now_ms, rules) if rules.silence else [])
+    gone = list(_gone(watch, now_ms))
+    _mark_troubled(watch, gone)
+    told = gone + (_silences(watch, now_ms, rules) if rules.silence else [])
     return told + _peers(watch, now_ms) if rules.together else told
+
+
+def _mark_troubled(watch: Watch, findings: list[Finding]) -> None:
+    """Let the series of the entities that these findings are of know whether an episode of theirs is open."""
+    for entity in {(finding.entity.kind, finding.entity.name) for finding in findings}:
+        members = watch.series.by_entity.get(entity, [])
+        is_troubled = (
+            any(member in watch.open_rows for member in members)
+            or watch.together.slots.get(entity) in watch.open_joint
+            or watch.concert.slots.get(entity) in watch.open_concerts
+        )
+        watch.series.rows["troubled"][members] = is_troubled
 
 
 def _follow_clocks(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64]) -> None:

@@ -132,6 +132,34 @@ def test_what_stays_away_becomes_the_usual(watch, play, name_of):
     assert settled.dedup_key == opened.dedup_key
 
 
+def test_a_trouble_is_learned_by_none_of_the_series_of_its_entity(watch, play, name_of):
+    """What swings with it too little to be told is told when it rises alone; its twin elsewhere took it for usual."""
+    names = [name_of(1), name_of(2, "app.share"), name_of(3, "app.share", entity="web-8")]
+    busy, share = quiet(2 * HOUR), quiet(2 * HOUR, seed=2)
+    busy[HOUR : HOUR + 360] = 0.97
+    for hit in range(HOUR, HOUR + 340, 12):
+        share[hit : hit + 8] += 0.03 * (1 + hit % 3)
+    share[-20:] += 0.12
+
+    found = play(watch, names, np.hstack([busy, share, share]), rules=Rules(200.0, 36, 1000))
+
+    told = [(finding.signal, finding.entity.name) for finding in found if not finding.cleared]
+    assert told == [("system.cpu.busy", "web-7"), ("app.share", "web-7")]
+
+
+def test_what_stays_as_long_as_a_trouble_may_last_becomes_the_usual_of_the_whole_entity(watch, play, name_of):
+    busy, share = quiet(4 * HOUR), quiet(4 * HOUR, seed=2)
+    busy[HOUR:] += 0.8
+    share[HOUR:] += 0.08
+
+    found = play(watch, [name_of(1), name_of(2, "app.share")], np.hstack([busy, share]))
+
+    assert {finding.signal for finding in found} == {"system.cpu.busy"}
+    state = watch.series.rows[1]
+    assert state["level"] + state["local"] == pytest.approx(0.13, abs=0.01)
+    assert not state["troubled"]
+
+
 def test_a_small_change_is_left_alone_however_rare(watch, play, name_of):
     """From 50.0 % to 50.9 % on a series that never moves: not worth a word."""
     values = np.full(2 * HOUR, 0.5)
