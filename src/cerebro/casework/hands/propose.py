@@ -205,8 +205,8 @@ class Proposer:
             playbook=playbook.name, risk=playbook.risk, level_max=playbook.level_max, target=choice.target,
             policy=scene.policy, door=plan.executor.level, share=plan.share, bounds=self._bounds, now_ms=now_ms,
         )  # fmt: skip
-        if not choice.trusted and level not in ASKED:
-            level, why = Level.ASK, "its record here speaks against doing it unasked"
+        if choice.doubt and level not in ASKED:
+            level, why = Level.ASK, choice.doubt
         needed = self._bounds.share_min[playbook.risk]
         if cause.share < needed and level not in ASKED:
             level, why = Level.ASK, f"the cause has {cause.share:.0%} of the blame, and {needed:.0%} are needed"

@@ -60,7 +60,7 @@ class Choice:
     target: EntityKey
     score: float
     reasons: tuple[Reason, ...]
-    trusted: bool  # its record does not speak against doing it unasked
+    doubt: str  # why its record, or what the evidence names, speaks against doing it unasked; empty for no reason
 
 
 LOUD_NATS = 10.0
@@ -198,13 +198,13 @@ def ranked(
             continue
         helped, not_helped = known(playbook.name, picture.cause.kind, pasts)
         drawn = chance.betavariate(helped, not_helped)
-        trusted = is_trusted(helped, not_helped) and is_answer(playbook, picture.cause)
+        doubt = "" if is_trusted(helped, not_helped) else "its record here speaks against doing it unasked"
+        if not is_answer(playbook, picture.cause):
+            doubt = doubt or "it does not mend what the evidence names first"
         record = Reason("record", _record(playbook.name, pasts), round(helped / (helped + not_helped), 3))
         draw = Reason("draw", "Drawn from what is known of its success.", round(drawn, 3))
         score = value * value * (0.5 + drawn)
-        choices.append(
-            Choice(playbook, picture.cause.entity, round(score, 4), (*reasons, record, draw), trusted=trusted)
-        )
+        choices.append(Choice(playbook, picture.cause.entity, round(score, 4), (*reasons, record, draw), doubt))
     return tuple(sorted(choices, key=lambda each: (-each.score, each.playbook.name)))
 
 

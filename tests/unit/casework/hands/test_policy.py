@@ -222,11 +222,26 @@ def test_what_helped_goes_first_and_what_never_helps_is_left_to_people(clock):
     pasts = [Past("restart-service", "resource", not_helped=20), Past("raise-pool", "resource", helped=20)]
     words = picture(words="connection pool")
 
-    names = [each.playbook.name for each in ranked(shipped().values(), words, pasts, clock.chance)]
+    choices = ranked(shipped().values(), words, pasts, clock.chance)
 
-    assert names[0] == "raise-pool"
+    doubts = {each.playbook.name: each.doubt for each in choices}
+    assert choices[0].playbook.name == "raise-pool"
+    assert not doubts["raise-pool"]
+    assert "record" in doubts["restart-service"]
     assert not is_trusted(*known("restart-service", "resource", pasts))
     assert is_trusted(*known("scale-out", "resource", pasts))
+
+
+def test_what_mends_something_else_than_the_evidence_names_first_is_asked_for_and_says_so(clock):
+    of_a_name = picture()
+    of_a_name = replace(
+        of_a_name, cause=replace(of_a_name.cause, marks=(Mark("unresolved", 9.0), Mark("busy_cpu", 9.0)))
+    )
+
+    choices = ranked(shipped().values(), of_a_name, [], clock.chance)
+
+    doubts = {each.playbook.name: each.doubt for each in choices}
+    assert doubts["restart-service"] == "it does not mend what the evidence names first"
 
 
 @pytest.mark.parametrize(
