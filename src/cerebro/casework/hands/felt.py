@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 
 from cerebro.casework.cause.queues import PILED
 from cerebro.spine.entities import EntityKey
@@ -33,7 +33,23 @@ REQUESTS_MIN = 5  # fewer tell nothing
 LOST_SHARE = 0.85
 WORSE_SHARE, WORSE_TIMES = 0.1, 1.5  # so much worse than just before is harm
 
-Samples = Mapping[tuple[int, int], pa.Table]
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Of several measures, one measure after the other, each in the order of time; columns of length `n`.
+
+    Args:
+        of: Which measure, by its place among them; int64.
+        at_ms: int64.
+        value: As received; float64.
+    """
+
+    of: NDArray[np.int64]
+    at_ms: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+
+NO_SAMPLES = Samples(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +86,8 @@ class Felt:
 def felt_of(measures: Sequence[Measure], samples: Samples, start_ms: int, end_ms: int) -> Mapping[str, Felt]:
     """What was felt of each entity between two moments, by `kind/name`; where it is called, `kind/name<`."""
     sums: dict[str, list[float]] = {}
-    for each in measures:
-        grown = _grown(samples.get((each.hi, each.lo)), each.type, start_ms, end_ms)
+    is_delta = np.array([each.type in DELTA for each in measures], np.bool_)
+    for each, grown in zip(measures, _grown(samples, is_delta, start_ms, end_ms).tolist(), strict=True):
         if grown:
             for name in _owners(each):
                 row = sums.setdefault(name, [0.0, 0.0, 0.0])
@@ -119,17 +135,15 @@ def is_failed(labels: Mapping[str, str], *, asked: bool = False) -> bool:
     return any(labels.get(name, "").startswith("5") for name in CODES)
 
 
-def _grown(rows: pa.Table | None, kind: str, start_ms: int, end_ms: int) -> float:
-    """By how much a counter grew inside the stretch; a fall is a reset."""
-    if rows is None or rows.num_rows == 0:
-        return 0.0
-    at_ms, value = rows.column("at_ms").to_numpy(), rows.column("value").to_numpy()
-    inside = (at_ms >= start_ms) & (at_ms < end_ms)
-    if kind in DELTA:
-        return float(value[inside].sum())
-    steps = np.diff(value, prepend=value[0])
+def _grown(samples: Samples, is_delta: NDArray[np.bool_], start_ms: int, end_ms: int) -> NDArray[np.float64]:
+    """By how much each counter grew inside the stretch; a fall is a reset."""
+    of, value = samples.of, samples.value
+    steps = np.diff(value, prepend=value[:1])
     steps = np.where(steps < 0, value, steps)
-    return float(steps[inside].sum())
+    steps[np.flatnonzero(np.diff(of, prepend=-1))] = 0.0  # what came before a counter's first sample nobody knows
+    steps = np.where(is_delta[of], value, steps)
+    inside = (samples.at_ms >= start_ms) & (samples.at_ms < end_ms)
+    return np.bincount(of[inside], steps[inside], minlength=len(is_delta)).astype(np.float64, copy=False)
 
 
 def feels_bad(usual: Felt, now: Felt) -> bool:

@@ -6,9 +6,18 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from cerebro.casework.hands.felt import ADDRESS, LOOK_BACK_MS, METRICS, Felt, Measure, felt_of
+from cerebro.casework.hands.felt import (
+    ADDRESS,
+    LOOK_BACK_MS,
+    METRICS,
+    NO_SAMPLES,
+    Felt,
+    Measure,
+    Samples,
+    felt_of,
+)
 from cerebro.casework.playbooks.read import shipped
 from cerebro.kernel.telemetry.port import Telemetry, Window
 from cerebro.spine.entities import EntityKey
@@ -19,6 +28,7 @@ SERIES_MAX = 2000
 EXTERNAL, CACHE = "external", "cache"
 PROBED = frozenset(probe.metric for playbook in shipped().values() for probe in playbook.trigger.probes)
 KEEP_MS = 1_200_000
+Columns = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.float64]]  # hi ^ lo, at_ms, value
 # The first that fits: a program's own names go before what every store tells, a cache as well.
 NATURES = (
     ("postgresql.", "database"), ("mysql.", "database"), ("pg_", "database"),
@@ -152,8 +162,8 @@ class StoredUsers:
             for row in rows
         ]  # fmt: skip
         keys = [(each.hi, each.lo) for each in measures]
-        samples = await self._telemetry.samples(tenant, keys, Window(start_ms - LOOK_BACK_MS, end_ms)) if keys else {}
-        return felt_of(measures, samples, start_ms, end_ms)
+        found = await self._telemetry.samples(tenant, keys, Window(start_ms - LOOK_BACK_MS, end_ms)) if keys else {}
+        return felt_of(measures, _columns([found.get(key) for key in keys]), start_ms, end_ms)
 
     async def gauges(self, tenant: TenantId, entity: EntityKey, metrics: Sequence[str]) -> Mapping[str, float]:
         """As the port says."""
@@ -221,7 +231,7 @@ class WatchedUsers:
         self._measures: dict[tuple[int, int], Measure] = {}
         self._metrics: dict[EntityKey, set[str]] = {}
         self._ids = np.zeros(0, np.uint64)
-        self._rows: list[pa.Table] = []
+        self._kept: list[tuple[int, Columns]] = []  # each batch with its newest moment
         self._probed: dict[int, tuple[EntityKey, str]] = {}
         self._probed_ids = np.zeros(0, np.uint64)
         self._latest: dict[tuple[EntityKey, str], float] = {}
@@ -241,12 +251,12 @@ class WatchedUsers:
         for place in np.flatnonzero(np.isin(batch.hi ^ batch.lo, self._probed_ids)):
             self._latest[self._probed[int(batch.hi[place] ^ batch.lo[place])]] = float(batch.value[place])
         wanted = np.isin(batch.hi ^ batch.lo, self._ids)
-        columns = [column[wanted] for column in (batch.hi, batch.lo, batch.at_ms, batch.value)]
-        if len(columns[0]):
-            self._rows.append(pa.table(columns, names=["hi", "lo", "at_ms", "value"]))
-            oldest_ms = int(columns[2].max()) - KEEP_MS
-            while len(self._rows) > 1 and pc.max(self._rows[0]["at_ms"]).as_py() < oldest_ms:
-                self._rows.pop(0)
+        if wanted.any():
+            at_ms = batch.at_ms[wanted]
+            newest_ms = int(at_ms.max())
+            self._kept.append((newest_ms, ((batch.hi ^ batch.lo)[wanted], at_ms, batch.value[wanted])))
+            while len(self._kept) > 1 and self._kept[0][0] < newest_ms - KEEP_MS:
+                self._kept.pop(0)
 
     async def felt(self, tenant: TenantId, names: Sequence[str], start_ms: int, end_ms: int) -> Mapping[str, Felt]:
         """As the port says."""
@@ -261,19 +271,29 @@ class WatchedUsers:
         """As the port says."""
         return nature_of(entity, self._metrics.get(entity, ()))
 
-    def _samples(self, chosen: Sequence[Measure], start_ms: int, end_ms: int) -> Mapping[tuple[int, int], pa.Table]:
-        if not self._rows or not chosen:
-            return {}
-        rows = pa.concat_tables(self._rows)
-        hi, lo, at_ms, value = (rows[name].to_numpy() for name in ("hi", "lo", "at_ms", "value"))
-        inside = np.flatnonzero((at_ms >= start_ms) & (at_ms < end_ms))
-        marks = (hi ^ lo)[inside]
-        found = {}
-        for each in chosen:
-            places = inside[marks == np.uint64(each.hi ^ each.lo)]
-            places = places[np.argsort(at_ms[places], kind="stable")]
-            found[each.hi, each.lo] = pa.table([at_ms[places], value[places]], names=["at_ms", "value"])
-        return found
+    def _samples(self, chosen: Sequence[Measure], start_ms: int, end_ms: int) -> Samples:
+        kept = [columns for newest_ms, columns in self._kept if newest_ms >= start_ms]
+        if not kept or not chosen:
+            return NO_SAMPLES
+        mark, at_ms, value = (np.concatenate(column) for column in zip(*kept, strict=True))
+        wanted = np.array([each.hi ^ each.lo for each in chosen], np.uint64)
+        place = np.argsort(wanted)
+        of = place[np.minimum(np.searchsorted(wanted, mark, sorter=place), len(wanted) - 1)]
+        inside = np.flatnonzero((wanted[of] == mark) & (at_ms >= start_ms) & (at_ms < end_ms))
+        inside = inside[np.lexsort((at_ms[inside], of[inside]))]
+        return Samples(of[inside], at_ms[inside], value[inside])
+
+
+def _columns(tables: Sequence[pa.Table | None]) -> Samples:
+    """The samples of one measure after the other; none for what has none."""
+    found = [(place, table) for place, table in enumerate(tables) if table is not None and table.num_rows]
+    if not found:
+        return NO_SAMPLES
+    of = np.repeat([place for place, _ in found], [table.num_rows for _, table in found])
+    at_ms, value = (
+        np.concatenate([table.column(name).to_numpy() for _, table in found]) for name in ("at_ms", "value")
+    )
+    return Samples(of, at_ms, value)
 
 
 def nature_of(entity: EntityKey, metrics: Sequence[str] | set[str] | tuple[str, ...]) -> str:
