@@ -12,9 +12,10 @@ from cerebro.casework.cause.reach import BELONGS
 from cerebro.casework.deeds import KeptAction
 from cerebro.casework.desk import Stale
 from cerebro.casework.executors.port import Executor, Reach
+from cerebro.casework.hands.felt import REQUESTS_MIN, feels_bad
 from cerebro.casework.hands.ledger import CEREBRO, Entry, Ledger, Locked
 from cerebro.casework.hands.library import Library
-from cerebro.casework.hands.look import Look, folded, look
+from cerebro.casework.hands.look import NOBODY, Look, folded, look
 from cerebro.casework.hands.plan import planned
 from cerebro.casework.hands.policy import Bar, Bounds, bars, recent_of
 from cerebro.casework.hands.users import CACHE, Users
@@ -258,6 +259,8 @@ class Engine:
             return record
         seen = await self._since(record, action.steps[number - 1]) if number else None
         worse = seen is not None and bool(seen.worse_than(action.before))
+        if seen and worse and await self._is_well(action, action.steps[number - 1], seen):
+            worse = False  # what hurts is what the others are left with, that have not been seen to yet
         if seen and (worse or seen.blind) and since_ms < PATIENCE_MS:
             return record
         if worse:
@@ -272,8 +275,20 @@ class Engine:
         """What users have felt of late, since the replica before; nothing where the case is gone."""
         action = record.value
         case = await self.ledger.case(action.tenant, action.case)
-        start_ms = max(last.done_ms, self._clock.now_ms() - CANARY_MS)
-        return await self.read(case, action, start_ms) if case else None
+        return await self.read(case, action, self._of_late_ms(last)) if case else None
+
+    async def _is_well(self, action: Action, last: Step, seen: Look) -> bool:
+        """Whether the replica that was seen to last serves its own users as usual since."""
+        usual, replica = seen.usual.get(action.target.text, NOBODY), last.call.arguments.get("replica", "")
+        if not replica or usual.count < REQUESTS_MIN:
+            return False
+        felt = await self._users.felt_of_replica(
+            action.tenant, action.target, replica, self._of_late_ms(last), self._clock.now_ms()
+        )
+        return felt.count >= REQUESTS_MIN and not feels_bad(usual, felt)
+
+    def _of_late_ms(self, last: Step) -> int:
+        return max(last.done_ms, self._clock.now_ms() - CANARY_MS)
 
     async def _call(self, record: Kept, number: int) -> Kept:
         """Make the call whose intent is written."""

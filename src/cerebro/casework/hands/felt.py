@@ -22,6 +22,7 @@ FAILED = "http.client.request.failed"  # a counter of its own where a client's h
 METRICS = (*(f"{name}_{part}" for name in (*SERVED, *CALLED) for part in ("sum", "count")), FAILED)
 DERIVED = (":shift_ratio", ":error_ratio", ":mean")  # how support names what it makes of them
 ADDRESS = ("server.address", "server_address")
+INSTANCE = ("service.instance.id", "service_instance_id")
 CODES = ("http.response.status_code", "http_response_status_code", "status", "code")
 FAULTS = ("error.type", "error_type")
 LOOK_BACK_MS = 150_000  # how far before a stretch its first sample's forerunner may lie
@@ -99,6 +100,22 @@ def felt_of(measures: Sequence[Measure], samples: Samples, start_ms: int, end_ms
                     row[0] += grown
                     row[1] += grown * is_failed(each.labels, asked=each.metric.startswith(CALLED))
     return {name: Felt(*row) for name, row in sums.items()}
+
+
+def replica_measures(measures: Iterable[Measure], entity: EntityKey, replica: str) -> list[Measure]:
+    """Those in which one replica of an entity tells of the requests that it served.
+
+    Args:
+        replica: As its executor calls it: the instance's own name, or its number, as in `cart-0`.
+    """
+    names = {replica, f"{entity.name}-{replica}"}
+    return [
+        each
+        for each in measures
+        if each.entity == entity
+        and each.metric.startswith(SERVED)
+        and any(each.labels.get(label) in names for label in INSTANCE)
+    ]
 
 
 def is_of_users(signal: str) -> bool:

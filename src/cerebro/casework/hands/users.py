@@ -17,6 +17,7 @@ from cerebro.casework.hands.felt import (
     Measure,
     Samples,
     felt_of,
+    replica_measures,
 )
 from cerebro.casework.playbooks.read import shipped
 from cerebro.kernel.telemetry.port import Telemetry, Window
@@ -134,6 +135,12 @@ class Users(Protocol):
         """Of every entity of these names, as `felt_of` gives it."""
         ...
 
+    async def felt_of_replica(
+        self, tenant: TenantId, entity: EntityKey, replica: str, start_ms: int, end_ms: int
+    ) -> Felt:
+        """Of one replica, by what it serves itself; nothing where no series tells replicas apart."""
+        ...
+
     async def gauges(self, tenant: TenantId, entity: EntityKey, metrics: Sequence[str]) -> Mapping[str, float]:
         """The greatest present value of each of these metrics of the entity; none for those it does not send."""
         ...
@@ -152,15 +159,29 @@ class StoredUsers:
 
     async def felt(self, tenant: TenantId, names: Sequence[str], start_ms: int, end_ms: int) -> Mapping[str, Felt]:
         """As the port says."""
+        return await self._felt(tenant, await self._measures(tenant, names), start_ms, end_ms)
+
+    async def felt_of_replica(
+        self, tenant: TenantId, entity: EntityKey, replica: str, start_ms: int, end_ms: int
+    ) -> Felt:
+        """As the port says."""
+        chosen = replica_measures(await self._measures(tenant, [entity.name]), entity, replica)
+        return (await self._felt(tenant, chosen, start_ms, end_ms)).get(entity.text, Felt())
+
+    async def _measures(self, tenant: TenantId, names: Sequence[str]) -> list[Measure]:
         parameters = {"tenant": tenant, "metrics": list(METRICS), "names": list(names), "limit": SERIES_MAX}
         rows = (await self._telemetry.query(MEASURES, parameters)).to_pylist()
-        measures = [
+        return [
             Measure(
                 row["hi"], row["lo"], row["metric"], dict(row["labels"]),
                 EntityKey(row["entity_kind"], row["entity_name"]), row["type"],
             )
             for row in rows
         ]  # fmt: skip
+
+    async def _felt(
+        self, tenant: TenantId, measures: Sequence[Measure], start_ms: int, end_ms: int
+    ) -> Mapping[str, Felt]:
         keys = [(each.hi, each.lo) for each in measures]
         found = await self._telemetry.samples(tenant, keys, Window(start_ms - LOOK_BACK_MS, end_ms)) if keys else {}
         return felt_of(measures, _columns([found.get(key) for key in keys]), start_ms, end_ms)
@@ -262,6 +283,14 @@ class WatchedUsers:
         """As the port says."""
         chosen = [each for each in self._measures.values() if _concerns(each, names)]
         return felt_of(chosen, self._samples(chosen, start_ms - LOOK_BACK_MS, end_ms), start_ms, end_ms)
+
+    async def felt_of_replica(
+        self, tenant: TenantId, entity: EntityKey, replica: str, start_ms: int, end_ms: int
+    ) -> Felt:
+        """As the port says."""
+        chosen = replica_measures(self._measures.values(), entity, replica)
+        samples = self._samples(chosen, start_ms - LOOK_BACK_MS, end_ms)
+        return felt_of(chosen, samples, start_ms, end_ms).get(entity.text, Felt())
 
     async def gauges(self, tenant: TenantId, entity: EntityKey, metrics: Sequence[str]) -> Mapping[str, float]:
         """As the port says."""

@@ -76,6 +76,10 @@ class Feelings:
     since_ms: int = 0  # users suffer from here …
     until_ms: int = 1 << 60  # … to here
     kind: str = "service"
+    fresh: Felt = field(default_factory=Felt)  # of a replica that was seen to
+
+    async def felt_of_replica(self, tenant, entity, replica, start_ms, end_ms):
+        return self.fresh if replica == "0" else Felt()
 
     async def felt(self, tenant, names, start_ms, end_ms):
         inside = self.since_ms <= end_ms <= self.until_ms

@@ -274,6 +274,24 @@ async def test_one_replica_goes_first_and_the_others_are_spared_when_it_makes_th
     assert action.harmful
 
 
+@pytest.mark.parametrize(
+    ("fresh", "seen_to"),
+    [(Felt(200, 0, 10), ["0", "1"]), (Felt(200, 180, 10), ["0"]), (Felt(200, 0, 400), ["0"]), (Felt(2, 0, 0.1), ["0"])],
+)
+async def test_the_others_follow_when_the_first_replica_is_well_and_their_own_users_are_worse_off(
+    bench, fresh, seen_to
+):
+    """While it started they had all its load, and they are still as ill as they were."""
+    bench.toy.replicas = ("0", "1")
+    await bench.case(kind="resource", text="starved", marks=("stuck",))
+    await bench.rounds(1)
+    bench.users.bad, bench.users.fresh = replace(bench.users.bad, failed=900), fresh
+
+    await bench.rounds(8)
+
+    assert [arguments["replica"] for _, arguments in bench.toy.done.values()] == seen_to
+
+
 @pytest.mark.parametrize(("kind", "restarted"), [("resource", True), ("capacity", False)])
 async def test_what_has_too_much_to_do_is_not_restarted(bench, kind, restarted):
     await bench.case(kind=kind, share=0.45, marks=("busy_cpu",))  # less than half the blame

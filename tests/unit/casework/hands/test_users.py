@@ -1,0 +1,70 @@
+"""What users feel, read from the samples of requests."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cerebro.casework.hands.felt import Felt
+from cerebro.casework.hands.users import WatchedUsers
+from cerebro.spine.entities import EntityKey
+from cerebro.spine.identity import DEFAULT_TENANT
+from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch, no_series
+
+CART = EntityKey("service", "cart")
+SERVED = "http.server.request.duration"
+START_MS, STEP_MS = 1_700_049_600_000, 10_000
+
+
+def named(number, metric, entity="cart", type="histogram", **labels):
+    dotted = [(label.replace("_", "."), value) for label, value in labels.items()]
+    return {
+        "hi": number, "lo": 7 * number, "metric": metric, "labels": dotted,
+        "type": type, "unit": "s", "entity_kind": "service", "entity_name": entity,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def users():
+    """Two replicas of cart, who serve 2 and 4 requests a step, 0.1 and 0.3 s each; the second begins anew midway."""
+    series = [
+        named(1, f"{SERVED}_count", service_instance_id="cart-0"),
+        named(2, f"{SERVED}_sum", service_instance_id="cart-0"),
+        named(3, f"{SERVED}_count", service_instance_id="cart-1"),
+        named(4, f"{SERVED}_sum", service_instance_id="cart-1"),
+        named(5, "http.client.request.duration_count", "gateway", "delta_histogram", server_address="cart:80"),
+    ]
+    steps = np.arange(1, 13)
+    later = np.where(steps > 6, steps - 6, steps)
+    columns = [2.0 * steps, 0.2 * steps, 4.0 * later, 1.2 * later, np.full(12, 6.0)]
+    watched = WatchedUsers()
+    for place, step in enumerate(steps.tolist()):
+        hi = np.array([row["hi"] for row in series], np.uint64)
+        told = pa.Table.from_pylist(series, schema=SERIES_SCHEMA) if place == 0 else no_series()
+        value = np.array([column[place] for column in columns])
+        watched.note(SampleBatch(hi, 7 * hi, np.full(5, START_MS + step * STEP_MS), value, told))
+    return watched
+
+
+@pytest.mark.parametrize("steps", [(2, 5), (5, 9)])
+async def test_what_users_feel_is_what_counters_grew_by_and_a_fall_is_a_beginning(users, steps):
+    stretch = [START_MS + step * STEP_MS for step in steps]
+    count = steps[1] - steps[0]
+
+    felt = await users.felt(DEFAULT_TENANT, ["cart"], *stretch)
+
+    assert felt["service/cart"].count == 6.0 * count
+    assert felt["service/cart"].mean_s == pytest.approx((0.2 + 1.2) / 6.0)
+    assert felt["service/cart<"] == Felt(6.0 * count)
+
+
+@pytest.mark.parametrize(("replica", "count", "mean_s"), [("0", 6.0, 0.1), ("cart-1", 12.0, 0.3), ("2", 0.0, 0.0)])
+async def test_a_replica_is_told_by_its_number_or_its_whole_name(users, replica, count, mean_s):
+    felt = await users.felt_of_replica(DEFAULT_TENANT, CART, replica, START_MS + 2 * STEP_MS, START_MS + 5 * STEP_MS)
+
+    assert felt.count == count
+    assert felt.mean_s == pytest.approx(mean_s)
+
+
+async def test_before_anything_was_told_nobody_feels_anything(users):
+    assert await users.felt(DEFAULT_TENANT, ["cart"], START_MS - STEP_MS, START_MS) == {}
+    assert await WatchedUsers().felt(DEFAULT_TENANT, ["cart"], START_MS, START_MS + STEP_MS) == {}
