@@ -29,6 +29,7 @@ from cerebro.casework.cause.picture import (
 )
 from cerebro.casework.cause.spans import Spans, summarised
 from cerebro.casework.cause.words import CANCELLED
+from cerebro.casework.topology.spans import CONSUMER
 from cerebro.kernel.telemetry.maps import looked_up
 from cerebro.spine.cases import Case
 from cerebro.spine.entities import EntityKey, Relation
@@ -156,7 +157,8 @@ def _spans(
     operation, duration_ms = _words(table["name"]), table["duration_ns"].to_numpy() / 1e6
     span, parent = _numbered(*(_ids(table["trace_id"], table[name]) for name in ("span_id", "parent_span_id")))
     attributes = table["attributes"].combine_chunks()
-    cancelled, peer = _cancelled(table, attributes), _peers(attributes, place, known)
+    cancelled = _cancelled(table, attributes)
+    peer = np.where(_is_worked(table, attributes), np.int32(NOBODY), _peers(attributes, place, known))
     failed = _failed(table, attributes)
     weight = table["weight"].to_numpy().astype(np.float64) if "weight" in table.column_names else None
     return [
@@ -191,6 +193,16 @@ def _cancelled(table: pa.Table, attributes: pa.MapArray) -> NDArray[np.bool_]:
     return np.asarray(pc.match_substring_regex(said, CANCELLED, ignore_case=True).to_numpy(zero_copy_only=False))
 
 
+def _is_worked(table: pa.Table, attributes: pa.MapArray) -> NDArray[np.bool_]:
+    """bool (span,): whether it is the working of a message: its queue is no callee that could have failed it.
+
+    Source: OpenTelemetry semantic conventions for messaging spans: a consumer receives, or processes.
+    """
+    newer, older = looked_up(attributes, OPERATION)
+    received = pc.is_in(pc.coalesce(newer, older), pa.array(RECEIVED)).to_numpy(zero_copy_only=False)
+    return np.asarray((table["kind"].to_numpy() == CONSUMER) & ~received)
+
+
 def _places(table: pa.Table, place: dict[EntityKey, int]) -> NDArray[np.int32]:
     column = pc.binary_join_element_wise(table["entity_kind"], table["entity_name"], "/").combine_chunks()
     coded = column.dictionary_encode()
@@ -201,6 +213,8 @@ def _places(table: pa.Table, place: dict[EntityKey, int]) -> NDArray[np.int32]:
 
 
 APART = "\n"  # in no kind of entity
+OPERATION = ("messaging.operation.type", "messaging.operation")
+RECEIVED = ("receive", "poll")
 CODES = ("http.response.status_code", "http.status_code")
 ADDRESSES = ("peer.service", "server.address", "net.peer.name", "messaging.destination.name", "db.namespace")
 
