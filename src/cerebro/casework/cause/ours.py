@@ -14,7 +14,9 @@ from cerebro.spine.identity import TenantId
 ACTIONS_READ_MAX = 100  # the newest of a tenant: those of the last hour, and more
 EARLY_MS, LATE_MS = 5_000, 90_000  # a change is told a little before it is done by clocks that differ, or a while after
 SOON_MS = 15_000  # where no process has to start for it
-PASSING, ENDING = "migration", "end_query"  # a change that is over when what it does is ended, and what ends it
+FLAGS = frozenset({"flag", "feature_flag"})
+# Kinds of change that are over once such an operation has helped. What is rolled back or restored says so itself.
+ENDED_BY = {"end_query": frozenset({"migration"}), "flag_off": FLAGS, "turn_off": FLAGS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,15 @@ class Done:
 
     Args:
         target: What it was done to.
-        ended: The work of the target that it ended, for this case, and users were well after it; empty for none.
+        ended: The case for which it ended what changes of the target did, and users were well after it; empty for none.
+        kinds: Which changes it ended then.
     """
 
     target: EntityKey
     begun_ms: int
     ended_ms: int
     ended: str = ""
+    kinds: frozenset[str] = frozenset()
 
     def told_by(self, change: Change) -> bool:
         """Whether the change is this step, as others tell it."""
@@ -50,9 +54,10 @@ def steps_of(action: Action) -> list[Done]:
         if step.begun_ms and step.state in ("undo_begun", "undone"):
             done.append(Done(step.call.target, action.started_ms, step.begun_ms))
         if step.begun_ms:
-            ends = action.state is ActionState.HELPED and step.call.operation == ENDING
+            kinds = ENDED_BY.get(step.call.operation, frozenset())
+            ends = action.state is ActionState.HELPED and kinds
             ended_ms = max(step.done_ms, step.begun_ms)
-            done.append(Done(step.call.target, step.begun_ms, ended_ms, action.case if ends else ""))
+            done.append(Done(step.call.target, step.begun_ms, ended_ms, action.case if ends else "", kinds))
     return done
 
 
@@ -60,7 +65,7 @@ def of_others(changes: Iterable[Change], done: Sequence[Done], case: str = "") -
     """The changes without our own; that we put something back still ends what the change before it could do.
 
     A step is told once as each kind of change; what comes after that is someone else's, however soon. A migration
-    whose work was ended for another case is no reason of this one.
+    whose work was ended for another case is no reason of this one, nor is a flag that was turned off for it.
     """
     given, ours = list(changes), set[int]()
     order = sorted(range(len(given)), key=lambda k: given[k].at_ms)
@@ -80,4 +85,4 @@ def of_others(changes: Iterable[Change], done: Sequence[Done], case: str = "") -
 def _is_over(change: Change, done: Done, case: str) -> bool:
     """Whether what the change did was ended, for another case: it is no reason of what comes later."""
     elsewhere = bool(done.ended) and done.ended != case
-    return elsewhere and change.kind == PASSING and done.target == change.entity and change.at_ms < done.begun_ms
+    return elsewhere and change.kind in done.kinds and done.target == change.entity and change.at_ms < done.begun_ms

@@ -9,7 +9,7 @@ from cerebro.casework.cause.changed import blamed
 from cerebro.casework.cause.clues import clues
 from cerebro.casework.cause.diagnose import diagnose
 from cerebro.casework.cause.load import load_of
-from cerebro.casework.cause.ours import Done, of_others
+from cerebro.casework.cause.ours import ENDED_BY, Done, of_others
 from cerebro.casework.cause.picture import Change, Tallies
 from cerebro.casework.cause.queues import takers_of
 from cerebro.casework.cause.reach import needs_of
@@ -194,11 +194,14 @@ def test_another_kind_of_change_a_while_after_ours_is_someone_elses():
     assert of_others([theirs, rollout, scaled], [Done(key("cart"), 58_000, 61_000)]) == (theirs,)
 
 
-def test_a_migration_that_was_ended_is_over_and_a_deploy_stays():
-    migration, deploy = Change(key("store"), 40_000, "migration", "47"), Change(key("store"), 40_000, "deploy", "v2")
+@pytest.mark.parametrize(("kind", "operation"), [("migration", "end_query"), ("flag", "flag_off")])
+def test_what_was_ended_for_another_case_is_over_and_a_deploy_stays(kind, operation):
+    passing, deploy = Change(key("store"), 40_000, kind, "47"), Change(key("store"), 40_000, "deploy", "v2")
+    again = Change(key("store"), 130_000, kind, "47")
 
-    mended = Done(key("store"), 120_000, 121_000, ended="case-1")
+    mended = Done(key("store"), 120_000, 121_000, ended="case-1", kinds=ENDED_BY[operation])
 
-    assert of_others([migration, deploy], [mended], "case-2") == (deploy,)
-    assert of_others([migration, deploy], [mended], "case-1") == (migration, deploy), "it is what the case is of"
-    assert of_others([migration, deploy], [replace(mended, ended="")], "case-2") == (migration, deploy)
+    assert of_others([passing, deploy], [mended], "case-2") == (deploy,)
+    assert of_others([passing, deploy], [mended], "case-1") == (passing, deploy), "it is what the case is of"
+    assert of_others([passing, deploy], [replace(mended, ended="")], "case-2") == (passing, deploy)
+    assert again in of_others([passing, again], [replace(mended, begun_ms=60_000, ended_ms=61_000)], "case-2")
