@@ -15,8 +15,9 @@ ACTIONS_READ_MAX = 100  # the newest of a tenant: those of the last hour, and mo
 EARLY_MS, LATE_MS = 5_000, 90_000  # a change is told a little before it is done by clocks that differ, or a while after
 SOON_MS = 15_000  # where no process has to start for it
 FLAGS = frozenset({"flag", "feature_flag"})
-# Kinds of change that are over once such an operation has helped. What is rolled back or restored says so itself.
+# Kinds of change that are over after such an operation. What is rolled back or restored says so itself.
 ENDED_BY = {"end_query": frozenset({"migration"}), "flag_off": FLAGS, "turn_off": FLAGS}
+STAYS = frozenset({"flag_off", "turn_off"})  # done is done, whoever closed the case before it was verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,9 @@ class Done:
 
     Args:
         target: What it was done to.
-        ended: The case for which it ended what changes of the target did, and users were well after it; empty for none.
-        kinds: Which changes it ended then.
+        ended: The case for which it ended what changes of the target did, for as long as nobody does them again; empty
+            for none.
+        kinds: Of these changes.
     """
 
     target: EntityKey
@@ -54,10 +56,10 @@ def steps_of(action: Action) -> list[Done]:
         if step.begun_ms and step.state in ("undo_begun", "undone"):
             done.append(Done(step.call.target, action.started_ms, step.begun_ms))
         if step.begun_ms:
-            kinds = ENDED_BY.get(step.call.operation, frozenset())
-            ends = action.state is ActionState.HELPED and kinds
-            ended_ms = max(step.done_ms, step.begun_ms)
-            done.append(Done(step.call.target, step.begun_ms, ended_ms, action.case if ends else "", kinds))
+            operation, ended_ms = step.call.operation, max(step.done_ms, step.begun_ms)
+            ends = step.state == "done" and (action.state is ActionState.HELPED or operation in STAYS)
+            kinds = ENDED_BY.get(operation, frozenset()) if ends else frozenset()
+            done.append(Done(step.call.target, step.begun_ms, ended_ms, action.case if kinds else "", kinds))
     return done
 
 

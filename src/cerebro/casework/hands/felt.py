@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cerebro.casework.cause.answers import INSTANCES
 from cerebro.casework.cause.queues import PILED
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.telemetry import REFUSED_CODES
@@ -22,7 +23,6 @@ FAILED = "http.client.request.failed"  # a counter of its own where a client's h
 METRICS = (*(f"{name}_{part}" for name in (*SERVED, *CALLED) for part in ("sum", "count")), FAILED)
 DERIVED = (":shift_ratio", ":error_ratio", ":mean")  # how support names what it makes of them
 ADDRESS = ("server.address", "server_address")
-INSTANCE = ("service.instance.id", "service_instance_id")
 CODES = ("http.response.status_code", "http_response_status_code", "status", "code")
 FAULTS = ("error.type", "error_type")
 LOOK_BACK_MS = 150_000  # how far before a stretch its first sample's forerunner may lie
@@ -114,7 +114,7 @@ def replica_measures(measures: Iterable[Measure], entity: EntityKey, replica: st
         for each in measures
         if each.entity == entity
         and each.metric.startswith(SERVED)
-        and any(each.labels.get(label) in names for label in INSTANCE)
+        and any(each.labels.get(label) in names for label in INSTANCES)
     ]
 
 

@@ -315,14 +315,12 @@ class WatchedUsers:
 
 def _columns(tables: Sequence[pa.Table | None]) -> Samples:
     """The samples of one measure after the other; none for what has none."""
-    found = [(place, table) for place, table in enumerate(tables) if table is not None and table.num_rows]
+    found = {place: table for place, table in enumerate(tables) if table is not None and table.num_rows}
     if not found:
         return NO_SAMPLES
-    of = np.repeat([place for place, _ in found], [table.num_rows for _, table in found])
-    at_ms, value = (
-        np.concatenate([table.column(name).to_numpy() for _, table in found]) for name in ("at_ms", "value")
-    )
-    return Samples(of, at_ms, value)
+    told = pa.concat_tables(found.values())
+    of = np.repeat(list(found), [table.num_rows for table in found.values()])
+    return Samples(of, told["at_ms"].to_numpy(), told["value"].to_numpy())
 
 
 def nature_of(entity: EntityKey, metrics: Sequence[str] | set[str] | tuple[str, ...]) -> str:

@@ -9,12 +9,13 @@ from cerebro.casework.cause.changed import blamed
 from cerebro.casework.cause.clues import clues
 from cerebro.casework.cause.diagnose import diagnose
 from cerebro.casework.cause.load import load_of
-from cerebro.casework.cause.ours import ENDED_BY, Done, of_others
+from cerebro.casework.cause.ours import ENDED_BY, Done, of_others, steps_of
 from cerebro.casework.cause.picture import Change, Tallies
 from cerebro.casework.cause.queues import takers_of
 from cerebro.casework.cause.reach import needs_of
+from cerebro.spine.actions import Action, ActionState, Call, Expectation, Level, Risk, Step
 from cerebro.spine.entities import EntityKey, Relation
-from cerebro.spine.identity import TenantId
+from cerebro.spine.identity import DEFAULT_TENANT, ActionId, CaseId, TenantId
 
 ONSET_MS = 62 * 60_000
 
@@ -192,6 +193,28 @@ def test_another_kind_of_change_a_while_after_ours_is_someone_elses():
     theirs = Change(key("cart"), 93_000, "config", "reconfigured: retries 9")
 
     assert of_others([theirs, rollout, scaled], [Done(key("cart"), 58_000, 61_000)]) == (theirs,)
+
+
+@pytest.mark.parametrize(
+    ("operation", "state", "step_state", "is_over"),
+    [
+        ("flag_off", ActionState.UNVERIFIED, "done", True),
+        ("flag_off", ActionState.UNDONE, "undone", False),
+        ("flag_off", ActionState.UNVERIFIED, "begun", False),
+        ("end_query", ActionState.HELPED, "done", True),
+        ("end_query", ActionState.UNVERIFIED, "done", False),
+        ("restart", ActionState.HELPED, "done", False),
+    ],
+)
+def test_a_flag_that_is_off_is_over_and_a_migration_once_users_were_well(operation, state, step_state, is_over):
+    step = Step(Call("process", operation, key("store")), (), "k", state=step_state, begun_ms=60_000, done_ms=61_000)
+    action = Action(
+        ActionId("a"), DEFAULT_TENANT, CaseId("case-1"), "p", 1, "", key("store"), "config", Risk.GUARDED,
+        Level.ACT, state, {}, (step,), "", Expectation(), "", 0, 0, 0, started_ms=60_000,
+    )  # fmt: skip
+    changes = [Change(key("store"), 40_000, kind, "47") for kind in ("flag", "migration")]
+
+    assert len(of_others(changes, steps_of(action), "case-2")) == (1 if is_over else 2)
 
 
 @pytest.mark.parametrize(("kind", "operation"), [("migration", "end_query"), ("flag", "flag_off")])
