@@ -29,6 +29,7 @@ COLD, LOST, TURNED_AWAY = "cache.missed.share", "calls.lost.share", "calls.limit
 CEASED, IDLE = "calls.ceased.share", 0.5  # of what is usually asked, below which hardly anything is
 OWN_TIME = "own.mean"  # of an answer, seconds that no call of its own explains
 IN_FLIGHT = re.compile(r"active_requests|in_?flight")  # requests that are being worked
+ANSWERED_MIN = 0.1  # answers a second, from which on they tell that someone is there
 LATELY_STEPS = 12  # a replica that has told nothing for longer is no more
 HELD_MIN = 3.0  # requests in work, from which on it tells something who has them
 ASKED_MIN = 0.5  # requests a second and replica, from which on one that answers none does not just wait for its turn
@@ -72,8 +73,12 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
             found.append(Line(series.entity, peer, role_of(series.metric), series.metric, values))
     uneven = [Line(entity, None, Role.OTHER, UNEVEN, row) for entity, of in each_one.items() for row in of.uneven()]
     uneven += [Line(entity, None, Role.OTHER, STUCK, row) for entity, of in each_one.items() for row in of.stuck()]
-    silent = [Line(entity, None, Role.OTHER, SILENT, of.silent()) for entity, of in each_one.items()]
     _settle(asked, held.grid.split)
+    heard = {entity: of.gone() & _is_answering(asked, entity, held.grid.split) for entity, of in each_one.items()}
+    silent = [
+        Line(entity, None, Role.OTHER, SILENT, np.where(heard[entity], 0.0, of.silent()))
+        for entity, of in each_one.items()
+    ]
     silent += _ceased(asked, {entity: of.gone() for entity, of in each_one.items()}, held.grid.split)
     homemade = homemade_of(asked, found, held.grid.split)
     return [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade)]
@@ -98,6 +103,27 @@ def _ceased(asked: Asked, gone: Mapping[EntityKey, NDArray[np.bool_]], split: in
         if idle:
             found.append(Line(entity, None, Role.OTHER, CEASED, 100.0 * np.where(quiet, np.mean(idle, axis=0), 0.0)))
     return found
+
+
+def _is_answering(asked: Asked, entity: EntityKey, split: int) -> NDArray[np.bool_]:
+    """By step, whether its callers still get answers to most of what they usually ask: then only its telling is late.
+
+    What one caller has not told yet is taken to be as it told last.
+    """
+    good: list[Real] = []
+    for (_, peer), answered in asked.items():
+        if peer == entity and (count := answered.parts.get("count")) is not None:
+            good.append(_held_on(count - np.nan_to_num(answered.parts.get("failed", np.zeros_like(count)))))
+    if not good:
+        return np.zeros(1, np.bool_)
+    total = np.sum(good, axis=0)
+    return np.asarray(total >= max(IDLE * float(np.median(total[:split])), ANSWERED_MIN))
+
+
+def _held_on(values: Real) -> Real:
+    """The last that was told, at every step; 0 before the first."""
+    last = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), -1))
+    return np.where(last >= 0, np.nan_to_num(values)[np.maximum(last, 0)], 0.0)
 
 
 def _settle(asked: Asked, split: int) -> None:

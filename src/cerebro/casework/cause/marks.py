@@ -213,11 +213,12 @@ HELD = frozenset(
         "failing",
         "thrown",
         "uneven",
+        "starved",
     }
 )
 AWAY = frozenset({"refused", "crashed", "silent"})
 MISSED_MIN = {FAILED: 2.0, LOST: 20.0, CEASED: 50.0}  # percent more than usual
-OCCUPIED = HELD | {"stuck", "starved"}  # and what its requests look like meanwhile
+OCCUPIED = HELD | {"stuck"}  # and what its requests look like meanwhile
 MOST = 0.6  # of the ways to a thing
 RESENT = 0.005  # segments sent again for each request: a path that loses some has many times that
 LOST_MIN = 20.0  # percent of the calls, that never come

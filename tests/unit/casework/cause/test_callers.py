@@ -66,6 +66,7 @@ def test_a_replica_that_tells_nothing_any_more_is_counted_silent():
 
 FRONT_DOOR = EntityKey("service", "front")
 SHOP, ASKED, WORKED = EntityKey("service", "shop"), "http.server.request.duration_count", "http.server.active_requests"
+CALLED = "http.client.request.duration_count"
 
 
 def replicas(asked, held):
@@ -97,7 +98,7 @@ def test_who_tells_nothing_any_more_while_all_it_calls_have_nothing_to_do_is_gon
     steps = np.arange(60) * 15.0
     series = [
         Series(FRONT_DOOR, "http.server.active_requests", {"service.instance.id": "1"}, "gauge"),
-        Series(FRONT_DOOR, "http.client.request.duration_count", {"server.address": "shop"}, "counter"),
+        Series(FRONT_DOOR, CALLED, {"server.address": "shop"}, "counter"),
         Series(SHOP, ASKED, {"service.instance.id": "1"}, "counter"),
     ]
 
@@ -111,3 +112,28 @@ def test_who_tells_nothing_any_more_while_all_it_calls_have_nothing_to_do_is_gon
     assert ceased(falls=True)[FRONT_DOOR, CEASED][[44, 50, 59]].tolist() == [0.0, 100.0, 100.0]
     assert ceased(falls=True)[FRONT_DOOR, SILENT][59] == 1
     assert ceased(falls=False)[FRONT_DOOR, CEASED].max() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("answered", "silent"),
+    [
+        (0.8, 0.0),  # they are served: only what they tell of themselves is late
+        (0.2, 2.0),
+        (0.0, 2.0),
+    ],
+)
+@pytest.mark.parametrize("told_until", [60, 52])
+def test_who_still_answers_most_of_what_is_asked_is_not_silent(answered, silent, told_until):
+    steps = np.arange(60) * 15.0
+    failed = np.maximum(steps - 45 * 15.0, 0.0) * 8.0 * (1.0 - answered)
+    rows = [(FRONT_DOOR, CALLED, {"server.address": "shop"}, steps * 8.0 - failed)]
+    rows += [(FRONT_DOOR, CALLED, {"server.address": "shop", "error.type": "timeout"}, failed)]
+    rows += [(SHOP, ASKED, {"service.instance.id": str(n)}, steps * 4.0) for n in range(2)]
+    values = np.stack([row for *_, row in rows])
+    values[2:, 48:] = np.nan
+    values[:2, told_until:] = np.nan  # who asks may tell late, too
+    series = [Series(entity, metric, labels, "counter") for entity, metric, labels, _ in rows]
+    lines = lines_of(Held(Grid(0, 15_000, 60, 40), series, values, values), {"shop": SHOP})
+    found = next(line.values for line in lines if (line.entity, line.signal) == (SHOP, SILENT))
+
+    assert found[54] == silent

@@ -401,7 +401,12 @@ def test_more_work_brings_more_of_everything(draw, asked, scanning):
 
 @pytest.mark.parametrize(
     ("failing", "line", "starved"),
-    [(40.0, "", True), (99.0, "", False), (99.0, "request queue is full, 200 waiting: 17 rejected", True)],
+    [
+        (40.0, "", True),
+        (99.0, "", False),
+        (99.0, "request queue is full, 200 waiting: 17 rejected", True),
+        (40.0, "store cannot be reached: timed out", False),  # it waits for another
+    ],
 )
 def test_who_is_starved_answers_late_and_answers_or_is_full(draw, failing, line, starved):
     series = [("front", name) for name in ("duration.mean", "own.mean", "process.cpu.utilization", "failed.share")]
