@@ -228,7 +228,7 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
                     turn[k], test[k], weekly[k] = _OPENED, chosen, rarity
                     effect[k] = abs(residual) / reach
                     continue
-            if s.troubled == 0:
+            if t >= s.calm_ms:
                 _learn_tails(s, scores)
             if _undecided(s, t, z) or _of_the_trouble(s, t, z):
                 continue
@@ -251,7 +251,7 @@ def _of_the_trouble(s: Any, t: int, z: float) -> bool:
 
     What stays so for as long as an episode may last is the new normal.
     """
-    return bool(s.troubled > 0 and abs(z) >= CALM and t - s.onset_ms < SETTLED_MS)
+    return bool(t < s.calm_ms and abs(z) >= CALM and t - s.onset_ms < SETTLED_MS)
 
 
 @native

@@ -97,7 +97,6 @@ SERIES = np.dtype(
         ("silent", "u1"),  # reported as silent
         ("hours_seen", "u1"),  # 1 once the season holds anything
         ("leaking", "u1"),  # evidence at which a leak was told that lasts; 0 without one
-        ("troubled", "u1"),  # 1 while an episode of its entity is open, be it of another of its series
         ("tail", "f4", (TAIL_COUNT, TAIL_FIELDS)),
         ("weight", "f4"),  # nature: of its part of the budget
         ("repeat", "f4"),  # what its findings of late cost it, as a logarithm
@@ -106,6 +105,10 @@ SERIES = np.dtype(
         ("change_share_min", "f4"),  # nature: the same as a share of the expected value
         ("first_ms", "i8"),
         ("opened_ms", "i8"),  # when the episode was admitted
+        (
+            "calm_ms",
+            "i8",
+        ),  # when the last trouble of its entity is over, be it of another of its series; in the future too
         ("leak_odds", "f4"),  # logarithm of the evidence for a trend since it began; its sign says where to
         ("leak_start", "f4"),  # where the trend began
         ("leak_before", "f4"),  # where the hour before ended

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from cerebro.agents.support.model import Test as Question
 from cerebro.agents.support.observe import OPEN_PER_ENTITY_MAX, Rules, new_watch, observe
+from cerebro.algorithms.tails import TOP
 from cerebro.spine.findings import Severity
 from cerebro.spine.telemetry import SampleBatch, no_series
 
@@ -157,7 +159,21 @@ def test_what_stays_as_long_as_a_trouble_may_last_becomes_the_usual_of_the_whole
     assert {finding.signal for finding in found} == {"system.cpu.busy"}
     state = watch.series.rows[1]
     assert state["level"] + state["local"] == pytest.approx(0.13, abs=0.01)
-    assert not state["troubled"]
+    assert state["calm_ms"] < state["last_ms"]
+
+
+def test_what_follows_a_trouble_is_learned_by_none_of_the_series_of_its_entity(watch, play, name_of):
+    """Replicas that start anew, caches that fill: they come with every trouble, and make the next one no more usual."""
+    names = [name_of(1), name_of(2, "app.share"), name_of(3, "app.share", entity="web-8")]
+    busy, share = quiet(2 * HOUR), quiet(2 * HOUR, seed=2)
+    for hit in range(HOUR, HOUR + 180, 60):
+        busy[hit : hit + 10] = 0.97
+        share[hit + 19 : hit + 21] += 0.05
+
+    play(watch, names, np.hstack([busy, share, share]), rules=Rules(200.0, 36, 1000))
+
+    mine, elsewhere = watch.series.rows["tail"][1:3, Question.SPIKE, TOP]
+    assert mine < 0.5 * elsewhere
 
 
 def test_a_small_change_is_left_alone_however_rare(watch, play, name_of):
