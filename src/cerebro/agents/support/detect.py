@@ -247,7 +247,7 @@ def _undecided(s: Any, t: int, z: float) -> bool:
 
 @native
 def _of_the_trouble(s: Any, t: int, z: float) -> bool:
-    """Whether the sample is strange while its entity has an episode open: a trouble is learned by none of its series.
+    """Whether the sample is strange in a trouble of its entity or its aftermath: that is learned by none of its series.
 
     What stays so for as long as an episode may last is the new normal.
     """
@@ -307,6 +307,7 @@ def _is_set_back(s: Any, t: int, reading: float) -> bool:
     if s.late_count < SET_BACK_COUNT or not isfinite(reading):
         return False
     s.lag_s += behind_s
+    s.calm_ms -= s.last_ms - t
     s.late_count = 0
     s.last_ms, s.previous = t, reading
     s.first_ms, s.opened_ms, s.onset_ms = min(s.first_ms, t), min(s.opened_ms, t), min(s.onset_ms, t)

@@ -46,12 +46,13 @@ class Turn(IntEnum):
     NONE, OPENED, RETURNED, SETTLED = 0, 1, 2, 3
 
 
-# One series: 14 cache lines, the first four of which are all that an ordinary sample touches.
+# One series: 16 cache lines, the first four of which are all that an ordinary sample touches.
 # Numbers of the scale (`algorithms.scale`) unless a unit stands in the name.
 SERIES = np.dtype(
     [
         ("last_ms", "i8"),  # newest sample; 0 before the first
         ("onset_ms", "i8"),  # first of the strange samples that the newest belongs to; 0 when it is ordinary
+        ("calm_ms", "i8"),  # when a trouble of its entity is over, be it of another of its series
         ("previous", "f8"),  # newest reading of a counter
         ("count", "u4"),  # samples taken in
         ("hour", "i4"),  # hour that is being summed up
@@ -105,10 +106,6 @@ SERIES = np.dtype(
         ("change_share_min", "f4"),  # nature: the same as a share of the expected value
         ("first_ms", "i8"),
         ("opened_ms", "i8"),  # when the episode was admitted
-        (
-            "calm_ms",
-            "i8",
-        ),  # when the last trouble of its entity is over, be it of another of its series; in the future too
         ("leak_odds", "f4"),  # logarithm of the evidence for a trend since it began; its sign says where to
         ("leak_start", "f4"),  # where the trend began
         ("leak_before", "f4"),  # where the hour before ended

@@ -200,7 +200,7 @@ def observe(watch: Watch, batch: SampleBatch, rules: Rules, clock_ms: int) -> li
     findings += _climbs(watch, row, at_ms, value)
     if rules.together:
         findings += _entities(watch, row, at_ms, judged, rules.warmup_count)
-    _mark_troubled(watch, findings, int(at_ms[-1]))
+    _mark_troubled(watch, findings)
     if min(int(at_ms[-1]), clock_ms) - watch.ticked_ms < TICK_MS:
         return findings
     return findings + tick(watch, min(reached_ms(series), clock_ms), rules)
@@ -216,17 +216,18 @@ def tick(watch: Watch, now_ms: int, rules: Rules) -> list[Finding]:
         _make_room(watch)
     _tick(watch, now_ms, rules)
     gone = list(_gone(watch, now_ms))
-    _mark_troubled(watch, gone, now_ms)
+    _mark_troubled(watch, gone)
     told = gone + (_silences(watch, now_ms, rules) if rules.silence else [])
     return told + _peers(watch, now_ms) if rules.together else told
 
 
-def _mark_troubled(watch: Watch, findings: list[Finding], now_ms: int) -> None:
+def _mark_troubled(watch: Watch, findings: list[Finding]) -> None:
     """Let the series of the entities that these findings are of know until when they count as troubled.
 
     That is as long as an episode of theirs is open, and for its aftermath: what was restarted, moved or filled anew to
-    mend it does not run as usual at once.
+    mend it does not run as usual at once. All by the entity's own clock, which may be slow or fast.
     """
+    rows = watch.series.rows
     for entity in {(finding.entity.kind, finding.entity.name) for finding in findings}:
         members = watch.series.by_entity.get(entity, [])
         is_troubled = (
@@ -234,7 +235,8 @@ def _mark_troubled(watch: Watch, findings: list[Finding], now_ms: int) -> None:
             or watch.together.slots.get(entity) in watch.open_joint
             or watch.concert.slots.get(entity) in watch.open_concerts
         )
-        watch.series.rows["calm_ms"][members] = NOT_YET_MS if is_troubled else now_ms + AFTERMATH_MS
+        newest_ms = int(rows["last_ms"][members].max(initial=0))
+        rows["calm_ms"][members] = NOT_YET_MS if is_troubled else newest_ms + AFTERMATH_MS
 
 
 def _follow_clocks(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64]) -> None:

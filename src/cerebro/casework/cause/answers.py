@@ -74,12 +74,13 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
     uneven = [Line(entity, None, Role.OTHER, UNEVEN, row) for entity, of in each_one.items() for row in of.uneven()]
     uneven += [Line(entity, None, Role.OTHER, STUCK, row) for entity, of in each_one.items() for row in of.stuck()]
     _settle(asked, held.grid.split)
-    heard = {entity: of.gone() & _is_answering(asked, entity, held.grid.split) for entity, of in each_one.items()}
+    gone = {entity: of.gone() for entity, of in each_one.items()}
+    heard = {who: quiet & _is_answering(asked, who, held.grid.split) for who, quiet in gone.items() if quiet.any()}
     silent = [
-        Line(entity, None, Role.OTHER, SILENT, np.where(heard[entity], 0.0, of.silent()))
+        Line(entity, None, Role.OTHER, SILENT, np.where(heard.get(entity, False), 0.0, of.silent()))
         for entity, of in each_one.items()
     ]
-    silent += _ceased(asked, {entity: of.gone() for entity, of in each_one.items()}, held.grid.split)
+    silent += _ceased(asked, gone, held.grid.split)
     homemade = homemade_of(asked, found, held.grid.split)
     return [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade)]
 
