@@ -99,6 +99,7 @@ def test_pauses_between_falls_grow(supervise, child, tmp_path):
     """A child that falls at once is not started in a busy loop. A busy machine may stretch any pause, never cut it."""
 
     def pauses_of(path):
+        path.touch()  # a child counts as started before its shell has written anything
         supervisor = supervise(child(f"date +%s.%N >> {path}; exec sleep 0.05"))
         kept(supervisor, lambda: len(path.read_text().split()) >= 5)
         return [later - earlier for earlier, later in pairwise(float(word) for word in path.read_text().split())]
