@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.clues import NATS_MIN, Clues, Family, clues
-from cerebro.casework.cause.fuse import Fused, fuse
+from cerebro.casework.cause.fuse import FAILING, Fused, fuse
 from cerebro.casework.cause.held import ENTITIES, literal
 from cerebro.casework.cause.kinds import kind_of
 from cerebro.casework.cause.marks import CHANGED, CLEAR, OCCUPIED, marks_of, telling
@@ -157,8 +157,10 @@ def _with_undone(rows: list[int], view: View, entity: int) -> list[int]:
 
 
 def telling_rows(found: Clues, entity: int) -> list[int]:
-    """The clues that speak of an entity, the strongest first, at most two a family."""
-    mine = np.flatnonzero(((found.entity == entity) | (found.peer == entity)) & (found.nats >= NATS_MIN))
+    """The clues that speak of an entity, the strongest first, at most two a family; who fails less has got better."""
+    failures = np.isin(found.family, FAILING) | ((found.family == Family.WIRE) & (np.array(found.table) == "tallies"))
+    speaks = (found.nats >= NATS_MIN) & ~(failures & (found.sign < 0))
+    mine = np.flatnonzero(((found.entity == entity) | (found.peer == entity)) & speaks)
     kept: list[int] = []
     families: dict[int, int] = {}
     for row in sorted(mine.tolist(), key=lambda k: (-round(float(found.nats[k]), 6), found.text[k], found.table[k])):

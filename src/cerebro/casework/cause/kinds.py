@@ -27,6 +27,7 @@ OF_MARK = {  # what names a cause outright
     "deadlock": "code", "overlap": "code",
 }  # fmt: skip
 GONE = frozenset({"refused", "crashed", "silent"})  # nobody is there, and the way to it is whole
+INSIDE = frozenset({"starved"})  # what waits before its door waits for what is inside
 STORES = frozenset({"database", "cache", "queue", "topic", "bucket", "store"})
 OUTSIDE = frozenset({"external", "supplier", "outside", "endpoint"})
 OF_STORES = ("postgresql.", "redis.", "mysql.", "mongodb.", "db.server.", "messaging.queue.", "kafka.", "rabbitmq.")
@@ -56,6 +57,8 @@ def kind_of(view: View, entity: int, rows: Sequence[int], marks: Sequence[Mark] 
     if fused.silent[entity] > max(fused.own[entity], fused.symptom[entity]):
         return "dependency"
     gone = any(mark.word in GONE for mark in marks)
+    if any(mark.word in INSIDE for mark in marks):
+        weight.pop("wire", None)
     return "resource" if gone else _of_service(view, entity, rows, weight)
 
 

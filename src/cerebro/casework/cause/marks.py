@@ -186,6 +186,7 @@ LIMITED: Sequence[tuple[str, re.Pattern[str]]] = (
     ("filling_disk", re.compile(r"(filesystem|disk).{0,4}(utili[sz]ation|used_ratio)")),
     ("filling", re.compile(r"(memory|file_?desc|fds|heap).*(:limit_ratio|limit_utili[sz]ation)$")),
 )
+RUNS_SHORT = dict(LIMITED)["filling"]
 FARTHER = _gauge("far", r"^wire\.mean$", times=5.0, step=0.05)  # of a call, what its two ends do not share
 FAILS = _gauge("failing", "", step=20.0, times=2.0)  # percent of its calls
 NEWEST = 3  # steps
@@ -197,6 +198,8 @@ RETRIES = re.compile(r"retries|retry")
 CPU = re.compile(r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)")
 BURNS, BURNS_MIN = 2.0, 0.2  # times what is usual for each request, and of the processors
 STARVED, STARVED_S, STARVED_CPU = 3.0, 0.05, 1.3  # times and seconds of own time; times of the processor's
+KEPT, KEPT_S = 2.0, 0.02  # times and seconds of own time, where one waits before its door as well
+SHORT, SHORT_TIMES = 0.5, 2.0  # of its limit, and times what is usual: it is being used up
 ANSWERS_FEW = 90.0  # percent that fail
 LOPSIDED = 0.7
 # What is held while one waits: where a thing itself says that another is the trouble, that is why.
@@ -291,7 +294,7 @@ def _is_cut_off(view: View, entity: int) -> bool:
         return False
     if _has_its_hands_full(tracks, own, unknown=True) or _works_more(tracks, own) or _fell_silent(tracks, own):
         return False
-    if _fails_inside(view, entity):
+    if _fails_inside(view, entity) or _runs_short(tracks, own):
         return False
     said, witnesses = {"late": 0.0, "refused": 0.0, "busy": 0.0}, set[int]()
     for row in range(len(tallies)):
@@ -335,6 +338,16 @@ def _works_more(tracks: Tracks, rows: Iterable[int]) -> bool:
     mine = [row for row in rows if CPU.search(tracks.signal[row].lower())]
     usual = ((row, _some(_usual(tracks.before[row]))) for row in mine)
     return any(_lately(tracks.during[row]) > max(WORKS * then, then + WORKS_STEP) for row, then in usual)
+
+
+def _runs_short(tracks: Tracks, rows: Iterable[int]) -> bool:
+    """Whether something of its own is being used up by now: without it nothing is let in, however whole the way is.
+
+    Its newest step is enough, since its lines and the next step may come late for the same reason.
+    """
+    limited = (row for row in rows if RUNS_SHORT.search(tracks.signal[row].lower()))
+    told = ((_some(_usual(tracks.before[row])), _some(_newest(tracks.during[row]))) for row in limited)
+    return any(now >= max(SHORT, SHORT_TIMES * then) for then, now in told)
 
 
 def _names_its_own(view: View, entity: int) -> bool:
@@ -518,7 +531,11 @@ def _falls_on_others(view: View, cache: int) -> bool:
 
 
 def _starved(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
-    """Much slower by itself, and its processor no busier: requests wait for something in it that is no work."""
+    """Much slower by itself, and its processor no busier: requests wait for something in it that is no work.
+
+    Where a loop takes requests in and works them, too, many wait before its door while it is held: a part of the wait
+    is on the way to it then, and the less inside.
+    """
     tracks = view.picture.tracks
     told = [(row, tracks.signal[row].lower(), _usual(tracks.before[row]), _lately(tracks.during[row])) for row in rows]
     if _is_lopsided(tracks, rows):
@@ -529,8 +546,11 @@ def _starved(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
     if refusing and not any(mark.word == "busy" and mark.nats >= CLEAR for mark in _spoken(view, entity)):
         return  # who is starved answers late, and answers; or it, or those who ask it, say that its hands are full
     busy = [now >= max(STARVED_CPU * then, then + 0.05) for _, signal, then, now in told if CPU.search(signal)]
-    for row, signal, _, _ in told:
-        if signal == OWN_TIME and _is_far_slower(tracks, row) and busy and not any(busy):
+    if not busy or any(busy):
+        return
+    for row, signal, then, now in told:
+        kept = now >= max(KEPT * then, then + KEPT_S)
+        if signal == OWN_TIME and (_is_far_slower(tracks, row) or (kept and _longer_ways(view, entity))):
             yield Mark("starved", _nats(view, row))
 
 
@@ -634,17 +654,13 @@ def _farther(view: View, entity: int) -> Iterator[Mark]:
     way that is measured by itself is as long as that says: calls last longer also where they are tried again.
     """
     tracks = view.picture.tracks
-    ways = [row for row in np.flatnonzero(tracks.peer == entity).tolist() if FARTHER.metric.search(tracks.signal[row])]
-    told = [row for row in ways if np.isfinite(_lately(tracks.during[row]))]
-    long = [row for row in told if _beyond(FARTHER, _usual(tracks.before[row]), _lately(tracks.during[row]))]
-    shown = [row for row in long if not _is_measured(tracks, row)]
-    if not shown or len(shown) < MOST * len(told) or _ends_alike(tracks, FARTHER, shown, entity):
+    if not (shown := _longer_ways(view, entity)):
         return
     rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist()
     own = {tracks.signal[row]: row for row in rows}
     if all(_names_its_own(view, int(tracks.entity[row])) for row in shown):
         return
-    if OWN_TIME not in own or _has_its_hands_full(tracks, rows, unknown=False):
+    if OWN_TIME not in own or _has_its_hands_full(tracks, rows, unknown=False) or _runs_short(tracks, rows):
         return
     if any(_lately(tracks.during[own[name]]) > 0 for name in (SILENT, STUCK) if name in own):
         return
@@ -652,6 +668,17 @@ def _farther(view: View, entity: int) -> Iterator[Mark]:
     lost = _some(_lately(tracks.during[own[LOST]])) if LOST in own else 0.0
     if now <= SAME * then and lost <= LOST_FEW:
         yield Mark(FARTHER.mark, max(_nats(view, row) for row in shown))
+
+
+def _longer_ways(view: View, entity: int) -> list[int]:
+    """The ways to it that take far longer, as calls over them tell; none where most do not, or for another's sake."""
+    tracks = view.picture.tracks
+    ways = [row for row in np.flatnonzero(tracks.peer == entity).tolist() if FARTHER.metric.search(tracks.signal[row])]
+    told = [row for row in ways if np.isfinite(_lately(tracks.during[row]))]
+    long = [row for row in told if _beyond(FARTHER, _usual(tracks.before[row]), _lately(tracks.during[row]))]
+    shown = [row for row in long if not _is_measured(tracks, row)]
+    enough = bool(shown) and len(shown) >= MOST * len(told)
+    return shown if enough and not _ends_alike(tracks, FARTHER, shown, entity) else []
 
 
 def _is_measured(tracks: Tracks, way: int) -> bool:

@@ -73,6 +73,16 @@ def test_a_deploy_just_before_names_the_kind_of_what_is_blamed_anyway(draw):
     assert "release 12" in cause.explanation
 
 
+def test_who_fails_less_than_before_is_not_accused_by_that(draw):
+    ill = [(name, "duration.mean", 30.0, 3) for name in ("front", "cart")]
+    picture = draw([*OF_CHAIN, ("cart", "failed.share")], CHAIN, ill=ill)
+    picture.tracks.before[-1] += 28.0
+
+    said = [each.sentence for cause in diagnose(picture).causes for each in cause.evidence]
+    assert any("duration.mean" in each for each in said)
+    assert not any("failed.share" in each for each in said)
+
+
 def test_nothing_wrong_is_unknown(draw):
     cause = first(draw(OF_CHAIN, CHAIN))
 

@@ -218,6 +218,18 @@ def test_who_works_more_than_usual_is_not_cut_off(draw, busier, cut_off):
     assert ("unreachable" in words_of(picture, "cart")) is cut_off
 
 
+@pytest.mark.parametrize(("used", "cut_off"), [(0.1, True), (0.7, False)])
+def test_who_runs_out_of_descriptors_is_not_cut_off_though_its_lines_come_late(draw, used, cut_off):
+    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
+    series += [("cart", "process.open_file_descriptor.count:limit_ratio")]
+    ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))
+    picture = blaming(draw(series, (("front", "cart"),), ill=ill), ("front", "cart did not answer in time"))
+    picture.tracks.before[3] = picture.tracks.during[3] = 0.1
+    picture.tracks.during[3, -1] = used
+
+    assert ("unreachable" in words_of(picture, "cart")) is cut_off
+
+
 def test_what_more_work_does_to_a_thing_is_not_named_beside_it(draw):
     series = [("front", "requests.rate"), ("front", "replicas.stuck"), ("front", "duration.mean")]
     picture = draw(series, ill=(("front", "requests.rate", 90.0, 3),))
@@ -273,6 +285,27 @@ def test_a_way_is_long_where_its_end_answers_as_soon_as_ever(draw, own, held, me
         tracks.during[row, onset:] += more
 
     assert ("far" in words_of(picture, "cart")) is far
+
+
+@pytest.mark.parametrize(
+    ("own", "way", "starved"),
+    [
+        (0.075, 0.12, True),  # the loop that works requests takes them in, too
+        (0.075, 0.002, False),
+        (0.035, 0.12, False),  # that is a long way
+    ],
+)
+def test_who_waits_before_the_door_of_one_that_is_slower_inside_waits_for_its_loop(draw, own, way, starved):
+    series = [("front", "duration.mean"), ("cart", "own.mean"), ("cart", "process.cpu.utilization")]
+    series += [("front", "wire.mean")]
+    picture = draw(series, (("front", "cart"),), ill=(("front", "duration.mean", 9.0, 3),))
+    tracks = picture.tracks
+    tracks.peer[3] = [key.name for key in picture.entities].index("cart")
+    for row, (usual, now) in enumerate(((0.025, own), (0.03, 0.03), (0.0013, way)), start=1):
+        tracks.before[row] = tracks.during[row] = usual
+        tracks.during[row, 3:] = now
+
+    assert ("starved" in words_of(picture, "cart")) is starved
 
 
 @pytest.mark.parametrize(("line", "silent"), [("cart cannot be reached: connection refused", True), ("", False)])
