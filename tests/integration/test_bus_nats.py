@@ -158,3 +158,54 @@ def test_the_supervisor_can_ask_how_the_server_is(nats_server, settings):
     assert ask_health(settings.engines.nats_port, password)["status"] == "ok"
     assert ask_health(1, password) is None
     assert ask_health(settings.engines.nats_port, "wrong") is None
+
+
+async def test_a_stream_that_was_being_made_when_the_server_was_killed_is_made_again(server):
+    """And what comes into it then is there after the next kill; a half-made one that holds messages is kept aside."""
+    settings, supervisor = server
+    home = settings.data_dir / "nats"
+    streams = home / "jetstream" / "jetstream" / "CEREBRO" / "streams"
+    bus = await NatsBus.connect(nats_url(settings))
+    await bus.declare(StreamSpec("m", ("m.*",), GIB, 3600))
+    await bus.publish("m.a", b"first", dedup_key="first")
+    for name, block in (("half", b""), ("full", b"message")):
+        made = streams / name
+        for part in ("msgs", "obs"):
+            (made / part).mkdir(parents=True)
+        (made / "meta.inf").write_text((streams / "m" / "meta.inf").read_text().replace('"m', f'"{name}'))
+        (made / "meta.sum.tmp").write_bytes(b"")
+        (made / "msgs" / "1.blk").write_bytes(block)
+    clock, password = SystemClock(), load_secrets(settings.data_dir).nats_password
+
+    await bus.close()
+
+    for round_ in range(2):
+        os.kill(supervisor.statuses()[0].pid, signal.SIGKILL)
+        while supervisor.statuses()[0].restarts <= round_ or supervisor.statuses()[0].state != "ready":
+            await clock.sleep(0.05)
+        said = await asyncio.to_thread(ask_health, settings.engines.nats_port, password)
+        assert said["status"] == "ok"
+        bus = await NatsBus.connect(nats_url(settings))
+        await bus.declare(StreamSpec("half", ("half.*",), GIB, 3600))
+        assert await bus.publish("half.a", b"x", dedup_key=str(round_)) == 1 + round_
+        assert (await bus.state("m")).last_sequence == 1
+        await bus.close()
+    assert [place.name for place in (home / "set-aside").iterdir()] == ["full.0"]
+
+
+@pytest.mark.parametrize(
+    ("said", "alive"),
+    [
+        ([{"status": "ok"}] * 5, [True] * 5),
+        ([{"status": "error", "error": "x"}, {"status": "ok"}] * 4, [True] * 8),  # a stream was being made
+        ([{"status": "error", "error": "x"}] * 8, [True, True, False, *[True] * 5]),  # a restart does not mend it
+        ([{"status": "error", "error": "x"}] * 3 + [{"status": "error", "error": "y"}] * 3, [True, True, False] * 2),
+        ([None] * 6, [True] * 5 + [False]),
+    ],
+)
+def test_a_server_is_started_again_for_what_lasts_and_what_that_may_mend(make_settings, monkeypatch, said, alive):
+    answers = iter(said)
+    monkeypatch.setattr("cerebro.kernel.engines.nats.ask_health", lambda _port, _password: next(answers))
+    look = prepare_nats(make_settings()).alive
+
+    assert [look(0) for _ in said] == alive

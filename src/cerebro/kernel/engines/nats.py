@@ -28,6 +28,8 @@ HEALTH_USER = "health"
 PAYLOAD_BYTES_MAX = 8 << 20
 MEMORY_SOFT_MAX = "384MiB"  # Go collects harder above it, so that a burst is given back
 SILENCES_MAX = 6  # asked every few seconds
+ILL_MAX = 3  # as often in a row: a stream that is being made lies on the disk before the server knows it
+SAME_AGAIN = 75  # answers, some minutes, before it is tried again with what a restart has not mended
 ROOM_BYTES_MIN = 32 << 20
 STORE_BYTES_MAX = 64 << 30  # above the sum of all streams' `bytes_max`, which the server counts as reserved
 
@@ -63,6 +65,7 @@ def prepare_nats(settings: Settings) -> Child:
         ready=lambda _pid: _says_hello(port),
         alive=_Health(port, password, home),
         misses_max=1,
+        before=lambda: clear_unfinished(home / "jetstream", home / "set-aside"),
         cwd=home,
         stop_s=15.0,
     )
@@ -122,7 +125,8 @@ class _Health:
 
     def __init__(self, port: int, password: str, home: Path) -> None:
         self._port, self._password, self._home = port, password, home
-        self._silences = 0
+        self._silences = self._ill = self._answers = 0
+        self._tried: dict[str, int] = {}  # what it was started again for, and at which answer
 
     def __call__(self, _pid: int) -> bool:
         """False when it should be started again."""
@@ -131,11 +135,42 @@ class _Health:
             self._silences += 1
             return self._silences < SILENCES_MAX
         self._silences = 0
-        if said.get("status") == "ok":
+        self._answers += 1
+        self._ill = 0 if said.get("status") == "ok" else self._ill + 1
+        if self._ill < ILL_MAX:
             return True
+        error = str(said.get("error", ""))
         room = shutil.disk_usage(self._home).free > ROOM_BYTES_MIN
-        log.warning("nats_unhealthy", error=said.get("error", ""), disk_has_room=room)
-        return not room
+        tried = self._answers - self._tried.get(error, -SAME_AGAIN) < SAME_AGAIN
+        log.warning("nats_unhealthy", error=error, disk_has_room=room, tried=tried)
+        if not room or tried:
+            return True
+        self._ill, self._tried = 0, {error: self._answers}
+        return False
+
+
+def clear_unfinished(store: Path, aside: Path) -> None:
+    """Take away what a killed server had begun to make: a stream or consumer without the sum of its description.
+
+    It was never acknowledged to anyone. Left there, the server does not recover it, but makes it again over the old
+    description and forgets to write the sum, and all that comes into it is gone with the next start.
+
+    Args:
+        store: JetStream's directory; the server is not running.
+        aside: Where one goes that holds messages nevertheless.
+    """
+    streams = list(store.glob("jetstream/*/streams/*/"))
+    for place in [*streams, *(each for stream in streams for each in stream.glob("obs/*/"))]:
+        if not place.is_dir() or (place / "meta.sum").is_file():
+            continue
+        if any(block.stat().st_size for block in place.glob("msgs/*.blk")):
+            kept = aside / f"{place.name}.{len(list(aside.glob('*')))}"
+            aside.mkdir(mode=0o700, exist_ok=True)
+            place.rename(kept)
+            log.warning("stream_set_aside", stream=place.name, place=str(kept))
+        else:
+            shutil.rmtree(place)
+            log.info("unfinished_cleared", name=place.name)
 
 
 def ask_health(port: int, password: str) -> dict[str, Any] | None:
