@@ -288,7 +288,7 @@ def _is_cut_off(view: View, entity: int) -> bool:
     Who hangs has its hands full, and who is down refuses at once.
     """
     tracks, tallies = view.picture.tracks, view.picture.tallies
-    own = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist()
+    own = _own(tracks, entity)
     lost = [row for row in own if tracks.signal[row] == LOST]
     if not any(_lately(tracks.during[row]) >= max(LOST_MIN, 2 * _some(_usual(tracks.before[row]))) for row in lost):
         return False
@@ -301,7 +301,7 @@ def _is_cut_off(view: View, entity: int) -> bool:
         if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.text[row] in said:
             said[tallies.text[row]] += float(tallies.hits_during[row])
             witnesses.add(int(tallies.entity[row]))
-    if all(_names_its_own(view, each) for each in witnesses):
+    if all(_names_its_own(view, each) or _runs_short(tracks, _own(tracks, each)) for each in witnesses):
         return False
     return said["late"] >= LINES_MIN and said["late"] > said["refused"] + said["busy"]  # these are answers
 
@@ -326,7 +326,7 @@ def _is_missed(view: View, entity: int) -> bool:
         blamed = tallies.kind[row] == "blames" and tallies.peer[row] == entity
         if blamed and tallies.hits_during[row] >= LINES_MIN and _louder(view, row) >= CLEAR:
             return True
-    for row in np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist():
+    for row in _own(tracks, entity):
         least = MISSED_MIN.get(tracks.signal[row])
         if least and _lately(tracks.during[row]) >= _some(_usual(tracks.before[row])) + least:
             return True
@@ -338,6 +338,11 @@ def _works_more(tracks: Tracks, rows: Iterable[int]) -> bool:
     mine = [row for row in rows if CPU.search(tracks.signal[row].lower())]
     usual = ((row, _some(_usual(tracks.before[row]))) for row in mine)
     return any(_lately(tracks.during[row]) > max(WORKS * then, then + WORKS_STEP) for row, then in usual)
+
+
+def _own(tracks: Tracks, entity: int) -> list[int]:
+    """The rows of what it measures of itself."""
+    return [int(row) for row in np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))]
 
 
 def _runs_short(tracks: Tracks, rows: Iterable[int]) -> bool:
@@ -381,7 +386,7 @@ def _lays_it_on_another(view: View, entity: int) -> bool:
     calls = (row for row in np.flatnonzero(tracks.entity == entity) if tracks.signal[row] == GIVEN_UP)
     if any(_lately(tracks.during[row]) >= GIVEN_UP_MOST for row in calls):
         return False
-    own = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist()
+    own = _own(tracks, entity)
     if any(tries >= TIRELESS for _, tries in _tried_again(view, own, _asked(view, entity))):
         return False
     rows = [k for k in range(len(tallies)) if tallies.kind[k] == "blames" and tallies.hits_during[k] >= LINES_MIN]
@@ -656,7 +661,7 @@ def _farther(view: View, entity: int) -> Iterator[Mark]:
     tracks = view.picture.tracks
     if not (shown := _longer_ways(view, entity)):
         return
-    rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist()
+    rows = _own(tracks, entity)
     own = {tracks.signal[row]: row for row in rows}
     if all(_names_its_own(view, int(tracks.entity[row])) for row in shown):
         return

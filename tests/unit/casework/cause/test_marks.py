@@ -230,6 +230,19 @@ def test_who_runs_out_of_descriptors_is_not_cut_off_though_its_lines_come_late(d
     assert ("unreachable" in words_of(picture, "cart")) is cut_off
 
 
+@pytest.mark.parametrize(("used", "cut_off"), [(0.1, True), (1.0, False)])
+def test_who_runs_out_of_descriptors_is_no_witness_that_another_is_cut_off(draw, used, cut_off):
+    """It cannot open a connection to it; its own lines, which would name that, may come late."""
+    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
+    series += [("front", "process.open_file_descriptor.count:limit_ratio")]
+    ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))
+    picture = blaming(draw(series, (("front", "cart"),), ill=ill), ("front", "cart did not answer in time"))
+    picture.tracks.before[3] = picture.tracks.during[3] = 0.1
+    picture.tracks.during[3, -2:] = used
+
+    assert ("unreachable" in words_of(picture, "cart")) is cut_off
+
+
 def test_what_more_work_does_to_a_thing_is_not_named_beside_it(draw):
     series = [("front", "requests.rate"), ("front", "replicas.stuck"), ("front", "duration.mean")]
     picture = draw(series, ill=(("front", "requests.rate", 90.0, 3),))
