@@ -168,15 +168,20 @@ async def test_a_stream_that_was_being_made_when_the_server_was_killed_is_made_a
     bus = await NatsBus.connect(nats_url(settings))
     await bus.declare(StreamSpec("m", ("m.*",), GIB, 3600))
     await bus.publish("m.a", b"first", dedup_key="first")
+    described = (streams / "m" / "meta.inf").read_text()
     for name, block in (("half", b""), ("full", b"message")):
         made = streams / name
         for part in ("msgs", "obs"):
             (made / part).mkdir(parents=True)
-        (made / "meta.inf").write_text((streams / "m" / "meta.inf").read_text().replace('"m', f'"{name}'))
+        (made / "meta.inf").write_text(
+            described.replace('"name":"m"', f'"name":"{name}"').replace('"m.*"', f'"{name}.*"')
+        )
         (made / "meta.sum.tmp").write_bytes(b"")
         (made / "msgs" / "1.blk").write_bytes(block)
+    reader = streams / "m" / "obs" / "reader"
+    reader.mkdir()
+    (reader / "meta.inf").write_text("{}")
     clock, password = SystemClock(), load_secrets(settings.data_dir).nats_password
-
     await bus.close()
 
     for round_ in range(2):
@@ -190,7 +195,8 @@ async def test_a_stream_that_was_being_made_when_the_server_was_killed_is_made_a
         assert await bus.publish("half.a", b"x", dedup_key=str(round_)) == 1 + round_
         assert (await bus.state("m")).last_sequence == 1
         await bus.close()
-    assert [place.name for place in (home / "set-aside").iterdir()] == ["full.0"]
+    assert [(place / "msgs" / "1.blk").read_bytes() for place in (home / "set-aside").glob("full.*")] == [b"message"]
+    assert not reader.exists()
 
 
 @pytest.mark.parametrize(
@@ -200,6 +206,7 @@ async def test_a_stream_that_was_being_made_when_the_server_was_killed_is_made_a
         ([{"status": "error", "error": "x"}, {"status": "ok"}] * 4, [True] * 8),  # a stream was being made
         ([{"status": "error", "error": "x"}] * 8, [True, True, False, *[True] * 5]),  # a restart does not mend it
         ([{"status": "error", "error": "x"}] * 3 + [{"status": "error", "error": "y"}] * 3, [True, True, False] * 2),
+        ([*[{"status": "error", "error": "x"}] * 3, {"status": "ok"}] * 2, [True, True, False, True] * 2),  # it did
         ([None] * 6, [True] * 5 + [False]),
     ],
 )

@@ -6,6 +6,7 @@ import shutil
 import socket
 import sysconfig
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import quote
 
@@ -29,7 +30,7 @@ PAYLOAD_BYTES_MAX = 8 << 20
 MEMORY_SOFT_MAX = "384MiB"  # Go collects harder above it, so that a burst is given back
 SILENCES_MAX = 6  # asked every few seconds
 ILL_MAX = 3  # as often in a row: a stream that is being made lies on the disk before the server knows it
-SAME_AGAIN = 75  # answers, some minutes, before it is tried again with what a restart has not mended
+SAME_AGAIN = 75  # as often again, some minutes, before another restart for what one has not mended
 ROOM_BYTES_MIN = 32 << 20
 STORE_BYTES_MAX = 64 << 30  # above the sum of all streams' `bytes_max`, which the server counts as reserved
 
@@ -120,13 +121,14 @@ class _Health:
     """Whether the server can still store.
 
     A stream that met a full disk refuses every write until the server is started again, also when
-    there is room: that is the one thing a restart mends. A server that says nothing is given time.
+    there is room: that is the one thing a restart mends. What one has not mended is left alone for some minutes. A
+    server that says nothing is given time.
     """
 
     def __init__(self, port: int, password: str, home: Path) -> None:
         self._port, self._password, self._home = port, password, home
-        self._silences = self._ill = self._answers = 0
-        self._tried: dict[str, int] = {}  # what it was started again for, and at which answer
+        self._silences = self._ill = 0
+        self._tried = ""  # what it was started again for, as long as that is not mended
 
     def __call__(self, _pid: int) -> bool:
         """False when it should be started again."""
@@ -135,17 +137,21 @@ class _Health:
             self._silences += 1
             return self._silences < SILENCES_MAX
         self._silences = 0
-        self._answers += 1
-        self._ill = 0 if said.get("status") == "ok" else self._ill + 1
+        if said.get("status") == "ok":
+            self._ill, self._tried = 0, ""
+            return True
+        self._ill += 1
         if self._ill < ILL_MAX:
             return True
         error = str(said.get("error", ""))
         room = shutil.disk_usage(self._home).free > ROOM_BYTES_MIN
-        tried = self._answers - self._tried.get(error, -SAME_AGAIN) < SAME_AGAIN
-        log.warning("nats_unhealthy", error=error, disk_has_room=room, tried=tried)
-        if not room or tried:
+        log.warning("nats_unhealthy", error=error, disk_has_room=room, tried=error == self._tried)
+        if not room:
+            self._tried = ""
             return True
-        self._ill, self._tried = 0, {error: self._answers}
+        if error == self._tried and self._ill < SAME_AGAIN:
+            return True
+        self._ill, self._tried = 0, error
         return False
 
 
@@ -164,9 +170,8 @@ def clear_unfinished(store: Path, aside: Path) -> None:
         if not place.is_dir() or (place / "meta.sum").is_file():
             continue
         if any(block.stat().st_size for block in place.glob("msgs/*.blk")):
-            kept = aside / f"{place.name}.{len(list(aside.glob('*')))}"
             aside.mkdir(mode=0o700, exist_ok=True)
-            place.rename(kept)
+            kept = place.rename(mkdtemp(prefix=f"{place.name}.", dir=aside))
             log.warning("stream_set_aside", stream=place.name, place=str(kept))
         else:
             shutil.rmtree(place)
