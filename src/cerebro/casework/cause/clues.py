@@ -36,6 +36,7 @@ WAY = 0.1  # of the times that a way through the code is taken: a smaller change
 POINT = 0.5  # percentage points of failures that wander by themselves
 TIME_DOUBT = 0.15  # an operation's own time wanders by so much from hour to hour, in log units
 NATS_MIN = 1.0  # weaker clues are chance
+FAILING = (Family.ERRORS, Family.OWN_ERRORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,13 @@ class Clues:
 
     def __len__(self) -> int:
         return len(self.text)
+
+
+def got_better(found: Clues) -> NDArray[np.bool_]:
+    """bool (clue,): what fails less than before; it accuses nobody."""
+    told = np.array([table == "tallies" for table in found.table], np.bool_)
+    failures = np.isin(found.family, FAILING) | ((found.family == Family.WIRE) & told)
+    return np.asarray(failures & (found.sign < 0))
 
 
 def clues(picture: Picture) -> Clues:

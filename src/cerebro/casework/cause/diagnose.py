@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.clues import NATS_MIN, Clues, Family, clues
-from cerebro.casework.cause.fuse import FAILING, Fused, fuse
+from cerebro.casework.cause.clues import NATS_MIN, Clues, Family, clues, got_better
+from cerebro.casework.cause.fuse import Fused, fuse
 from cerebro.casework.cause.held import ENTITIES, literal
 from cerebro.casework.cause.kinds import kind_of
 from cerebro.casework.cause.marks import CHANGED, CLEAR, OCCUPIED, marks_of, telling
@@ -157,9 +157,8 @@ def _with_undone(rows: list[int], view: View, entity: int) -> list[int]:
 
 
 def telling_rows(found: Clues, entity: int) -> list[int]:
-    """The clues that speak of an entity, the strongest first, at most two a family; who fails less has got better."""
-    failures = np.isin(found.family, FAILING) | ((found.family == Family.WIRE) & (np.array(found.table) == "tallies"))
-    speaks = (found.nats >= NATS_MIN) & ~(failures & (found.sign < 0))
+    """The clues that speak of an entity, the strongest first, at most two a family."""
+    speaks = (found.nats >= NATS_MIN) & ~got_better(found)
     mine = np.flatnonzero(((found.entity == entity) | (found.peer == entity)) & speaks)
     kept: list[int] = []
     families: dict[int, int] = {}

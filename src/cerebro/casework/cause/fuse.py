@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from cerebro.casework.cause.callers import silent_of, wire_of
 from cerebro.casework.cause.changed import changes_of, renewed
-from cerebro.casework.cause.clues import NATS_MIN, SYMPTOMS, Clues, Family
+from cerebro.casework.cause.clues import NATS_MIN, SYMPTOMS, Clues, Family, got_better
 from cerebro.casework.cause.excess import alike, excess_of, explained_by, material_part, to_the_point
 from cerebro.casework.cause.load import load_of
 from cerebro.casework.cause.picture import NOBODY, Picture
@@ -55,7 +55,6 @@ TRUST = {
     Family.FINDING: 0.5,
 }
 FALLING_TRUST = 0.3  # of resources, latency and the like that fell: mostly less work, a consequence
-FAILING = (Family.ERRORS, Family.OWN_ERRORS)
 # How much of a family's clues a callee with clues of its own can explain: its callers take other ways through their
 # code and log other lines, but do not burn their own processor for it.
 EXPLAINABLE = {
@@ -190,7 +189,7 @@ def _by_family(clues: Clues, count: int) -> Real:
     """Nats (entity, family): the strongest clue, and a little of the next ones."""
     found = np.zeros((count, len(Family)))
     nats = soft(np.where((clues.sign < 0) & _falls_by_itself(clues), FALLING_TRUST, 1.0) * clues.nats)
-    nats[(clues.sign < 0) & np.isin(clues.family, FAILING)] = 0.0  # who fails less has got better
+    nats[got_better(clues)] = 0.0
     kept = np.flatnonzero((nats >= NATS_MIN) & (clues.entity >= 0) & (clues.peer == NOBODY))
     order = kept[np.lexsort((-nats[kept], clues.family[kept], clues.entity[kept]))]
     group = clues.entity[order].astype(np.int64) * len(Family) + clues.family[order]

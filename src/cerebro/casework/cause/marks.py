@@ -342,7 +342,8 @@ def _works_more(tracks: Tracks, rows: Iterable[int]) -> bool:
 
 def _own(tracks: Tracks, entity: int) -> list[int]:
     """The rows of what it measures of itself."""
-    return [int(row) for row in np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))]
+    rows: list[int] = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist()
+    return rows
 
 
 def _runs_short(tracks: Tracks, rows: Iterable[int]) -> bool:
@@ -421,7 +422,7 @@ def _louder(view: View, row: int) -> float:
 def _gauged(view: View, entity: int) -> Iterator[Mark]:
     """By what it measures of itself."""
     tracks = view.picture.tracks
-    rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
+    rows = _own(tracks, entity)
     asked, brought = 0.0, _is_asked_on(view, entity)  # load that callers hand on is theirs
     work, work_known = _work(tracks, rows), any(tracks.signal[row] == REQUESTS for row in rows)
     for row in rows:
@@ -434,20 +435,20 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
         if signal == REQUESTS:
             asked = now
             if then > 0 and not brought and _is_surged(tracks.during[row], then):
-                yield Mark("surged", _nats(view, int(row)))
+                yield Mark("surged", _nats(view, row))
         for gauge in _gauges_of(signal):
             times = work if gauge.of_work else 1.0
-            held = _most(tracks, int(row), gauge.within_s) if gauge.within_s else now
+            held = _most(tracks, row, gauge.within_s) if gauge.within_s else now
             beyond = _beyond(gauge, then, held, times) and (known or not gauge.known)
             if beyond and (gauge.mark != "cold" or _falls_on_others(view, entity)):
-                yield Mark(gauge.mark, _nats(view, int(row)))
-    yield from _fails_its_callers(view, entity, rows.tolist())
-    yield from _running_out(view, rows.tolist())
-    yield from _starved(view, entity, rows.tolist())
-    yield from _burning(view, rows.tolist())
+                yield Mark(gauge.mark, _nats(view, row))
+    yield from _fails_its_callers(view, entity, rows)
+    yield from _running_out(view, rows)
+    yield from _starved(view, entity, rows)
+    yield from _burning(view, rows)
     for clue in left_undone(view.picture, view.found, entity)[:1]:
         yield Mark("undrained", max(CLEAR, float(view.found.nats[clue])))
-    for again, tries in _tried_again(view, rows.tolist(), asked):
+    for again, tries in _tried_again(view, rows, asked):
         if tries >= RETRIED_EACH:
             yield Mark("retrying", _nats(view, again))
 
@@ -695,7 +696,7 @@ def _is_measured(tracks: Tracks, way: int) -> bool:
 def _asked(view: View, entity: int, *, usually: bool = False) -> float:
     """Requests a second that come to it now, or usually; 0 where nothing tells."""
     tracks = view.picture.tracks
-    rows = np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY))
+    rows = _own(tracks, entity)
     mine = [k for k in rows if tracks.signal[k] == REQUESTS]
     found = [_usual(tracks.before[k]) if usually else _lately(tracks.during[k]) for k in mine]
     return max((each for each in found if np.isfinite(each)), default=0.0)

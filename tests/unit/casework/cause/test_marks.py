@@ -177,6 +177,13 @@ def blaming(picture, *rows):
     return replace(picture, tallies=tallied_words(lines, np.array(columns[3], np.uint8), names))
 
 
+def waiting_in_vain(draw, *more):
+    """A cart that 60 % of the calls never reach and that has nothing to do, with more series of the same length."""
+    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests"), *more]
+    ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))
+    return blaming(draw(series, (("front", "cart"),), ill=ill), ("front", "cart did not answer in time"))
+
+
 @pytest.mark.parametrize(
     ("lost", "held", "line", "cut_off"),
     [
@@ -208,10 +215,7 @@ def test_who_names_its_own_trouble_is_no_witness_that_another_is_cut_off(draw):
 
 @pytest.mark.parametrize(("busier", "cut_off"), [(0.0, True), (0.3, False)])
 def test_who_works_more_than_usual_is_not_cut_off(draw, busier, cut_off):
-    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
-    series += [("cart", "process.cpu.utilization")]
-    ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))
-    picture = blaming(draw(series, (("front", "cart"),), ill=ill), ("front", "cart did not answer in time"))
+    picture = waiting_in_vain(draw, ("cart", "process.cpu.utilization"))
     picture.tracks.before[3] = picture.tracks.during[3] = 0.2
     picture.tracks.during[3, 3:] += busier
 
@@ -220,10 +224,7 @@ def test_who_works_more_than_usual_is_not_cut_off(draw, busier, cut_off):
 
 @pytest.mark.parametrize(("used", "cut_off"), [(0.1, True), (0.7, False)])
 def test_who_runs_out_of_descriptors_is_not_cut_off_though_its_lines_come_late(draw, used, cut_off):
-    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
-    series += [("cart", "process.open_file_descriptor.count:limit_ratio")]
-    ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))
-    picture = blaming(draw(series, (("front", "cart"),), ill=ill), ("front", "cart did not answer in time"))
+    picture = waiting_in_vain(draw, ("cart", "process.open_file_descriptor.count:limit_ratio"))
     picture.tracks.before[3] = picture.tracks.during[3] = 0.1
     picture.tracks.during[3, -1] = used
 
@@ -233,10 +234,7 @@ def test_who_runs_out_of_descriptors_is_not_cut_off_though_its_lines_come_late(d
 @pytest.mark.parametrize(("used", "cut_off"), [(0.1, True), (1.0, False)])
 def test_who_runs_out_of_descriptors_is_no_witness_that_another_is_cut_off(draw, used, cut_off):
     """It cannot open a connection to it; its own lines, which would name that, may come late."""
-    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
-    series += [("front", "process.open_file_descriptor.count:limit_ratio")]
-    ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))
-    picture = blaming(draw(series, (("front", "cart"),), ill=ill), ("front", "cart did not answer in time"))
+    picture = waiting_in_vain(draw, ("front", "process.open_file_descriptor.count:limit_ratio"))
     picture.tracks.before[3] = picture.tracks.during[3] = 0.1
     picture.tracks.during[3, -2:] = used
 
@@ -334,10 +332,7 @@ def test_who_tells_nothing_and_is_not_missed_has_only_stopped_telling(draw, line
 @pytest.mark.parametrize(("seen", "cut_off"), [(0.0, True), (1.0, False)])
 def test_whose_replica_fell_silent_when_it_began_is_not_cut_off(draw, seen, cut_off):
     """Also when that is so long ago that it is not waited for any more: it hangs, and no other path leads to it."""
-    series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
-    series += [("cart", "replicas.silent")]
-    ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))
-    picture = blaming(draw(series, (("front", "cart"),), ill=ill), ("front", "cart did not answer in time"))
+    picture = waiting_in_vain(draw, ("cart", "replicas.silent"))
     picture.tracks.before[3], picture.tracks.during[3] = 0.0, 0.0
     picture.tracks.during[3, 3:6] = seen
 
