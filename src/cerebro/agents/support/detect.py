@@ -40,7 +40,7 @@ from cerebro.algorithms.counters import rate
 from cerebro.algorithms.native import native, prefetch
 from cerebro.algorithms.robust import MAD_TO_SIGMA, clipped, spread, step
 from cerebro.algorithms.scale import VALUE_MAX, backward, forward
-from cerebro.algorithms.season import DAY_HOURS, HOUR_MS, factor, hour_number, learn_hour
+from cerebro.algorithms.season import DAY_HOURS, HOUR_MS, WEEK_HOURS, factor, hour_number, learn_hour
 from cerebro.algorithms.tails import (
     PEAK,
     QUIET,
@@ -179,6 +179,7 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
         s.late_count = 0
         s.lag_s = max(0.0, (reached_ms - t) / 1000.0)
         elapsed_s = _arrive(s, t)
+        s.calm_s = max(0.0, s.calm_s - elapsed_s)
         number = _read(s, reading, elapsed_s, counts)
         if not isfinite(number):
             continue
@@ -228,7 +229,7 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
                     turn[k], test[k], weekly[k] = _OPENED, chosen, rarity
                     effect[k] = abs(residual) / reach
                     continue
-            if t >= s.calm_ms:
+            if s.calm_s == 0.0:
                 _learn_tails(s, scores)
             if _undecided(s, t, z) or _of_the_trouble(s, t, z):
                 continue
@@ -251,7 +252,7 @@ def _of_the_trouble(s: Any, t: int, z: float) -> bool:
 
     What stays so for as long as an episode may last is the new normal.
     """
-    return bool(t < s.calm_ms and abs(z) >= CALM and t - s.onset_ms < SETTLED_MS)
+    return bool(s.calm_s > 0.0 and abs(z) >= CALM and t - s.onset_ms < SETTLED_MS)
 
 
 @native
@@ -307,7 +308,6 @@ def _is_set_back(s: Any, t: int, reading: float) -> bool:
     if s.late_count < SET_BACK_COUNT or not isfinite(reading):
         return False
     s.lag_s += behind_s
-    s.calm_ms -= s.last_ms - t
     s.late_count = 0
     s.last_ms, s.previous = t, reading
     s.first_ms, s.opened_ms, s.onset_ms = min(s.first_ms, t), min(s.opened_ms, t), min(s.onset_ms, t)
@@ -341,8 +341,8 @@ def _season(s: Any, local_ms: int) -> float:
         return 0.0
     shifted = local_ms - HOUR_MS // 2
     hour = hour_number(shifted)
-    if hour != s.season_hour:
-        s.season_hour = hour
+    if hour % WEEK_HOURS != s.season_hour_of_week:
+        s.season_hour_of_week = hour % WEEK_HOURS
         s.season_before = factor(s.daily, s.daily_count, s.weekly, s.weekly_counts, hour)
         s.season_after = factor(s.daily, s.daily_count, s.weekly, s.weekly_counts, hour + 1)
     share: float = (shifted % HOUR_MS) / HOUR_MS
@@ -598,7 +598,7 @@ def _turn_hour(s: Any, local_ms: int, hour: int) -> None:
         _learn_loudness(s)
         learn_hour(s.daily, s.daily_count, s.weekly, s.weekly_counts, s.hour, s.hour_sum / s.hour_count)
         s.hours_seen = 1
-        s.season_hour = NO_HOUR
+        s.season_hour_of_week = NO_HOUR
         s.local -= _season(s, local_ms) - before  # what the season now knows, the local part need not say again
     s.hour = hour
     s.hour_sum = s.hour_count = s.hour_noise = 0.0

@@ -46,19 +46,18 @@ class Turn(IntEnum):
     NONE, OPENED, RETURNED, SETTLED = 0, 1, 2, 3
 
 
-# One series: 16 cache lines, the first four of which are all that an ordinary sample touches.
+# One series: 992 bytes, the first six cache lines of which are all that an ordinary sample touches.
 # Numbers of the scale (`algorithms.scale`) unless a unit stands in the name.
 SERIES = np.dtype(
     [
         ("last_ms", "i8"),  # newest sample; 0 before the first
         ("onset_ms", "i8"),  # first of the strange samples that the newest belongs to; 0 when it is ordinary
-        ("calm_ms", "i8"),  # when a trouble of its entity is over, be it of another of its series
         ("previous", "f8"),  # newest reading of a counter
         ("count", "u4"),  # samples taken in
         ("hour", "i4"),  # hour that is being summed up
-        ("season_hour", "i4"),  # hour whose two factors are kept below
         ("interval_s", "f4"),
         ("lag_s", "f4"),  # how long after `last_ms` something came last, by the clocks of all entities
+        ("calm_s", "f4"),  # how long a trouble of its entity goes on, be it of another of its series
         ("offset", "f4"),  # nature: of the logarithmic scale
         ("floor", "f4"),  # nature: least spread
         ("floor_share", "f4"),  # nature: least spread as a share of the value
@@ -88,6 +87,7 @@ SERIES = np.dtype(
         ("repeat_count", "f4"),  # samples that repeated the one before
         ("same_count", "u2"),  # … in a row until now
         ("same_count_top", "u2"),  # … in a row at most
+        ("season_hour_of_week", "u2"),  # whose two factors are kept above
         ("scale", "u1"),
         ("reading", "u1"),
         ("family", "u1"),  # series of one family lend each other what they know of tails
@@ -132,7 +132,7 @@ SERIES = np.dtype(
     align=True,
 )
 CACHE_LINE_BYTES = 64
-NO_HOUR = -(1 << 31)
+NO_HOUR = 0xFFFF
 
 
 def blank_rows(count: int) -> NDArray[np.void]:
@@ -140,7 +140,7 @@ def blank_rows(count: int) -> NDArray[np.void]:
     room = np.zeros(count * SERIES.itemsize + CACHE_LINE_BYTES, np.uint8)
     start = -room.ctypes.data % CACHE_LINE_BYTES
     rows: NDArray[np.void] = room[start : start + count * SERIES.itemsize].view(SERIES)
-    rows["season_hour"] = NO_HOUR
+    rows["season_hour_of_week"] = NO_HOUR
     rows["price"] = 1.0
     rows["loudness"] = 1.0
     return rows

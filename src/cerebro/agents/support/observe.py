@@ -64,8 +64,8 @@ LEND_MS = 60_000  # between two rounds of lending tails within families
 OPEN_PER_ENTITY_MAX = 8  # findings of one entity that are open at once; more series are counted in the evidence
 POINTS_SHOWN = 120
 CHANGES_MAX = 500
-AFTERMATH_MS = 120_000  # of a trouble, while what was done about it goes on to move its entity
-NOT_YET_MS = 1 << 62  # some day, for the end of what is still open
+AFTERMATH_S = 120.0  # of a trouble, while what was done about it goes on to move its entity
+NOT_YET_S = 1e10  # some day, for the end of what is still open
 INCIDENT_MS = 300_000  # signs of one trouble may begin so long before the one that was admitted
 MOVERS_SHOWN = 5
 
@@ -225,7 +225,8 @@ def _mark_troubled(watch: Watch, findings: list[Finding]) -> None:
     """Let the series of the entities that these findings are of know until when they count as troubled.
 
     That is as long as an episode of theirs is open, and for its aftermath: what was restarted, moved or filled anew to
-    mend it does not run as usual at once. All by the entity's own clock, which may be slow or fast.
+    mend it does not run as usual at once. Counted from the newest sample of each, and so by its own clock, which may be
+    slow or be set back; one that came late waits for the others.
     """
     rows = watch.series.rows
     for entity in {(finding.entity.kind, finding.entity.name) for finding in findings}:
@@ -235,8 +236,9 @@ def _mark_troubled(watch: Watch, findings: list[Finding]) -> None:
             or watch.together.slots.get(entity) in watch.open_joint
             or watch.concert.slots.get(entity) in watch.open_concerts
         )
-        newest_ms = int(rows["last_ms"][members].max(initial=0))
-        rows["calm_ms"][members] = NOT_YET_MS if is_troubled else newest_ms + AFTERMATH_MS
+        last_ms = rows["last_ms"][members]
+        behind_s = np.minimum((last_ms.max(initial=0) - last_ms) / 1000.0, AFTERMATH_S)
+        rows["calm_s"][members] = NOT_YET_S if is_troubled else AFTERMATH_S + behind_s
 
 
 def _follow_clocks(watch: Watch, row: NDArray[np.int32], at_ms: NDArray[np.int64]) -> None:

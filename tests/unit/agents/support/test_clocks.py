@@ -73,6 +73,19 @@ def test_a_clock_that_is_set_back_costs_a_minute(told, by_s):
     assert watch.tally.late <= 12
 
 
+@pytest.mark.parametrize("by_s", [60.0, 3600.0, 30 * 86_400.0])
+@pytest.mark.parametrize("at", [0, HOUR + 10, HOUR + 35], ids=["slow", "set back in the trouble", "set back after it"])
+def test_the_aftermath_of_a_trouble_is_as_long_by_any_clock(told, at, by_s):
+    """Two minutes after the last of it, and one more at most for a clock that was set back."""
+    for after, is_over in ((20, False), (60, True)):
+        values = idle(HOUR + 30 + after)
+        values[HOUR : HOUR + 30, 0] = 0.97
+        _, watch = told(set_back(len(values), 4, at, by_s), values)
+
+        assert (watch.series.rows["calm_s"][0] == 0.0) == is_over
+        assert (watch.series.rows["calm_s"][1:] == 0.0).all()
+
+
 def test_everybody_set_back_is_nobody_silent(told):
     values = idle(2 * HOUR)
     behind = np.zeros((2 * HOUR, 4))
