@@ -1,5 +1,6 @@
 """A playbook tried on a thousand past cases: in columns, with the gauges as they were in each."""
 
+import gc
 import time
 
 import pyarrow as pa
@@ -75,9 +76,12 @@ async def test_a_thousand_past_cases_are_tried_in_a_second(whole_kernel, tenant)
         return await ask(sql, parameters, **options)
 
     whole_kernel.telemetry.query = counted
+    gc.collect()
+    gc.freeze()  # what every test before this one has left is not looked through in this second
     begun_s = time.process_time()
     found = await counter.past_of(tenant, playbook)
     spent_s = time.process_time() - begun_s
+    gc.unfreeze()
 
     assert (found.case_count, found.ran, found.untried) == (COUNT, len(range(0, COUNT, FULL)), found.ran)
     assert len(asked) <= 3
