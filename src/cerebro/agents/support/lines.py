@@ -20,7 +20,17 @@ from cerebro.agents.support.gravity import learn as learn_words
 from cerebro.agents.support.line_words import Told, novel_finding, shown, translated
 from cerebro.agents.support.minutes import Minutes, add, closed, series_of
 from cerebro.agents.support.model import SeriesName
-from cerebro.agents.support.novelty import LINES_MIN, WINDOW_MS, Novelty, admits, came, is_rare, told, weekly_of
+from cerebro.agents.support.novelty import (
+    LINES_MIN,
+    WINDOW_MS,
+    Novelty,
+    admits,
+    begun_ms,
+    came,
+    is_rare,
+    told,
+    weekly_of,
+)
 from cerebro.agents.support.observe import Rules, Watch, admit, learn_names, new_watch, observe
 from cerebro.agents.support.plans import settled_ms
 from cerebro.agents.support.shares import LINES as PARTS
@@ -59,6 +69,7 @@ class Pair:
     samples: list[str] = field(default_factory=list)
     born_ms: int = 0  # when it was new, or came back after very long
     born_count: int = 0
+    begun_ms: int = 0  # when it began to come as it does now
     is_back: bool = False
 
 
@@ -218,6 +229,7 @@ def _new(lines: Lines, at_pair: int, before_ms: int, number: int, at_ms: int) ->
     pair = lines.pairs[at_pair]
     if not pair.grave or at_pair in lines.novel:
         return None
+    pair.begun_ms = begun_ms(pair.begun_ms, before_ms, at_ms)
     if is_rare(before_ms, at_ms):
         settled = settled_ms(lines.watch.changes, pair.entity, pair.samples[-1], at_ms)
         pair.born_ms, pair.born_count, pair.is_back = settled, 0, before_ms > 0
@@ -233,7 +245,7 @@ def _new(lines: Lines, at_pair: int, before_ms: int, number: int, at_ms: int) ->
         return None
     lines.novelty = told(lines.novelty, pair.entity, at_ms)
     kind = "rare_template" if pair.is_back else "new_template"
-    finding = novel_finding(lines.tenant, kind, _of(lines, pair), pair.born_ms, at_ms, weekly)
+    finding = novel_finding(lines.tenant, kind, _of(lines, pair), max(pair.born_ms, pair.begun_ms), at_ms, weekly)
     lines.novel[at_pair] = finding
     admit(lines.watch, finding, -1, urgent=False)
     return finding

@@ -9,7 +9,17 @@ by the detector that judges counts.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from cerebro.agents.support.novelty import LINES_MIN, WINDOW_MS, Novelty, admits, came, is_rare, told, weekly_of
+from cerebro.agents.support.novelty import (
+    LINES_MIN,
+    WINDOW_MS,
+    Novelty,
+    admits,
+    begun_ms,
+    came,
+    is_rare,
+    told,
+    weekly_of,
+)
 
 Entity = tuple[str, str]
 WAYS_MAX = 20_000  # spans by which a child that comes later finds its way to the root
@@ -40,6 +50,7 @@ class Newcomer:
     last_ms: int = 0
     born_ms: int = 0
     born_count: int = 0
+    begun_ms: int = 0  # when it began to come as it does now
     sample: str = ""
 
 
@@ -114,6 +125,7 @@ def note(news: Newcomers, what: tuple[str, str], seen: Newcomer, count: int, uni
             return None
         known = news.known[key] = seen
     before_ms, known.last_ms, known.sample = known.last_ms, max(known.last_ms, at_ms), seen.sample or known.sample
+    known.begun_ms = begun_ms(known.begun_ms, before_ms, at_ms)
     if is_rare(before_ms, at_ms) and (kind == "error_path" or before_ms == 0):
         known.born_ms, known.born_count = at_ms, 0
         news.novelty = came(news.novelty) if at_ms - since_ms >= READY_MS else news.novelty
@@ -126,7 +138,7 @@ def note(news: Newcomers, what: tuple[str, str], seen: Newcomer, count: int, uni
     if weekly > unit:
         return None
     news.novelty = told(news.novelty, seen.entity, at_ms)
-    told_ms, known.born_ms = known.born_ms, 0
+    told_ms, known.born_ms = max(known.born_ms, known.begun_ms), 0
     return News(kind, seen.entity, text, told_ms, known.born_count, weekly, known.sample)
 
 

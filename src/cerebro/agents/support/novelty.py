@@ -23,6 +23,7 @@ READY_MS = 900_000  # an entity shows first what it usually says
 RARE_MS = 86_400_000
 WINDOW_MS = 120_000  # a novelty shows in so long what it is
 LINES_MIN = 5
+PAUSE_MS = 30_000  # without it, and what comes again is of another trouble
 BURST = 3.0  # lines that come at once, as one request that fails makes several
 
 
@@ -38,6 +39,15 @@ class Novelty:
 def is_rare(before_ms: int, at_ms: int) -> bool:
     """Whether what was last seen then (0: never) has stayed away so long that it counts as new."""
     return before_ms == 0 or at_ms - before_ms >= RARE_MS
+
+
+def begun_ms(before_ms: int, last_ms: int, at_ms: int) -> int:
+    """When it began to come as it does now: a few of an earlier trouble do not make this one as old.
+
+    >>> begun_ms(0, 10_000, 35_000), begun_ms(0, 10_000, 55_000)
+    (0, 55000)
+    """
+    return at_ms if at_ms - last_ms > PAUSE_MS else before_ms
 
 
 def came(novelty: Novelty) -> Novelty:

@@ -75,6 +75,14 @@ def test_what_was_new_and_stopped_is_cleared(grown):
     assert [each.cleared for each in mine] == [False, True] and len({each.dedup_key for each in mine}) == 1
 
 
+def test_a_few_new_lines_of_an_earlier_trouble_do_not_make_this_one_as_old(grown):
+    said = {121: ["message 7 failed"] * 2, 122: ["message 9 failed"] * 30}
+    found = run(range(120, 124), thawed(grown), lambda minute: said.get(minute, []))
+
+    (new,) = (each for each in found if each.kind == "new_template")
+    assert new.at_ms // 60_000 == START_MS // 60_000 + 122
+
+
 def test_a_grave_line_that_was_only_rare_is_no_finding(grown):
     assert run(range(120, 126), thawed(grown), lambda m: ["payment failed: card refused"] if m == 121 else []) == []
 

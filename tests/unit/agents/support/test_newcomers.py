@@ -72,6 +72,15 @@ def test_a_new_path_is_told_once_with_a_trace_and_its_end(grown):
     assert told[0].dedup_key in {each.dedup_key for each in over}
 
 
+def test_a_path_is_as_old_as_the_trouble_it_is_told_in(grown):
+    spans = copied(grown)
+    run(spans, [MINUTES], failing="stock-db", failing_count=2)
+    found = run(spans, [MINUTES + 1], failing="stock-db")
+
+    (told,) = (each for each in found if each.kind == "error_path" and "never seen" in each.title)
+    assert told.at_ms // 60_000 == START_MS // 60_000 + MINUTES + 1
+
+
 def test_another_origin_is_another_path(grown):
     found = run(copied(grown), range(MINUTES, MINUTES + 2), failing="stock")
     assert {each.entity.text for each in found if each.kind == "error_path"} == {"service/stock"}
