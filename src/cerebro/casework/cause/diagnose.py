@@ -10,11 +10,12 @@ from cerebro.casework.cause.clues import NATS_MIN, Clues, Family, clues, got_bet
 from cerebro.casework.cause.fuse import Fused, fuse
 from cerebro.casework.cause.held import ENTITIES, literal
 from cerebro.casework.cause.kinds import kind_of
-from cerebro.casework.cause.marks import CHANGED, CLEAR, OCCUPIED, marks_of, telling
+from cerebro.casework.cause.marks import marks_of
 from cerebro.casework.cause.picture import Picture
 from cerebro.casework.cause.queues import left_undone
 from cerebro.casework.cause.telling import clue_line, sentence_of
 from cerebro.casework.cause.view import View
+from cerebro.casework.cause.vocabulary import CHANGED, CLEAR, OCCUPIED, telling
 from cerebro.casework.proof import digest as digest_of
 from cerebro.casework.quote import quoted
 from cerebro.spine.cases import Cause

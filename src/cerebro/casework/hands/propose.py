@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from cerebro.casework.cause.marks import telling
+from cerebro.casework.cause.vocabulary import telling
 from cerebro.casework.deeds import KeptAction
 from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.engine import Engine, needs_mending

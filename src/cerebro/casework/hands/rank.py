@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from cerebro.algorithms.beta import beta_quantile
-from cerebro.casework.cause.marks import CLEAR, OCCUPIED, telling
+from cerebro.casework.cause.vocabulary import CLEAR, OCCUPIED, telling
 from cerebro.casework.hands.store import Past
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.spine.actions import Level, Reason, Risk
