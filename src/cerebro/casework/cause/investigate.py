@@ -15,7 +15,7 @@ from cerebro.casework.cause.usual import without
 from cerebro.casework.desk import Desk
 from cerebro.casework.life import TIMELINE_MAX
 from cerebro.casework.metrics import DIAGNOSES, DIAGNOSIS_SECONDS
-from cerebro.casework.quiet import troubled_before
+from cerebro.casework.quiet import EDGE_MS, Stretch, troubled_before
 from cerebro.casework.store import CASES, findings_of, known_tenants
 from cerebro.casework.topology.atlas import Atlas
 from cerebro.kernel.clock import pause
@@ -107,10 +107,10 @@ class Investigator:
         async with self._kernel.records.transaction() as transaction:
             findings = await findings_of(transaction, tenant, case.id, FINDINGS_READ_MAX)
             done = await done_lately(transaction, tenant)
-        onset_ms = _onset_ms(case, findings)
+        troubles = await troubled_before(self._kernel, case)
+        onset_ms = onset_of(case, findings, troubles)
         interval_ms = await self._source.interval_ms(tenant, entities, self._now_ms())
         grid = grid_around(onset_ms, self._now_ms(), _known_ms(onset_ms, entities, topology), interval_ms)
-        troubles = await troubled_before(self._kernel, case)
         held = without(await self._source.held(tenant, entities, grid), troubles, onset_ms)
         if not self._apart:
             return _thought(case, findings, held, topology, done)
@@ -133,9 +133,18 @@ def _known_ms(onset_ms: int, entities: Sequence[EntityKey], topology: Topology) 
     return max(0, onset_ms - int(median(seen))) if seen else HISTORY_MS
 
 
-def _onset_ms(case: Case, findings: Sequence[Finding]) -> int:
-    """When the trouble began: the earliest onset that its findings give."""
-    return min((each.at_ms for each in findings if not each.cleared), default=case.began_ms or case.opened_ms)
+def onset_of(case: Case, findings: Sequence[Finding], troubles: Sequence[Stretch]) -> int:
+    """When the trouble began: the earliest onset that its findings give.
+
+    What began in another trouble that was over before this case was opened is a late sign of that one. Where nothing
+    else is known, this one began when the last of those was over.
+    """
+    told = [each.at_ms for each in findings if not each.cleared]
+    cores = [(begin_ms + EDGE_MS, over_ms - EDGE_MS) for begin_ms, over_ms in troubles]
+    ended = [core for core in cores if core[1] <= case.opened_ms]
+    since = [max((over_ms for begin_ms, over_ms in ended if begin_ms <= at < over_ms), default=at) for at in told]
+    fresh = [at for at, after in zip(told, since, strict=True) if at == after]
+    return min(fresh) if fresh else max(since, default=case.began_ms or case.opened_ms)
 
 
 def diagnosed(case: Case, told: Diagnosis, now_ms: int) -> Case:
