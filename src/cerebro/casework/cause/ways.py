@@ -1,10 +1,10 @@
 """Marks that the ways to a thing tell of: they lose, are far, or lead to it no more."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from cerebro.casework.cause.answers import LOST, OWN_TIME, SILENT, STUCK
+from cerebro.casework.cause.answers import DURATION, LOST, OWN_TIME, SILENT, STUCK
 from cerebro.casework.cause.facts import (
     LINES_MIN,
     LOST_MIN,
@@ -21,13 +21,14 @@ from cerebro.casework.cause.facts import (
 )
 from cerebro.casework.cause.gauges import FARTHER, PATHS, Gauge, is_beyond
 from cerebro.casework.cause.picture import NOBODY, Tracks
-from cerebro.casework.cause.steps import lately, some, usual_of
+from cerebro.casework.cause.steps import lately, most, some, usual_of
 from cerebro.casework.cause.view import View
 from cerebro.casework.cause.vocabulary import CLEAR
 from cerebro.spine.cases import Mark
 
 SAME = 1.25  # times what is usual
 LOST_FEW = 5.0  # no more of them: one replica of many that hangs keeps its part
+WAITS, WAITED_S = 1.5, 30.0  # times what is usual, once in the newest seconds
 RESENT = 0.005  # segments sent again for each request: a path that loses some has many times that
 
 
@@ -113,6 +114,8 @@ def is_cut_off(view: View, entity: int) -> bool:
     lost = [row for row in own if tracks.signal[row] == LOST]
     if not any(lately(tracks.during[row]) >= max(LOST_MIN, 2 * some(usual_of(tracks.before[row]))) for row in lost):
         return False
+    if not _is_waited_for(tracks, own):
+        return False
     if has_its_hands_full(tracks, own, unknown=True) or works_more(tracks, own) or fell_silent(tracks, own):
         return False
     if _fails_inside(view, entity) or runs_short(tracks, own):
@@ -125,6 +128,18 @@ def is_cut_off(view: View, entity: int) -> bool:
     if all(names_its_own(view, each) or runs_short(tracks, rows_of(tracks, each)) for each in witnesses):
         return False
     return said["late"] >= LINES_MIN and said["late"] > said["refused"] + said["busy"]  # these are answers
+
+
+def _is_waited_for(tracks: Tracks, rows: Iterable[int]) -> bool:
+    """Whether those who call it wait longer than usual; true where nothing tells.
+
+    Who gives up sooner than an answer can come fails as fast as ever, whatever the way is like; and so does who is told
+    at once that nobody is there.
+    """
+    asked = [row for row in rows if tracks.signal[row] == DURATION]
+    told = ((usual_of(tracks.before[row]), most(tracks, row, WAITED_S)) for row in asked)
+    known = [now >= WAITS * then for then, now in told if np.isfinite(then) and np.isfinite(now)]
+    return any(known) if known else True
 
 
 def _fails_inside(view: View, entity: int) -> bool:

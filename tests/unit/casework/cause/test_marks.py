@@ -222,6 +222,15 @@ def test_who_works_more_than_usual_is_not_cut_off(draw, busier, cut_off):
     assert ("unreachable" in words_of(picture, "cart")) is cut_off
 
 
+@pytest.mark.parametrize(("took_s", "cut_off"), [(1.5, True), (0.02, False)])
+def test_whose_callers_give_up_as_fast_as_it_answers_is_not_cut_off(draw, took_s, cut_off):
+    """A caller that is told to wait for 28 ms hears nothing of what takes 30, and says that it was late."""
+    picture = waiting_in_vain(draw, ("cart", "duration.mean"))
+    picture.tracks.before[3], picture.tracks.during[3] = 0.03, took_s
+
+    assert ("unreachable" in words_of(picture, "cart")) is cut_off
+
+
 @pytest.mark.parametrize(("used", "cut_off"), [(0.1, True), (0.7, False)])
 def test_who_runs_out_of_descriptors_is_not_cut_off_though_its_lines_come_late(draw, used, cut_off):
     picture = waiting_in_vain(draw, ("cart", "process.open_file_descriptor.count:limit_ratio"))
