@@ -57,7 +57,7 @@ SERIES = np.dtype(
         ("hour", "i4"),  # hour that is being summed up
         ("interval_s", "f4"),
         ("lag_s", "f4"),  # how long after `last_ms` something came last, by the clocks of all entities
-        ("calm_s", "f4"),  # how long a trouble of its entity goes on, be it of another of its series
+        ("calm_s", "f4"),  # until a trouble of its entity and the aftermath are over, be it of another of its series
         ("offset", "f4"),  # nature: of the logarithmic scale
         ("floor", "f4"),  # nature: least spread
         ("floor_share", "f4"),  # nature: least spread as a share of the value

@@ -23,7 +23,7 @@ READY_MS = 900_000  # an entity shows first what it usually says
 RARE_MS = 86_400_000
 WINDOW_MS = 120_000  # a novelty shows in so long what it is
 LINES_MIN = 5
-PAUSE_MS = 30_000  # without it, and what comes again is of another trouble
+PAUSE_MS = 30_000  # stays it away for so long, what comes again may be of another trouble
 BURST = 3.0  # lines that come at once, as one request that fails makes several
 
 
