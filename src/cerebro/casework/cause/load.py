@@ -17,6 +17,7 @@ SURGED = 0.5  # of what is usual, that must come more at an entrance to be a sur
 SPILT = 0.5  # of what a store is asked more, that a cache must answer less to be the reason
 FLOODED = 2.0  # times as much as an entrance's requests that those of who takes from a queue have risen
 MOST = 0.6  # of what someone calls
+HANDED_ON = 0.1  # of what is asked of a thing, that must be asked of its caller for it to be handed on
 AGAIN = ("retry", "retries")  # in the name of what a caller counts when it tries again
 REFUSED = frozenset({"refused", "unreachable"})  # said by callers of what is not there
 MISSED = ("miss",)  # in the name of what a cache counts when it does not have the answer
@@ -42,11 +43,14 @@ def load_of(clues: Clues, needs: NDArray[np.bool_], takers: NDArray[np.bool_]) -
         takers: Who takes work from a queue.
     """
     rise, more, nats = _asked(clues, len(needs))
-    surge, carried = _surge(needs, rise, np.where(takers, 0.0, nats))
-    # what comes by a queue needs no entrance: in parts of what is usual, no more can come down than came in
     told = _is_asked(clues, len(needs))
+    taken = np.where(takers & (nats >= SURE), rise, 0.0)
+    # what comes by a queue needs no entrance: in parts of what is usual, no more can come down than came in
     first = told & ~takers & ~needs[told].any(axis=0)
-    flooded = takers & (nats >= SURE) & (rise >= FLOODED * rise[first].max(initial=SURGED))
+    flooded = (taken > 0.0) & (taken >= FLOODED * rise[first].max(initial=SURGED))
+    # users whose work waits in a queue ask again: that is less than what its takers are asked more
+    asked_first = (nats >= SURE) & (rise * FLOODED > taken.max(initial=0.0))
+    surge, carried = _surge(needs, rise, nats, asked_first & _is_entrance(clues, needs) & ~takers)
     surge = np.maximum(surge, np.where(flooded, soft(nats), 0.0))
     spilt, washed = _spilt(clues, needs, rise, more, nats)
     tried, stormed = _tried(clues, needs, rise, more, nats)
@@ -64,9 +68,26 @@ def _asked(clues: Clues, count: int) -> tuple[Real, Real, Real]:
     return rise, more, nats
 
 
-def _surge(needs: NDArray[np.bool_], rise: Real, nats: Real) -> tuple[Real, NDArray[np.bool_]]:
-    """How strongly more is asked of an entrance, which nobody here calls; and to whom that much more has come down."""
-    entrance = (needs.sum(0) == 0) & (needs.sum(1) > 0) & (nats >= SURE)
+def _is_entrance(clues: Clues, needs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether it calls others, and nobody here hands on to it what he is asked himself.
+
+    Who is known to be asked next to nothing, and calls it often, is a user or stands for many.
+    """
+    count = len(needs)
+    least, most = np.full(count, np.inf), np.zeros(count)
+    for row in np.flatnonzero((clues.family == Family.TRAFFIC) & (clues.peer < 0)):
+        entity, level = clues.entity[row], float(clues.level[row])
+        least[entity], most[entity] = min(least[entity], level), max(most[entity], level + max(0.0, clues.change[row]))
+    asked = np.isfinite(least)
+    idle = asked[:, None] & (most[:, None] < HANDED_ON * np.where(asked, least, 0.0)[None, :])
+    entrance: NDArray[np.bool_] = ~(needs & ~idle).any(axis=0) & needs.any(axis=1)
+    return entrance
+
+
+def _surge(
+    needs: NDArray[np.bool_], rise: Real, nats: Real, entrance: NDArray[np.bool_]
+) -> tuple[Real, NDArray[np.bool_]]:
+    """How strongly more is asked of the entrances; and to whom that much more has come down."""
     surge = np.where(entrance, soft(nats), 0.0)
     if not entrance.any():
         return surge, np.zeros(len(needs), np.bool_)
