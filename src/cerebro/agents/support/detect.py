@@ -231,6 +231,8 @@ def _detect(  # noqa: PLR0912, PLR0915, PLR0917  one loop over columns; its part
                     continue
             if s.calm_s == 0.0:
                 _learn_tails(s, scores)
+            else:
+                _drop_clusters(s)
             if _undecided(s, t, z) or _of_the_trouble(s, t, z):
                 continue
         if _learn(s, wall_ms[k], y, season, residual, width, floor) and s.count >= warmup_count:
@@ -635,7 +637,13 @@ def _open(  # noqa: PLR0917
     s.new_spread = 0.0
     s.inside_count = 0
     s.outside_count = 1
-    for j in range(TAIL_COUNT):  # the cluster in the making belongs to the episode
+    _drop_clusters(s)
+
+
+@native
+def _drop_clusters(s: Any) -> None:
+    """Forget the clusters in the making: they belong to the episode, or to the trouble of the entity."""
+    for j in range(TAIL_COUNT):
         s.tail[j, PEAK] = 0.0
         s.tail[j, QUIET] = RUN
 

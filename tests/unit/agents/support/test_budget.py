@@ -11,7 +11,9 @@ import pytest
 
 from cerebro.agents.support.detect import detect
 from cerebro.agents.support.model import SeriesName
+from cerebro.agents.support.model import Test as Question
 from cerebro.agents.support.watch import admit_series, no_priors, no_series, priors_of
+from cerebro.algorithms.tails import COUNT, TOTAL
 
 START_MS = 1_704_067_200_000
 CHUNK = 120
@@ -139,6 +141,22 @@ def poisson_bound(mean, p=1e-4):
         term *= mean / count
         total += term
     return count
+
+
+@pytest.mark.parametrize(
+    ("question", "heavy", "lent"),
+    [(Question.SHIFT, 3, 0.3), (Question.SHIFT, 16, 1.2), (Question.SPIKE, 3, 0.435)],
+)
+def test_what_a_family_lends_of_stretches_is_that_of_its_middle_series(question, heavy, lent):
+    """Three whose stretches were troubles do not make the other seventeen expect any; of spikes the mean is lent."""
+    series = no_series()
+    admit_series(series, [SeriesName(k, 1, "app.share", (), "gauge", "1", "host", f"h{k}") for k in range(20)], 20)
+    tails = series.rows["tail"][:20, question]
+    tails[:, COUNT] = 1000.0
+    tails[:, TOTAL] = 300.0
+    tails[:heavy, TOTAL] = 1200.0
+
+    assert priors_of(series.rows[:20])[series.rows["family"][0], question] == pytest.approx(lent, rel=0.05)
 
 
 @pytest.mark.parametrize("k", [1.0, 5.0, 20.0])

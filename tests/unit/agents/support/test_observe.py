@@ -176,6 +176,20 @@ def test_what_follows_a_trouble_is_learned_by_none_of_the_series_of_its_entity(w
     assert mine < 0.5 * elsewhere
 
 
+def test_what_begins_with_a_trouble_before_it_is_told_is_learned_by_none_of_the_series_of_its_entity(
+    watch, play, name_of
+):
+    names = [name_of(1), name_of(2, "app.share"), name_of(3, "app.share", entity="web-8")]
+    busy, share = quiet(2 * HOUR), quiet(2 * HOUR, seed=2)
+    share[HOUR : HOUR + 3] += 0.05  # not told by itself: young as it is, its tails are heavy
+    busy[HOUR + 1 : HOUR + 20] = 0.97
+
+    play(watch, names, np.hstack([busy, share, share]), rules=Rules(5.0, 36, 1000))
+
+    mine, elsewhere = watch.series.rows["tail"][1:3, Question.SPIKE, TOP]
+    assert mine < 0.5 * elsewhere
+
+
 def test_a_small_change_is_left_alone_however_rare(watch, play, name_of):
     """From 50.0 % to 50.9 % on a series that never moves: not worth a word."""
     values = np.full(2 * HOUR, 0.5)
