@@ -22,6 +22,18 @@ LEAD_INTERVALS = 4
 ACQUAINTED_MS = 600_000  # watched for less, and every sample counts
 STEPS_DURING = 40
 STEPS_MS = (5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000)
+# The columns that a picture is made of: the others are most of what is stored, resources above all.
+READ_SPANS = pa.schema([
+    SPAN_SCHEMA.field(name) for name in (
+        "at_ns", "duration_ns", "trace_id", "span_id", "parent_span_id", "name", "kind", "status", "status_message",
+        "entity_kind", "entity_name", "attributes",
+    )
+])  # fmt: skip
+READ_LINES = pa.schema([
+    LOG_SCHEMA.field(name) for name in (
+        "at_ns", "observed_ns", "severity", "body", "entity_kind", "entity_name", "trace_id", "span_id", "attributes",
+    )
+])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,7 @@ class Held:
     Args:
         mean: float64 (series, step), of the samples in each step; NaN for none.
         last: float64 (series, step), the newest sample in each step.
+        spans: At least the columns of `READ_SPANS`; `logs` those of `READ_LINES`.
         proofs: The query of each table, where a store was asked; `ENTITIES` in the place of those it is about.
     """
 
@@ -96,8 +109,8 @@ class Held:
     series: Sequence[Series] = ()
     mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     last: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
-    spans: pa.Table = field(default_factory=SPAN_SCHEMA.empty_table)
-    logs: pa.Table = field(default_factory=LOG_SCHEMA.empty_table)
+    spans: pa.Table = field(default_factory=READ_SPANS.empty_table)
+    logs: pa.Table = field(default_factory=READ_LINES.empty_table)
     events: pa.Table = field(default_factory=EVENT_SCHEMA.empty_table)
     proofs: Mapping[str, Evidence] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()

@@ -6,21 +6,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cerebro.casework.cause.held import ENTITIES, Grid, Held, Series, literal
+from cerebro.casework.cause.held import ENTITIES, READ_LINES, READ_SPANS, Grid, Held, Series, literal
 from cerebro.casework.proof import CLICKHOUSE, digest
 from cerebro.kernel.telemetry.port import Telemetry
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import LimitReached
 from cerebro.spine.findings import Evidence
 from cerebro.spine.identity import TenantId
-from cerebro.spine.telemetry import EVENT_SCHEMA, LOG_SCHEMA, SPAN_SCHEMA
+from cerebro.spine.telemetry import EVENT_SCHEMA
 
 CELLS_MAX = 3_000_000  # of the grid: series times steps
 SPANS_MAX, LINES_MAX, EVENTS_MAX = 150_000, 100_000, 2_000
 USUAL_MS = 10 * 60_000  # of spans and lines before the trouble: there are many more of them than samples
 CHANGES_MS = 60 * 60_000
 
-WEIGHTED_SPANS = SPAN_SCHEMA.append(pa.field("weight", pa.float32(), nullable=False))
+WEIGHTED_SPANS = READ_SPANS.append(pa.field("weight", pa.float32(), nullable=False))
 
 _SERIES = """
 SELECT any(s.entity_kind) AS kind, any(s.entity_name) AS name, any(s.metric) AS metric, any(s.labels) AS labels,
@@ -41,8 +41,7 @@ LIMIT {limit}
 """
 _SPANS = """
 SELECT toUnixTimestamp64Nano(at) AS at_ns, duration_ns, trace_id, span_id, parent_span_id, name, kind, status,
-    status_message, service, entity_kind, entity_name, scope, attributes, resource, events, links,
-    weight
+    status_message, entity_kind, entity_name, attributes, weight
 FROM spans
 WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({start})) AND at >= fromUnixTimestamp64Milli({start})
     AND at < fromUnixTimestamp64Milli({end}) AND (entity_kind, entity_name) IN {entities}
@@ -50,8 +49,8 @@ ORDER BY at DESC
 LIMIT {limit}
 """
 _LOGS = """
-SELECT toUnixTimestamp64Nano(at) AS at_ns, toUnixTimestamp64Nano(observed) AS observed_ns, severity, severity_text,
-    substring(body, 1, 640) AS body, service, entity_kind, entity_name, trace_id, span_id, scope, attributes, resource
+SELECT toUnixTimestamp64Nano(at) AS at_ns, toUnixTimestamp64Nano(observed) AS observed_ns, severity,
+    substring(body, 1, 640) AS body, entity_kind, entity_name, trace_id, span_id, attributes
 FROM logs
 WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({start})) AND at >= fromUnixTimestamp64Milli({start})
     AND at < fromUnixTimestamp64Milli({end}) AND (entity_kind, entity_name) IN {entities}
@@ -130,7 +129,7 @@ class StoreSource:
             mean,
             last,
             _as(spans, WEIGHTED_SPANS),
-            _as(logs, LOG_SCHEMA),
+            _as(logs, READ_LINES),
             _as(events, EVENT_SCHEMA),
             question.proofs,
             tuple(question.gaps),

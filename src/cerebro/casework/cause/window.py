@@ -8,13 +8,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.grid import on_grid
-from cerebro.casework.cause.held import INTERVAL_MS, Grid, Held, Series
+from cerebro.casework.cause.held import INTERVAL_MS, READ_LINES, READ_SPANS, Grid, Held, Series
 from cerebro.casework.cause.stored import proof_of
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import TenantId
-from cerebro.spine.telemetry import EVENT_SCHEMA, LOG_SCHEMA, SPAN_SCHEMA, SampleBatch
+from cerebro.spine.telemetry import EVENT_SCHEMA, SampleBatch
 
 KEPT_MS = 45 * 60_000
+READ = {"spans": READ_SPANS, "logs": READ_LINES, "events": EVENT_SCHEMA}
 
 
 class WindowSource:
@@ -24,7 +25,7 @@ class WindowSource:
         self._series: dict[tuple[int, int], int] = {}
         self._named: list[Series] = []
         self._samples: deque[tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = deque()
-        self._tables: dict[str, deque[tuple[int, pa.Table]]] = {"spans": deque(), "logs": deque(), "events": deque()}
+        self._tables: dict[str, deque[tuple[int, pa.Table]]] = {kind: deque() for kind in READ}
 
     def note_samples(self, batch: SampleBatch) -> None:
         """Keep a batch; series that nobody has named are passed over."""
@@ -45,7 +46,7 @@ class WindowSource:
         if not table.num_rows:
             return
         kept = self._tables[kind]
-        kept.append((int(table["at_ns"].to_numpy().max()) // 1_000_000, table))
+        kept.append((int(table["at_ns"].to_numpy().max()) // 1_000_000, table.select(READ[kind].names)))
         while kept and kept[0][0] < kept[-1][0] - KEPT_MS:
             kept.popleft()
 
@@ -58,8 +59,7 @@ class WindowSource:
         wanted = set(entities)
         mean, last = self._gridded(grid)
         rows = [k for k, series in enumerate(self._named) if series.entity in wanted]
-        spans, logs = self._table("spans", SPAN_SCHEMA, grid), self._table("logs", LOG_SCHEMA, grid)
-        events = self._table("events", EVENT_SCHEMA, grid)
+        spans, logs, events = (self._table(kind, grid) for kind in READ)
         counts = {"tracks": len(rows), "spans": spans.num_rows, "logs": logs.num_rows, "events": events.num_rows}
         return Held(
             grid,
@@ -87,9 +87,9 @@ class WindowSource:
         last[row[order], cell[order]] = value[order]  # of one cell, the newest is written last
         return mean, last
 
-    def _table(self, kind: str, schema: pa.Schema, grid: Grid) -> pa.Table:
+    def _table(self, kind: str, grid: Grid) -> pa.Table:
         parts = [table for newest, table in self._tables[kind] if newest >= grid.start_ms]
-        return pa.concat_tables(parts) if parts else schema.empty_table()
+        return pa.concat_tables(parts) if parts else READ[kind].empty_table()
 
     def _name(self, series: pa.Table) -> None:
         for each in series.to_pylist():
