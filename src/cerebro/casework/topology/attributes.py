@@ -38,6 +38,14 @@ def facts(entity: EntityKey, attributes: Mapping[str, str]) -> tuple[dict[str, s
     return kept, _links(entity, tuple((name, said.get(name, "")) for name in PLACES))
 
 
+@lru_cache(maxsize=4_000)
+def facts_again(
+    entity: EntityKey, attributes: tuple[tuple[str, str], ...]
+) -> tuple[Mapping[str, str], tuple[Link, ...]]:
+    """The same, remembered: a sender says the same of itself with every span."""
+    return facts(entity, dict(attributes))
+
+
 def owner_of(attributes: Mapping[str, str]) -> str:
     """Whose the thing is by its attributes; empty when they do not say."""
     return next((attributes[name] for name in OWNERS if attributes.get(name)), "")

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cerebro.algorithms.rows import different
-from cerebro.casework.topology.attributes import facts, spelled
+from cerebro.casework.topology.attributes import facts_again, spelled
 from cerebro.casework.topology.sighted import CALLS, CONSUMES_FROM, PUBLISHES_TO, Link, Sighted, named
 from cerebro.kernel.telemetry.maps import looked_up
 from cerebro.spine.entities import EntityKey
@@ -234,7 +234,7 @@ def _resources(
         if speaker[row] < 0:
             continue
         entity = memory.entity(int(speaker[row]))
-        kept, standing = facts(entity, dict(resource[row].as_py()))
+        kept, standing = facts_again(entity, tuple(resource[row].as_py()))
         entities[entity] = {**entities.get(entity, {}), **kept}
         links |= dict.fromkeys(standing, 0.0)
     return entities, links

@@ -23,4 +23,5 @@ def looked_up(maps: pa.MapArray, names: Sequence[str]) -> list[pa.Array]:
     hits = np.flatnonzero(which >= 0)[::-1]  # from the last to the first, which stays
     place = np.full((len(names), len(maps)), -1, np.int64)
     place[which[hits], np.searchsorted(offsets - begin, hits, "right") - 1] = hits
-    return [items.take(pa.array(row, mask=row < 0)) for row in place]
+    none = pa.nulls(len(maps), items.type)
+    return [items.take(pa.array(row, mask=row < 0)) if row.max(initial=-1) >= 0 else none for row in place]
