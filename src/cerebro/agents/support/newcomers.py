@@ -8,6 +8,7 @@ by the detector that judges counts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from cerebro.agents.support.novelty import (
     LINES_MIN,
@@ -82,7 +83,7 @@ def note_ways(news: Newcomers, ids: Sequence[str], ways: Sequence[Way], at_ms: i
     if not news.novelty.since_ms:
         news.novelty = replace(news.novelty, since_ms=at_ms)
     news.ways.update(zip(ids, ways, strict=True))
-    for old in list(news.ways)[: max(0, len(news.ways) - WAYS_MAX)]:
+    for old in list(islice(news.ways, max(0, len(news.ways) - WAYS_MAX))):
         del news.ways[old]
     for way in ways:
         news.entities.setdefault("/".join(way.entity), at_ms)

@@ -8,10 +8,14 @@ falls to nothing; one that is new has no past, and is told by `novelty`, as are 
 A child is found by its parent among the spans of one batch, and for a while among those that came before.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cerebro.agents.support.minutes import GRACE_MS, MINUTE_MS, Minutes, add, closed, put, series_of
@@ -88,15 +92,20 @@ def take_spans(spans: Spans, table: pa.Table, rules: Rules, clock_ms: int) -> li
     ended_ms = table.column("at_ns").to_numpy() // 1_000_000 + (took_s * 1000).astype(np.int64)
     at_ms = np.minimum(ended_ms, clock_ms)
     failed = table.column("status").to_numpy() == ERROR
-    entity, entities, operation = _operations(table)
-    _count(spans, operation, (REQUESTS, FAILED), at_ms, failed)
-    _measure(spans, operation, DURATION, at_ms, took_s)
-    parent = _parents(spans, table, entity, entities)
-    _measure(spans, operation, EXCLUSIVE, at_ms, _exclusive(table, took_s))
+    entity = _coded(table, "entity_kind", "entity_name")
+    operation = _coded(table, "entity_kind", "entity_name", "name")
+    whose = [((kind, name), said) for kind, name, said in operation.names]
+    _count(spans, whose, operation.code, (REQUESTS, FAILED), at_ms, failed)
+    _measure(spans, whose, operation.code, DURATION, at_ms, took_s)
+    ids, parents = (table.column(name).to_pylist() for name in ("span_id", "parent_span_id"))
+    above = _parents(spans, ids, parents, entity)
+    _measure(spans, whose, operation.code, EXCLUSIVE, at_ms, _exclusive(table, took_s))
     spans.since_ms = spans.since_ms or int(at_ms.min())
     spans.newest_ms = max(spans.newest_ms, int(at_ms.max()))
-    findings = _edges(spans, [entities[k] for k in entity.tolist()], parent, at_ms, failed)
-    findings += _news(spans, table, operation, at_ms, failed)
+    findings = _edges(spans, entity, above, at_ms, failed)
+    at = (whose[k] for k in operation.code.tolist())
+    ways = [Way(of, said, parent) for (of, said), parent in zip(at, parents, strict=True)]
+    findings += _news(spans, operation, (ids, ways, table.column("trace_id")), at_ms, failed)
     return findings + tick_spans(spans, min(spans.newest_ms, clock_ms), rules)
 
 
@@ -115,32 +124,44 @@ def tick_spans(spans: Spans, now_ms: int, rules: Rules) -> list[Finding]:
     return findings + _over(spans, now_ms)
 
 
-def _operations(table: pa.Table) -> tuple[NDArray[np.int64], list[Entity], list[tuple[Entity, str]]]:
-    """The entity of each span as a number, the entities, and each span's entity and operation."""
-    keys = list(
-        zip(*(table.column(name).to_pylist() for name in ("entity_kind", "entity_name")), strict=True)
-    )  # fmt: skip
-    at: dict[Entity, int] = {}
-    entity = np.array([at.setdefault(key, len(at)) for key in keys], np.int64)
-    return entity, list(at), list(zip(keys, table.column("name").to_pylist(), strict=True))
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    """A number for each row, int64, and what each number stands for; in the order of first appearance."""
+
+    code: NDArray[np.int64]
+    names: list[tuple[str, ...]]
+    first: NDArray[np.int64]  # the first row of each
+
+
+def _coded(table: pa.Table, *columns: str) -> _Coded:
+    """What the columns say together, each different thing once."""
+    parts = [table.column(name).combine_chunks().dictionary_encode() for name in columns]
+    code = np.zeros(table.num_rows, np.int64)
+    for part in parts:
+        code = code * len(part.dictionary) + part.indices.to_numpy()
+    _, first, code = np.unique(code, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    first = first[order]
+    told = [part.take(pa.array(first)).to_pylist() for part in parts]
+    return _Coded(place[code], list(zip(*told, strict=True)), first)
 
 
 def _rows(
-    spans: Spans, whose: list[tuple[Entity, str]], metric: str, unit: str, *, is_gauge: bool = False
+    spans: Spans, whose: Sequence[tuple[Entity, str]], metric: str, unit: str, *, is_gauge: bool = False
 ) -> NDArray[np.int64]:
-    known: dict[tuple[Entity, str], int] = {}
-    for key in whose:
-        if key not in known:
-            known[key] = series_of(spans.minutes, key[0], metric, key[1][:200], unit, is_gauge=is_gauge)
-    return np.array([known[key] for key in whose], np.int64)
+    """The series of each operation."""
+    found = [series_of(spans.minutes, of, metric, said[:200], unit, is_gauge=is_gauge) for of, said in whose]
+    return np.array(found, np.int64)
 
 
-def _count(
-    spans: Spans, whose: list[tuple[Entity, str]], metrics: tuple[str, str], at_ms: NDArray[np.int64],
-    failed: NDArray[np.bool_],
+def _count(  # noqa: PLR0917
+    spans: Spans, whose: Sequence[tuple[Entity, str]], code: NDArray[np.int64], metrics: tuple[str, str],
+    at_ms: NDArray[np.int64], failed: NDArray[np.bool_],
 ) -> None:  # fmt: skip
     for metric, unit, counted in ((metrics[0], "{request}", None), (metrics[1], "{error}", failed)):
-        rows = _rows(spans, whose, metric, unit)
+        rows = _rows(spans, whose, metric, unit)[code]
         value = np.ones(len(rows)) if counted is None else counted.astype(np.float64)
         found = different(rows, at_ms // MINUTE_MS)
         totals = np.bincount(found.inverse, value)
@@ -148,10 +169,11 @@ def _count(
             add(spans.minutes, minute * MINUTE_MS, row, total)
 
 
-def _measure(
-    spans: Spans, whose: list[tuple[Entity, str]], metric: str, at_ms: NDArray[np.int64], took_s: NDArray[np.float64]
-) -> None:
-    rows = _rows(spans, whose, metric, "s", is_gauge=True)
+def _measure(  # noqa: PLR0917
+    spans: Spans, whose: Sequence[tuple[Entity, str]], code: NDArray[np.int64], metric: str,
+    at_ms: NDArray[np.int64], took_s: NDArray[np.float64],
+) -> None:  # fmt: skip
+    rows = _rows(spans, whose, metric, "s", is_gauge=True)[code]
     minute = np.maximum(at_ms // MINUTE_MS, spans.minutes.done + 1)
     found = different(minute, rows, buckets_of(took_s))
     for at, row, bucket, count in zip(*found.columns.tolist(), found.counts.tolist(), strict=True):
@@ -159,38 +181,46 @@ def _measure(
             fill(spans.sketches.setdefault(at, {}).setdefault(row, Sketch()), bucket, count)
 
 
-def _parents(spans: Spans, table: pa.Table, entity: NDArray[np.int64], entities: list[Entity]) -> list[Entity | None]:
+def _parents(spans: Spans, ids: Sequence[str], parents: Sequence[str], entity: _Coded) -> list[Entity | None]:
     """The entity of each span's parent, where it is known."""
-    ids, parents = table.column("span_id").to_pylist(), table.column("parent_span_id").to_pylist()
-    spans.seen.update({each: entities[k] for each, k in zip(ids, entity.tolist(), strict=True)})
-    for old in list(spans.seen)[: max(0, len(spans.seen) - SEEN_MAX)]:
+    names = [(kind, name) for kind, name in entity.names]
+    spans.seen.update(zip(ids, [names[k] for k in entity.code.tolist()], strict=True))
+    for old in list(islice(spans.seen, max(0, len(spans.seen) - SEEN_MAX))):
         del spans.seen[old]
-    return [spans.seen.get(parent) if parent else None for parent in parents]
+    seen = spans.seen
+    return [seen.get(parent) if parent else None for parent in parents]
 
 
 def _exclusive(table: pa.Table, took_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each span's time less that of its children in the batch, at least 0; children that overlap count once each."""
-    at = {each: k for k, each in enumerate(table.column("span_id").to_pylist())}
-    waited = np.zeros(len(took_s))
-    for k, parent in enumerate(table.column("parent_span_id").to_pylist()):
-        if parent and (of := at.get(parent)) is not None:
-            waited[of] += took_s[k]
+    ids, parents = (table.column(name).combine_chunks() for name in ("span_id", "parent_span_id"))
+    newest_first = ids.take(pa.array(np.arange(len(ids))[::-1]))  # of two spans of one id, the later one
+    at = pc.fill_null(pc.index_in(parents, value_set=newest_first), -1).to_numpy()
+    children = np.flatnonzero((at >= 0) & np.asarray(pc.not_equal(parents, "")))
+    waited = np.bincount(len(ids) - 1 - at[children], took_s[children], len(ids))
     return np.maximum(took_s - waited, 0.0)
 
 
 def _edges(
-    spans: Spans, entity: list[Entity], parent: list[Entity | None], at_ms: NDArray[np.int64], failed: NDArray[np.bool_]
+    spans: Spans, entity: _Coded, parent: list[Entity | None], at_ms: NDArray[np.int64], failed: NDArray[np.bool_]
 ) -> list[Finding]:
     """Count calls between entities; an edge that nobody has seen is told when new edges are rare."""
-    crossing = [k for k, source in enumerate(parent) if source is not None and source != entity[k]]
+    names = [(kind, name) for kind, name in entity.names]
+    pairs: dict[tuple[Entity, Entity], int] = {}
+    crossing, code = [], []
+    for k, (source, at) in enumerate(zip(parent, entity.code.tolist(), strict=True)):
+        if source is not None and source != (target := names[at]):
+            crossing.append(k)
+            code.append(pairs.setdefault((source, target), len(pairs)))
     if not crossing:
         return []
-    whose = [(source, "/".join(entity[k])) for k in crossing if (source := parent[k]) is not None]
-    _count(spans, whose, (EDGE_REQUESTS, EDGE_FAILED), at_ms[crossing], failed[crossing])
+    rows = np.array(code, np.int64)
+    whose = [(source, "/".join(target)) for source, target in pairs]
+    _count(spans, whose, rows, (EDGE_REQUESTS, EDGE_FAILED), at_ms[crossing], failed[crossing])
     findings = []
-    for k in crossing:
-        source, target, moment = parent[k], entity[k], int(at_ms[k])
-        if source is None or (source, target) in spans.edges or len(spans.edges) >= EDGES_MAX:
+    for (source, target), first in zip(pairs, np.unique(rows, return_index=True)[1].tolist(), strict=True):
+        moment = int(at_ms[crossing[first]])
+        if (source, target) in spans.edges or len(spans.edges) >= EDGES_MAX:
             continue
         spans.edges[source, target] = moment
         if moment - spans.since_ms < READY_MS:
@@ -205,34 +235,51 @@ def _edges(
 
 
 def _news(
-    spans: Spans, table: pa.Table, operation: list[tuple[Entity, str]], at_ms: NDArray[np.int64],
+    spans: Spans, operation: _Coded, told: tuple[list[str], list[Way], pa.ChunkedArray], at_ms: NDArray[np.int64],
     failed: NDArray[np.bool_],
 ) -> list[Finding]:  # fmt: skip
     """Note operations, and the paths along which errors run; what is new, and may be told."""
-    ids, parents = table.column("span_id").to_pylist(), table.column("parent_span_id").to_pylist()
-    ways = [Way(entity, name, parent) for (entity, name), parent in zip(operation, parents, strict=True)]
+    ids, ways, traces = told
     note_ways(spans.newcomers, ids, ways, int(at_ms.min()))
-    traces = table.column("trace_id")
-    seen: dict[tuple[str, Entity, str], list[int]] = {}
-    for k, (entity, name) in enumerate(operation):
-        seen.setdefault(("new_operation", entity, name[:200]), []).append(k)
+    seen: dict[tuple[str, Entity, str], _Seen] = {}
+    counts = np.bincount(operation.code)
+    last = np.zeros(len(counts), np.int64)
+    last[operation.code] = np.arange(len(operation.code))  # of one place the newest is written last
+    places = (_Seen(*each) for each in zip(operation.first.tolist(), last.tolist(), counts.tolist(), strict=True))
+    for (kind, name, said), rows in zip(operation.names, places, strict=True):
+        _see(seen, ("new_operation", (kind, name), said[:200]), rows)
     begun = origins(ids, ways, np.flatnonzero(failed).tolist())
     paths = [(ways[k].entity, path_to(spans.newcomers, ways[k])) for k in begun]
     _count_paths(spans, paths, at_ms[begun])
     for k, (entity, path) in zip(begun, paths, strict=True):
-        seen.setdefault(("error_path", entity, path), []).append(k)
+        _see(seen, ("error_path", entity, path), _Seen(k, k, 1))
     findings = []
     unit = spans.watch.budget.newcomer_unit
-    for (kind, entity, text), rows in seen.items():
-        newcomer = Newcomer(entity, int(at_ms[rows[0]]), sample=traces[rows[-1]].as_py())
-        if (news := note(spans.newcomers, (kind, text), newcomer, len(rows), unit)) is None or text in spans.open:
+    for (what, entity, text), rows in seen.items():
+        newcomer = Newcomer(entity, int(at_ms[rows.first]), sample=traces[rows.last].as_py())
+        if (news := note(spans.newcomers, (what, text), newcomer, rows.times, unit)) is None or text in spans.open:
             continue
         spans.new_edges += news.weekly
         findings.append(newcomer_finding(spans.tenant, news, newcomer.first_ms))
         admit(spans.watch, findings[-1], -1, urgent=False)
-        if kind == "error_path":
+        if what == "error_path":
             spans.open[text] = findings[-1]
     return findings
+
+
+class _Seen(NamedTuple):
+    """In which rows something was: the first, the last, how many."""
+
+    first: int
+    last: int
+    times: int
+
+
+def _see(seen: dict[tuple[str, Entity, str], _Seen], what: tuple[str, Entity, str], rows: _Seen) -> None:
+    before = seen.get(what)
+    if before is not None:
+        rows = _Seen(min(before.first, rows.first), max(before.last, rows.last), before.times + rows.times)
+    seen[what] = rows
 
 
 def _count_paths(spans: Spans, paths: list[tuple[Entity, str]], at_ms: NDArray[np.int64]) -> None:
