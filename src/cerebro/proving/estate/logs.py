@@ -217,6 +217,8 @@ class LogWriter:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
         """As many lines as expected, rounded by chance and cut at `LINES_MAX`."""
         tick, row = np.nonzero(expected > 0)
+        if not len(tick):  # most of what could be said is not
+            return tick, row, np.zeros(0)
         wanted = expected[tick, row]
         chance = uniform(self._seed, _COUNT, measured.at_ms[tick], row + first)
         count = np.minimum(np.floor(wanted + chance), LINES_MAX).astype(np.int64)
