@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cerebro.algorithms.index import EMPTY, SeriesIndex
 from cerebro.casework.cause.grid import on_grid
 from cerebro.casework.cause.held import INTERVAL_MS, READ_LINES, READ_SPANS, Grid, Held, Series
 from cerebro.casework.cause.stored import proof_of
@@ -22,7 +23,7 @@ class WindowSource:
     """Keeps what it is given for `KEPT_MS` and answers from it; of one tenant."""
 
     def __init__(self) -> None:
-        self._series: dict[tuple[int, int], int] = {}
+        self._rows = SeriesIndex.empty()
         self._named: list[Series] = []
         self._samples: deque[tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = deque()
         self._tables: dict[str, deque[tuple[int, pa.Table]]] = {kind: deque() for kind in READ}
@@ -32,12 +33,11 @@ class WindowSource:
         self._name(batch.series)
         if not len(batch):
             return
-        known = self._series
-        row = np.fromiter(
-            (known.get(pair, -1) for pair in zip(batch.hi.tolist(), batch.lo.tolist(), strict=True)), np.int64
+        row = self._rows.find(batch.hi, batch.lo)
+        fine = row != EMPTY
+        self._samples.append(
+            (int(batch.at_ms.max()), row[fine].astype(np.int64), batch.at_ms[fine].copy(), batch.value[fine].copy())
         )
-        fine = row >= 0
-        self._samples.append((int(batch.at_ms.max()), row[fine], batch.at_ms[fine].copy(), batch.value[fine].copy()))
         while self._samples and self._samples[0][0] < self._samples[-1][0] - KEPT_MS:
             self._samples.popleft()
 
@@ -92,9 +92,10 @@ class WindowSource:
         return pa.concat_tables(parts) if parts else READ[kind].empty_table()
 
     def _name(self, series: pa.Table) -> None:
-        for each in series.to_pylist():
-            key = each["hi"], each["lo"]
-            if key not in self._series:
-                self._series[key] = len(self._named)
+        hi, lo = (series[name].to_numpy() for name in ("hi", "lo"))
+        new = self._rows.find(hi, lo) == EMPTY
+        for each in series.filter(pa.array(new)).to_pylist():
+            row = int(self._rows.add(*(np.array([each[name]], np.uint64) for name in ("hi", "lo")))[0])
+            if row == len(self._named):
                 entity = EntityKey(each["entity_kind"], each["entity_name"])
                 self._named.append(Series(entity, each["metric"], dict(each["labels"]), each["type"]))
