@@ -46,6 +46,7 @@ def load_of(clues: Clues, needs: NDArray[np.bool_], takers: NDArray[np.bool_]) -
     told = _is_asked(clues, len(needs))
     taken = np.where(takers & (nats >= SURE), rise, 0.0)
     # what comes by a queue needs no entrance: in parts of what is usual, no more can come down than came in
+    # (here who tells of themselves does count as a caller: of a message that cannot be worked, users ask again, too)
     first = told & ~takers & ~needs[told].any(axis=0)
     flooded = (taken > 0.0) & (taken >= FLOODED * rise[first].max(initial=SURGED))
     # users whose work waits in a queue ask again: that is less than what its takers are asked more
