@@ -42,11 +42,15 @@ from cerebro.algorithms.robust import MAD_TO_SIGMA, clipped, spread, step
 from cerebro.algorithms.scale import VALUE_MAX, backward, forward
 from cerebro.algorithms.season import DAY_HOURS, HOUR_MS, WEEK_HOURS, factor, hour_number, learn_hour
 from cerebro.algorithms.tails import (
+    COUNT,
     PEAK,
     QUIET,
+    RATE,
     RUN,
     THRESHOLD,
     TOP,
+    TOTAL,
+    chance_beyond,
     learn,
     paces,
     rate_beyond,
@@ -97,6 +101,7 @@ LEAK_MEMORY = 336.0  # bets, of an hour each
 LEAK_ODDS_MIN, LEAK_ODDS_MAX = 1e-6, 30.0  # the cap, so that a trend that stops is soon known to have
 LEAK_KEPT = 0.7  # of the evidence at which it was told: with less it stands still, or goes back
 LEAK_HORIZON_H = 14 * 24.0
+STRETCH = 3  # samples that a shift is told from
 UNDER = 1.2  # strangeness just under the threshold of a tail, over which clusters are rarer than that
 AHEAD = 8  # samples; 4 … 16 differ little
 HOT_LINES = 6
@@ -436,10 +441,29 @@ def _weigh(s: Any, scores: Any, priors: Any, unit: float) -> Any:
         count = rate_beyond(tail, excess, prior) * a_week
         if excess <= tail[TOP]:  # as strange has been seen, so it is no rarer than once in what was watched
             count = max(count, a_week / s.count)
+        if j == _SHIFT:
+            count = max(count, _by_chance(s, scores[j], priors) * a_week)
         share = count / (unit * s.weight * s.price[j] * SHARES[j])
         if share < least:
             chosen, rarity, least = j, count, share
     return chosen, rarity
+
+
+@native
+def _by_chance(s: Any, score: float, priors: Any) -> float:
+    """Chance of a stretch as strange if its samples had nothing to do with each other: it is no rarer than that.
+
+    A series that is mostly 0 and 1 now and then has three in a row sooner or later, though it never had them yet. Of
+    what it has shown before its own peaks tell best: they may all be alike.
+
+    Source: the runs rules are derived so (Western Electric, Statistical Quality Control Handbook, 1956).
+    """
+    tail = s.tail[_SPIKE]
+    excess = max(0.0, log(score / tail[THRESHOLD]))
+    single = rate_beyond(tail, excess, priors[s.family, _SPIKE])
+    if excess <= tail[TOP] and tail[COUNT] > 0.0:
+        single = max(single, tail[RATE] * chance_beyond(excess, tail[COUNT], tail[TOTAL]))
+    return float(single**STRETCH)
 
 
 @native

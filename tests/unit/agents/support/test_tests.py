@@ -44,6 +44,21 @@ def test_a_new_level_is_one():
     assert found and set(found) <= {"level_shift", "spike", "drift"}
 
 
+@pytest.mark.parametrize(("errors", "found"), [(1.0, []), (40.0, ["level_shift"])])
+def test_three_in_a_row_of_what_comes_now_and_then_are_no_new_level(errors, found):
+    """An error in some minutes, three minutes in a row at last: no rarer than chance makes them. Many at once are."""
+    value = np.zeros(121)
+    value[[5, 20, 34, 50, 64, 70, 80, 99, 105]] = [1, 1, 1, 1, 1, 2, 1, 1, 1]
+    value[-3:] = errors
+    rows = blank_rows(1)
+    start_row(rows, 0, SeriesName(1, 1, "app.errors", (), "gauge", "", "service", "s"))
+    at_ms = START_MS + np.arange(len(value), dtype=np.int64) * 60_000
+
+    judged = detect(rows, np.zeros(len(value), np.int32), at_ms, value, unit=0.01, priors=no_priors(), warmup_count=36)
+
+    assert kinds_of(judged) == found
+
+
 def test_restlessness_is_a_change_of_variance():
     judged = judge(noise() + np.where(np.arange(AFTER_COUNT) % 2, 22.0, -22.0), unit=5.0)
 
