@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from random import SystemRandom
 from typing import Any
@@ -69,12 +69,17 @@ Progress = Callable[[str], None]
 
 
 class Beside:
-    """The Cerebro that runs here, as a watcher: what its own API tells."""
+    """The Cerebro that runs here, as a watcher: what its own API tells.
+
+    Args:
+        client: Of its API.
+        about: Whose cases are the drill's; None where Cerebro was started for it and watches nothing else.
+    """
 
     name = "cerebro"
 
-    def __init__(self, client: Client) -> None:
-        self.client = client
+    def __init__(self, client: Client, about: Collection[EntityKey] | None = None) -> None:
+        self.client, self._about = client, about
 
     async def seen(self, since_ms: int) -> Seen:
         """Findings and cases since then."""
@@ -93,16 +98,22 @@ class Beside:
         )
 
     def close_cases(self, verdict: str = "") -> None:
-        """Every case that a finding could still join: the next trouble is another story.
+        """Close every case of the drill that a finding could still join: the next trouble is another story.
 
         Args:
             verdict: What its findings were worth, `useful` or `noise`; empty when nobody says.
         """
         for line in self._pages("/api/v1/cases", state=NOT_CLOSED):
+            if not self._is_ours(line["entities"]):
+                continue
             with suppress(Invalid, NotFound):  # it was merged into another one this moment
                 if verdict:
                     self.client.post(f"/api/v1/cases/{line['id']}/feedback", {"verdict": verdict})
                 self.client.post(f"/api/v1/cases/{line['id']}/close", {"text": "The drill is over."})
+
+    def _is_ours(self, entities: Sequence[Mapping[str, str]]) -> bool:
+        """Whether a case is about what the drill breaks: the cases of what else Cerebro watches are people's."""
+        return self._about is None or any(EntityKey(each["kind"], each["name"]) in self._about for each in entities)
 
     def _pages(self, path: str, **parameters: object) -> list[Any]:
         """The newest page: a drill is short."""
@@ -203,7 +214,7 @@ async def real_stage(settings: Settings, progress: Progress, *, eager: bool = Fa
             url, key = way_in(settings)
             ours = True
             await shop.up(Wanted(RATE, DAY_S, url, key, EXPORT_S), with_us=True)
-        yield RealStage(shop, Beside(Client(settings)))
+        yield RealStage(shop, Beside(Client(settings), None if started else shop.entities))
     finally:
         if ours:
             progress("Closing the shop …")

@@ -243,7 +243,7 @@ def thaw(url: Url = "", key: Key = "") -> None:
 
 @autonomy.command()
 def stop(reason: Reason = "", url: Url = "", key: Key = "") -> None:
-    """The global stop: nothing is begun any more, approved or not."""
+    """The global stop: nothing is done any more, approved or not; what is half done waits, its undo too."""
     _turn(url, key, {"stopped": True, "reason": reason}, "Stopped. Go on with: cerebro autonomy thaw")
 
 

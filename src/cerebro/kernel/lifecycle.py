@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cerebro.kernel.clock import Clock
 from cerebro.kernel.observe.log import get_log
@@ -17,6 +17,7 @@ STABLE_S = 30.0  # a task that ran this long without failing begins its pauses a
 PATIENCE_S = 8.0  # below the supervisor's, so that we end by ourselves
 CANCEL_S = 1.0
 
+T = TypeVar("T")
 log = get_log(__name__)
 
 
@@ -98,6 +99,23 @@ async def _finish(pending: set[asyncio.Task[None]], patience_s: float) -> None:
 
 def _failed(running: set[asyncio.Task[None]]) -> list[asyncio.Task[None]]:
     return [each for each in running if each.done() and not each.cancelled() and each.exception()]
+
+
+async def survived(work: Awaitable[T], event: str, **about: str) -> T | None:
+    """The answer of work on one thing of many; None where a bug ended it, which must not keep the others from theirs.
+
+    The bug is in the log, with its traceback.
+
+    Raises:
+        CerebroError: As the work does; that is no bug.
+    """
+    try:
+        return await work
+    except CerebroError:
+        raise
+    except Exception:
+        log.exception(event, **about)
+        return None
 
 
 def run_process(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:

@@ -132,7 +132,9 @@ class CaseworkSettings(Branch):
 class HandsSettings(Branch):
     """What Cerebro does about a case."""
 
-    enabled: bool = Field(True, description="Propose actions for cases, and carry out what is allowed.")
+    enabled: bool = Field(
+        True, description="Propose actions for cases; what a person has approved is carried out regardless."
+    )
     round_s: float = Field(2.0, ge=0.2, description="Seconds between two looks at cases and actions.")
     look_s: float = Field(30.0, ge=5, description="Over so long a stretch it is read what users feel.")
     usual_s: float = Field(300.0, ge=30, description="The stretch before a case that says what users are used to.")
@@ -148,7 +150,10 @@ class HandsSettings(Branch):
     cool_down_share: float = Field(
         1.0, ge=0, le=1, description="Of a playbook's cool-down that is kept; drills put months into an hour and use 0."
     )
-    share_max: float = Field(0.5, gt=0, le=1, description="Of a target's capacity, away at one time without asking.")
+    share_max: float = Field(
+        0.5, gt=0, le=1,
+        description="Of a target's capacity, away at one time without asking; control doors have a level instead.",
+    )  # fmt: skip
     share_min_safe: float = Field(0.3, ge=0, le=1, description="Share of the blame before a safe action by itself.")
     share_min_guarded: float = Field(0.4, ge=0, le=1, description="The same for a guarded one.")
     share_min_dangerous: float = Field(0.6, ge=0, le=1, description="The same for a dangerous one.")

@@ -29,7 +29,7 @@ from cerebro.casework.executors.hook import Hook
 from cerebro.casework.executors.jetstream import JetStream
 from cerebro.casework.executors.kubernetes import Cluster, Kubernetes
 from cerebro.casework.executors.names import Names, Zone
-from cerebro.casework.executors.sql import Sql
+from cerebro.casework.executors.sql import Sql, Statement
 from cerebro.casework.executors.weights import Weights
 from cerebro.kernel.clock import SystemClock
 from cerebro.spine.actions import Call
@@ -204,6 +204,31 @@ async def test_kubernetes_scales_restarts_rolls_back_and_tells_what_happened(clu
     assert cart.revision == "3"
 
 
+@pytest.mark.parametrize(
+    ("named", "after"), [("", "768Mi"), ("2Gi", "2Gi"), ("512M", None), ("256Mi", None), ("much", None)]
+)
+async def test_memory_is_raised_and_never_lowered(cluster, named, after):
+    kubernetes, _, server = cluster
+    more = call("kubernetes", "raise_memory", "service/cart", **({"memory": named} if named else {}))
+
+    if after is None:
+        with pytest.raises(Invalid):
+            await kubernetes.dry_run(more)
+        return
+    assert [(each.before, each.after) for each in (await kubernetes.dry_run(more)).changes] == [("512Mi", after)]
+    await kubernetes.execute(more, key="k", timeout_s=5)
+    template = server.asked[-1][3]["spec"]["template"]
+    assert template["spec"]["containers"][0]["resources"] == {"limits": {"memory": after}}
+
+
+async def test_where_there_is_no_memory_limit_none_is_raised(cluster):
+    kubernetes, cart, _ = cluster
+    cart.template = lambda _: {"spec": {"containers": [{"name": "cart", "image": "cart:2"}]}}
+
+    with pytest.raises(Invalid, match="no memory limit"):
+        await kubernetes.dry_run(call("kubernetes", "raise_memory", "service/cart"))
+
+
 async def test_kubernetes_drains_a_node_but_for_its_daemons(cluster):
     kubernetes, cart, _ = cluster
     drain = call("kubernetes", "drain", "node/n1")
@@ -254,6 +279,20 @@ async def test_sql_ends_those_who_block_once_a_key(postgres_url, until):
         await sql.dry_run(call("sql", "drop table users", "postgresql/main"))
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [("SELECT count(*) FROM pg_sleep(9)", Unavailable), ("SELECT count(*) FROM nowhere", Invalid)],
+)
+async def test_sql_tells_a_refusal_from_being_slow(postgres_url, asked, told):
+    """What takes too long may be tried again; a right or a table that is missing does not come by waiting."""
+    sql = Sql(postgres_url, EntityKey("postgresql", "main"), allowed={"look": Statement(asked, asked, "rows")})
+    look = call("sql", "look", "postgresql/main")
+
+    with pytest.raises(told):
+        await sql.execute(look, key="n", timeout_s=0.2)
+    assert not await sql.happened(look, key="n")
+
+
 async def test_nats_purges_and_lets_a_consumer_rest(nats_server, tenant):
     jet, client = JetStream(nats_server, SystemClock()), await nats.connect(nats_server)
     stream = client.jetstream()
@@ -294,6 +333,8 @@ async def test_flags_are_turned_in_one_environment(double):
     for name in ("../x", "no such", "unknown"):
         with pytest.raises(Invalid):
             await flags.state(EntityKey("flag", name))
+    with pytest.raises(Invalid, match="none of Unleash's"):
+        await Flags(double(lambda *_: (200, ["a page of another kind"])).url, "token").state(EntityKey("flag", "x"))
 
 
 async def test_a_hook_carries_its_key_and_its_seal(double):

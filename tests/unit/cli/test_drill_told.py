@@ -1,6 +1,6 @@
 """What a drill says at its end: what was seen, who was blamed, what was done, and nothing that was not."""
 
-from cerebro.cli.drill_live import EAGER_BUDGET, _acts_of, eager_settings, top_cause, verdict
+from cerebro.cli.drill_live import EAGER_BUDGET, Beside, _acts_of, eager_settings, top_cause, verdict
 from cerebro.kernel.settings import Settings
 from cerebro.spine.cases import Case, CaseState, Cause
 from cerebro.spine.entities import EntityKey
@@ -58,3 +58,23 @@ def test_only_what_was_begun_counts_as_done():
 
     assert _acts_of(step) == []
     assert [(act.at_ms, act.operation.name) for act in _acts_of(undone)] == [(5, "restart")]
+
+
+def test_beside_a_cerebro_that_watches_more_only_the_drills_own_cases_are_closed():
+    def line(number, kind, name):
+        return {"id": number, "entities": [{"kind": kind, "name": name}]}
+
+    class Told:
+        def __init__(self):
+            self.closed = []
+
+        def get(self, path, **parameters):
+            return {"items": [line("mine", "service", "cart"), line("theirs", "service", "billing")]}
+
+        def post(self, path, body):
+            self.closed.append(path)
+
+    for about, closed in ((None, ["mine", "theirs"]), ({CART}, ["mine"])):
+        client = Told()
+        Beside(client, about).close_cases()
+        assert client.closed == [f"/api/v1/cases/{number}/close" for number in closed]

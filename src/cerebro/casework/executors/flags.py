@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 import httpx
+import msgspec
 
 from cerebro.casework.executors.port import Preview
 from cerebro.spine.actions import Call, Difference, Level
@@ -13,6 +14,19 @@ from cerebro.spine.errors import Invalid, Unavailable
 LOOK_S = 5.0
 NAME = re.compile(r"[A-Za-z0-9._~-]{1,100}")
 OPERATIONS = {"turn_on": "on", "turn_off": "off"}
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """Where a flag is on or off."""
+
+    name: str = ""
+    enabled: bool = False
+
+
+class Feature(msgspec.Struct, frozen=True):
+    """What Unleash tells of a flag, as far as it is read."""
+
+    environments: tuple[Environment, ...] = ()
 
 
 class Flags:
@@ -42,9 +56,9 @@ class Flags:
     async def state(self, target: EntityKey) -> Mapping[str, str]:
         """As the port says."""
         answer = await self._ask("GET", self._path(target), LOOK_S)
-        for each in answer.json().get("environments", ()):
-            if each.get("name") == self._environment:
-                return {"state": "on" if each.get("enabled") else "off"}
+        for each in _read(answer.content).environments:
+            if each.name == self._environment:
+                return {"state": "on" if each.enabled else "off"}
         raise Invalid(f"{target.text} is not in {self._environment}.", "Look at its name.")
 
     async def dry_run(self, call: Call) -> Preview:
@@ -77,3 +91,10 @@ class Flags:
             return answer
         kind = Unavailable if answer.status_code >= 500 else Invalid
         raise kind(f"The flag service answered {answer.status_code}.", "Look at the flag's name and the token.")
+
+
+def _read(body: bytes) -> Feature:
+    try:
+        return msgspec.json.decode(body, type=Feature)
+    except msgspec.MsgspecError as error:
+        raise Invalid("The flag service's answer is none of Unleash's.", "Look at reach.unleash_url.") from error

@@ -7,6 +7,7 @@ annotation, so that after a crash the API itself can tell whether it was made.
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from kubernetes.client import (
     V1ObjectMeta,
     V1Preconditions,
 )
+from kubernetes.utils.quantity import parse_quantity
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
@@ -36,8 +38,10 @@ RESTARTED = "kubectl.kubernetes.io/restartedAt"
 REVISION = "deployment.kubernetes.io/revision"
 LOOK_S = 10.0
 EVICTIONS_MAX = 250
+MEBIBYTE = 1 << 20
 GONE, TOO_MANY = 404, 429
-ON_DEPLOYMENTS = frozenset({"restart", "scale", "rollback", "patch_limits"})
+ON_LIMITS = frozenset({"patch_limits", "raise_memory"})
+ON_DEPLOYMENTS = frozenset({"restart", "scale", "rollback"}) | ON_LIMITS
 ON_NODES = frozenset({"cordon", "uncordon", "drain"})
 MIRROR = "kubernetes.io/config.mirror"
 BUSY = frozenset({TOO_MANY, 500, 502, 503, 504})
@@ -137,8 +141,8 @@ class Kubernetes:
         if operation == "scale":
             after = _replicas(call, before)
             return _unless_same("replicas", before["replicas"], after)
-        if operation == "patch_limits":
-            return _unless_same("memory limit", before["memory"], call.arguments["memory"])
+        if operation in ON_LIMITS:
+            return _unless_same("memory limit", before["memory"], _memory(call, before))
         if operation == "rollback":
             revision, template = await self._revision(call)
             image = str(template["spec"]["containers"][0].get("image", ""))
@@ -181,8 +185,8 @@ class Kubernetes:
         before = await self.state(call.target)
         if call.operation == "scale":
             return patch | {"spec": {"replicas": int(_replicas(call, before))}}
-        if call.operation == "patch_limits":
-            limits = {"limits": {"memory": call.arguments["memory"]}}
+        if call.operation in ON_LIMITS:
+            limits = {"limits": {"memory": _memory(call, before)}}
             container = {"name": before["container"], "resources": limits}
             return patch | {"spec": {"template": {"spec": {"containers": [container]}}}}
         _, template = await self._revision(call)
@@ -270,6 +274,23 @@ def _replicas(call: Call, before: Mapping[str, str]) -> str:
     if not wanted.isdigit():
         raise Invalid(f"{wanted[:20]!r} is no count of replicas.", "Write a whole number.")
     return wanted
+
+
+def _memory(call: Call, before: Mapping[str, str]) -> str:
+    """The memory limit that is wanted: to raise it, half as much again when none is named, and never less."""
+    wanted, now = call.arguments.get("memory", ""), before["memory"]
+    if call.operation != "raise_memory":
+        return wanted
+    if not now:
+        raise Invalid(f"{call.target.text} has no memory limit, so there is none to raise.", "Look at its nodes.")
+    if not wanted:
+        return f"{math.ceil(parse_quantity(now) * 3 / 2 / MEBIBYTE)}Mi"
+    try:
+        if parse_quantity(wanted) > parse_quantity(now):
+            return wanted
+    except ValueError as error:
+        raise Invalid(f"{wanted[:20]!r} is no amount of memory.", "Write one such as 2Gi.") from error
+    raise Invalid(f"{call.target.text} has {now} already: {wanted} is no more.", "Name more than that.")
 
 
 def _unless_same(what: str, before: str, after: str) -> tuple[Difference, ...]:

@@ -4,7 +4,8 @@ What a statement returns for the state before it, and whether it can be run twic
 key of each call is written into a small table of the same transaction, so that one call happens once.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -78,7 +79,7 @@ class Sql:
     async def dry_run(self, call: Call) -> Preview:
         """As the port says."""
         statement = self._statement(call)
-        async with await self._connect(CONNECT_S) as connection:
+        async with self._connected(CONNECT_S) as connection:
             row = await (await connection.execute(sql.SQL(statement.count), _values(call))).fetchone()
         count = int(str(row[0])) if row else 0
         return Preview((Difference(statement.what, str(count), "0"),) if count else ())
@@ -86,20 +87,17 @@ class Sql:
     async def execute(self, call: Call, *, key: str, timeout_s: float) -> str:
         """As the port says: the key and the statement in one transaction."""
         statement = self._statement(call)
-        try:
-            async with await self._connect(timeout_s) as connection:
-                await connection.execute(LEDGER)
-                noted = await connection.execute(NOTE, (key, call.operation))
-                if not noted.rowcount:
-                    return "It was done before."
-                row = await (await connection.execute(sql.SQL(statement.run), _values(call))).fetchone()
-        except psycopg.Error as error:
-            raise Unavailable(f"{self._target.text} did not do it: {type(error).__name__}.") from error
+        async with self._connected(timeout_s) as connection:
+            await connection.execute(LEDGER)
+            noted = await connection.execute(NOTE, (key, call.operation))
+            if not noted.rowcount:
+                return "It was done before."
+            row = await (await connection.execute(sql.SQL(statement.run), _values(call))).fetchone()
         return f"{row[0] if row else 0} {statement.what} ended."
 
     async def happened(self, call: Call, *, key: str) -> bool | None:
         """As the port says."""
-        async with await self._connect(CONNECT_S) as connection:
+        async with self._connected(CONNECT_S) as connection:
             there = await (await connection.execute(THERE)).fetchone()
             if not there or not there[0]:
                 return False
@@ -110,13 +108,25 @@ class Sql:
             raise Invalid(f"{call.operation!r} is no allowed statement.", f"Allowed: {', '.join(self._allowed)}.")
         return self._allowed[call.operation]
 
-    async def _connect(self, timeout_s: float) -> psycopg.AsyncConnection[tuple[object, ...]]:
+    @asynccontextmanager
+    async def _connected(self, timeout_s: float) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
+        """A transaction of our own.
+
+        Raises:
+            Unavailable: It does not answer, or not in time.
+            Invalid: It refuses: a right is missing, or the statement does not fit it.
+        """
+        bound = f"-c statement_timeout={round(timeout_s * 1000)}"
         try:
-            return await psycopg.AsyncConnection.connect(
-                self._url, connect_timeout=CONNECT_S, options=f"-c statement_timeout={round(timeout_s * 1000)}"
-            )
+            async with await psycopg.AsyncConnection.connect(
+                self._url, connect_timeout=CONNECT_S, options=bound
+            ) as connection:
+                yield connection
+        except psycopg.ProgrammingError as error:
+            mend = "See which rights its user needs: docs/guides/hands.md."
+            raise Invalid(f"{self._target.text} refuses it: {type(error).__name__}.", mend) from error
         except psycopg.Error as error:
-            raise Unavailable(f"{self._target.text} does not answer.") from error
+            raise Unavailable(f"{self._target.text} did not do it: {type(error).__name__}.") from error
 
 
 def _values(call: Call) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -202,7 +203,9 @@ class RuleBody(Strict):
 
     playbook: str = Field("*", max_length=64)
     target: str = Field("*", max_length=300)
-    weekdays: tuple[int, ...] = Field((), max_length=7, description="0 for Monday to 6; none for every day.")
+    weekdays: tuple[Annotated[int, Field(ge=0, le=6)], ...] = Field(
+        (), max_length=7, description="0 for Monday to 6 for Sunday; none for every day."
+    )
     from_hour: int = Field(0, ge=0, le=23, description="UTC.")
     to_hour: int = Field(0, ge=0, le=24)
     level_max: Level = Level.ASK
@@ -216,7 +219,9 @@ class RuleBody(Strict):
 class Turn(Strict):
     """A change of what is allowed; what is left out stays."""
 
-    stopped: bool | None = Field(None, description="The global stop: nothing is begun at all.")
+    stopped: bool | None = Field(
+        None, description="The global stop: no call is made at all, next steps and undos included."
+    )
     frozen: bool | None = Field(None, description="Nothing is done by itself; approvals still work.")
     reason: str = Field("", max_length=300)
     levels: dict[str, Level] | None = Field(None, max_length=500)

@@ -17,8 +17,11 @@ from cerebro.casework.hands.ledger import CEREBRO, Entry, Ledger, Locked
 from cerebro.casework.hands.library import Library
 from cerebro.casework.hands.look import NOBODY, Look, folded, look
 from cerebro.casework.hands.plan import planned
-from cerebro.casework.hands.policy import Bar, Bounds, bars, recent_of
+from cerebro.casework.hands.policy import ASKED, Bar, Bounds, bars, level_of, recent_of
+from cerebro.casework.hands.rank import probe_holds
+from cerebro.casework.hands.store import Policy
 from cerebro.casework.hands.users import CACHE, Users
+from cerebro.casework.playbooks.model import Playbook
 from cerebro.casework.quiet import Stretch, troubled_before
 from cerebro.casework.topology.atlas import Atlas
 from cerebro.kernel.kit import Kernel
@@ -36,6 +39,7 @@ SETTLE_MS = 4_000  # after a call, before it is looked at what came of it
 CANARY_MS = 12_000  # between the first replica and the others
 PATIENCE_MS = 30_000  # with one that others carry the load of while it starts: only then is it harm
 LEASE_SPARE_MS = 5_000
+AGAIN_MS = 5_000  # between two attempts at a call that was not answered
 REPLANS_MAX = 3
 ATTEMPTS_MAX = 4
 CASES_KEPT_MAX = 200
@@ -62,6 +66,7 @@ class Engine:
         self._users, self._reach, self._owner = users, reach, owner
         self._clock, self._settings = kernel.clock, kernel.settings.hands
         self._bounds = Bounds.of(kernel.settings.hands)
+        self._lease_ms = round(kernel.settings.hands.call_timeout_s * 1000) + LEASE_SPARE_MS
         self._kernel, self._atlas = kernel, Atlas(kernel)
         self._worse: dict[str, int] = {}
         self._earlier: dict[str, tuple[int, Sequence[Stretch]]] = {}
@@ -149,10 +154,10 @@ class Engine:
         if found:
             return await self._held(record, found)
         seen = await self.read(case, action, case.began_ms)
-        if not by_person and not needs_mending(action, case, seen):
-            return await self._end(record, S.EXPIRED, "action_expired", Bar.CALM.value)
-        if (fresh := await self._as_shown(record)) is not record:
-            return fresh
+        if not by_person and (over := await self._needless(action, playbook, case, seen)):
+            return await self._end(record, S.EXPIRED, "action_expired", over.value)
+        if (otherwise := await self._unless_as_shown(record, policy)) is not None:
+            return otherwise
         begun = replace(action, state=S.EXECUTING, started_ms=now_ms, before=folded(seen.now), due_ms=now_ms)
         why = seen.sentence(seen.suffering) if seen.suffering else ""
         text = f"Begun: {action.title} at {action.target.text}. {why}".strip()
@@ -161,6 +166,15 @@ class Engine:
         except Locked:
             return await self._held(record, (Bar.BUSY,))
 
+    async def _needless(self, action: Action, playbook: Playbook, case: Case, seen: Look) -> Bar | None:
+        """Why nobody who was not asked should do it any more; None while what it was decided by is still so."""
+        if not needs_mending(action, case, seen):
+            return Bar.CALM
+        if not (probes := playbook.trigger.probes):
+            return None
+        gauges = await self._users.gauges(action.tenant, action.target, sorted({each.metric for each in probes}))
+        return None if all(probe_holds(each, gauges) for each in probes) else Bar.UNLIKE
+
     async def _held(self, record: Kept, found: Sequence[Bar]) -> Kept:
         """Not now. What passes is waited for; what does not ends it."""
         action, now_ms = record.value, self._clock.now_ms()
@@ -168,8 +182,11 @@ class Engine:
             return await self._end(record, S.EXPIRED, "action_expired", f"It could not be begun: {found[0].value}")
         return record
 
-    async def _as_shown(self, record: Kept) -> Kept:
-        """The record itself when a fresh dry run shows what was approved; else it is shown anew, and approved anew."""
+    async def _unless_as_shown(self, record: Kept, policy: Policy) -> Kept | None:
+        """None when a fresh dry run shows what was approved, and that may still be done; else how it goes on instead.
+
+        What has changed is shown anew, and approved anew: by Cerebro itself only where it may do it unasked now.
+        """
         action = record.value
         playbook = await self.library.one(action.tenant, action.playbook)
         executors = await self._reach.of(action.tenant)
@@ -177,21 +194,28 @@ class Engine:
             plan = await planned(playbook, action.target, action.parameters, executors, key=action.id)
         except Unavailable as error:
             log.warning("action_waits", action_id=action.id, reason=error.detail)
-            return await self._later(record)
+            return await self._held(record, (Bar.UNANSWERED,))
         except Invalid as error:
             return await self._end(record, S.FAILED, "action_failed", f"It cannot be done now: {error}")
+        level, why = action.level, ""
+        if action.approved_by == CEREBRO:
+            level, why = level_of(
+                playbook=playbook.name, risk=playbook.risk, level_max=playbook.level_max, target=action.target,
+                policy=policy, door=plan.executor.level, share=plan.share, bounds=self._bounds,
+                now_ms=self._clock.now_ms(),
+            )  # fmt: skip
         fresh = replace(action, steps=plan.steps)
         digest = digest_of(fresh)
-        if digest == action.approved_digest == action.digest:
-            return record
-        shown = replace(fresh, digest=digest, state=S.AWAITING, approved_by="", approved_digest="")
+        is_same = digest == action.approved_digest == action.digest
+        if is_same and (level not in ASKED or action.approved_by != CEREBRO):
+            return None
+        shown = replace(fresh, digest=digest, level=level, state=S.AWAITING, approved_by="", approved_digest="")
         again = sum(turn.state is S.AWAITING for turn in action.story)
         if again >= REPLANS_MAX:
             return await self._end(record, S.FAILED, "action_failed", f"{Bar.CHANGED.value} Again and again.")
-        record = await self.ledger.put(
-            record, shown, Entry("action_shown_anew", f"{Bar.CHANGED.value} It is shown as it would be now.")
-        )
-        if action.approved_by != CEREBRO:
+        text = f"It is asked for now: {why}." if is_same else f"{Bar.CHANGED.value} It is shown as it would be now."
+        record = await self.ledger.put(record, shown, Entry("action_shown_anew", text))
+        if action.approved_by != CEREBRO or level in ASKED:
             return record
         return await self.approve(record, CEREBRO, digest)
 
@@ -244,6 +268,10 @@ class Engine:
 
     # Doing.
 
+    async def _is_stopped(self, tenant: TenantId) -> bool:
+        """Whether the global stop is set: then no call is made, be it the next step or an undo, until it is lifted."""
+        return (await self.ledger.policy(tenant)).value.stopped
+
     async def _execute(self, record: Kept) -> Kept:
         action, now_ms = record.value, self._clock.now_ms()
         number = next((n for n, step in enumerate(action.steps) if step.state != "done"), -1)
@@ -251,31 +279,49 @@ class Engine:
             text = f"Done. Now watched for up to {action.expect.within_s:.0f} s."
             after = replace(action, state=S.VERIFYING, healthy_ms=0)
             return await self.ledger.put(record, after, Entry("action_done", text, case_state=CaseState.VERIFYING))
+        if await self._is_stopped(action.tenant):
+            return record
         step = action.steps[number]
         if step.state == "begun":
             return await self._resume(record, number)
-        since_ms = now_ms - action.steps[number - 1].done_ms if number else CANARY_MS
-        if since_ms < CANARY_MS:
-            return record
-        seen = await self._since(record, action.steps[number - 1]) if number else None
-        worse = seen is not None and bool(seen.worse_than(action.before))
-        if seen and worse and await self._is_well(action, action.steps[number - 1], seen):
-            worse = False  # what hurts is what the others are left with, that have not been seen to yet
-        if seen and (worse or seen.blind) and since_ms < PATIENCE_MS:
-            return record
-        if worse:
-            after = replace(action, state=S.UNDOING, harmful=True)
-            text = "Users were worse off after the first replica: the others are left alone."
-            return await self.ledger.put(record, after, Entry("action_harmed", text))
+        if number and (otherwise := await self._unless_first_is_well(record, number)) is not None:
+            return otherwise
         intent = replace(step, state="begun", begun_ms=now_ms)
         record = await self.ledger.note(record, self._leased(with_step(action, number, intent)))
         return await self._call(record, number)
+
+    async def _unless_first_is_well(self, record: Kept, number: int) -> Kept | None:
+        """None when the next replica may be seen to after the one before it; else how it goes on instead."""
+        action, last = record.value, record.value.steps[number - 1]
+        since_ms = self._clock.now_ms() - last.done_ms
+        if since_ms < CANARY_MS:
+            return record
+        if (seen := await self._since(record, last)) is None:
+            return None
+        # What hurts may be what the others are left with, that have not been seen to yet.
+        hurts = not seen.blind and bool(seen.worse_than(action.before))
+        worse = hurts and not await self._is_well(action, last, seen)
+        if worse and since_ms >= PATIENCE_MS:
+            after = replace(action, state=S.UNDOING, harmful=True)
+            text = "Users were worse off after the first replica: the others are left alone."
+            return await self.ledger.put(record, after, Entry("action_harmed", text))
+        told_of = not (seen.blind and action.before)
+        patience_ms = PATIENCE_MS if told_of else action.expect.within_s * 1000
+        if worse or (seen.blind and since_ms < patience_ms):
+            return record
+        if told_of:
+            return None
+        text = "Nothing tells what users feel since the first replica: the others are left alone."
+        return await self.ledger.put(record, replace(action, state=S.UNDOING), Entry("action_not_helped", text))
 
     async def _since(self, record: Kept, last: Step) -> Look | None:
         """What users have felt of late, since the replica before; nothing where the case is gone."""
         action = record.value
         case = await self.ledger.case(action.tenant, action.case)
-        return await self.read(case, action, self._of_late_ms(last)) if case else None
+        if case is None:
+            return None
+        seen = await self.read(case, action, self._of_late_ms(last))
+        return await self.read(case, action, last.done_ms) if seen.blind else seen
 
     async def _is_well(self, action: Action, last: Step, seen: Look) -> bool:
         """Whether the replica that was seen to last serves its own users as usual since."""
@@ -301,11 +347,11 @@ class Engine:
             said = await executor.execute(step.call, key=step.key, timeout_s=self._settings.call_timeout_s)
         except Invalid as error:
             metrics.CALLS.labels(executor.name, "refused").inc()
-            return await self._refused(record, number, f"{error}")
+            return await self._not_made(record, number, f"It was refused: {error}")
         except Unavailable as error:
             metrics.CALLS.labels(executor.name, "unknown").inc()
             log.warning("call_unanswered", action_id=action.id, step=number, reason=error.detail)
-            return await self._resume(await self.ledger.note(record, action), number)
+            return record
         metrics.CALLS.labels(executor.name, "done").inc()
         return await self._done(record, number, said)
 
@@ -316,34 +362,52 @@ class Engine:
 
     async def _resume(self, record: Kept, number: int) -> Kept:
         """A call was begun, and it is not known what came of it: ask, and never make it twice."""
-        action, now_ms = record.value, self._clock.now_ms()
-        if action.owner not in ("", self._owner) and now_ms < action.lease_ms:
-            return record
-        step = action.steps[number]
-        executor = await self._executor(action.tenant, step.call)
-        try:
-            happened = await executor.happened(step.call, key=step.key) if executor else None
-        except Unavailable as error:
-            if now_ms - step.begun_ms < ATTEMPTS_MAX * round(self._settings.call_timeout_s * 1000):
-                return await self._later(record)
-            return await self._stuck(record, number, error.detail)
+        step = record.value.steps[number]
+        happened, record = await self._happened(record, number, step.call, step.key)
         if happened is None:
-            return await self._stuck(record, number, "Nobody can tell whether it happened.")
-        log.info("call_resumed", action_id=action.id, step=number, happened=happened)
+            return record
         if happened:
+            log.info("call_resumed", action_id=record.key, step=number, happened=True)
             return await self._done(record, number, "It had happened before the interruption.")
-        return await self._call(await self.ledger.note(record, self._leased(action)), number)
+        if not self._has_patience(step):
+            return await self._not_made(record, number, "It was called again and again, and never answered.")
+        if self._is_too_soon(record.value):
+            return record
+        log.info("call_resumed", action_id=record.key, step=number, happened=False)
+        return await self._call(await self.ledger.note(record, self._leased(record.value)), number)
 
-    async def _refused(self, record: Kept, number: int, why: str) -> Kept:
-        """The other side refused a call, and so nothing of it happened."""
+    async def _happened(self, record: Kept, number: int, call: Call, key: str) -> tuple[bool | None, Kept]:
+        """Whether a call that was begun has happened; None where that is not known, with the record as it goes on."""
+        action = record.value
+        if action.owner not in ("", self._owner) and self._clock.now_ms() < action.lease_ms:
+            return None, record
+        executor, why = await self._executor(action.tenant, call), "Nobody can tell whether it happened."
+        try:
+            happened = await executor.happened(call, key=key) if executor else None
+        except Unavailable as error:
+            if self._has_patience(action.steps[number]):
+                return None, record
+            happened, why = None, error.detail
+        except Invalid as error:
+            happened, why = None, f"{why} {error}"
+        return happened, record if happened is not None else await self._stuck(record, number, why)
+
+    async def _not_made(self, record: Kept, number: int, why: str) -> Kept:
+        """Nothing of a call happened, nor will: what was done before it is taken back."""
         action = record.value
         after = free(with_step(action, number, replace(action.steps[number], state="planned", said=why[:500])))
         if any(step.state == "done" for step in action.steps):
-            return await self.ledger.put(
-                record, replace(after, state=S.UNDOING), Entry("action_failed", f"A step was refused: {why}")
-            )
+            return await self.ledger.put(record, replace(after, state=S.UNDOING), Entry("action_failed", why))
         record = await self.ledger.note(record, after)
-        return await self._end(record, S.FAILED, "action_failed", f"It was refused: {why}")
+        return await self._end(record, S.FAILED, "action_failed", why)
+
+    async def abandon(self, tenant: TenantId, action_id: str, why: str) -> None:
+        """What cannot go on, for a reason that nobody foresaw, is a person's."""
+        record = await self.ledger.one(tenant, action_id)
+        if record.value.state in UNDER_WAY:
+            await self._end(record, S.ESCALATED, "escalated", why, case_state=CaseState.ESCALATED)
+        elif record.value.state in WAITING | {S.APPROVED}:
+            await self._end(record, S.FAILED, "action_failed", why)
 
     async def _stuck(self, record: Kept, number: int, why: str) -> Kept:
         step = record.value.steps[number]
@@ -369,7 +433,7 @@ class Engine:
         seen = await self.read(case, action, since_ms)
         if any(step.call.operation in ENDS_CALLS for step in action.steps):
             seen = seen.without_calls_to(action.target)
-        well = is_well(action, case, seen)
+        well = is_well(action, case, seen) and (seen.whole or not seen.silent(action.before))
         if well and action.healthy_ms and now_ms - action.healthy_ms >= round(action.expect.hold_s * 1000):
             return await self._helped(record, seen, since_ms)
         settled = not seen.blind and now_ms - since_ms >= round(self._settings.look_s * 1000)
@@ -407,11 +471,16 @@ class Engine:
 
     async def _undo(self, record: Kept) -> Kept:
         action, now_ms = record.value, self._clock.now_ms()
+        is_stopped = await self._is_stopped(action.tenant)
         for number in reversed(range(len(action.steps))):
             step = action.steps[number]
+            if is_stopped and (step.state == "undo_begun" or _can_be_undone(step)):
+                return record
             if step.state == "undo_begun":
                 return await self._resume_undo(record, number)
-            if step.state in ("begun", "done") and step.undo:
+            if _can_be_undone(step) and step.state == "begun":
+                return await self._settle(record, number)
+            if _can_be_undone(step):
                 intent = replace(step, state="undo_begun", begun_ms=now_ms)
                 record = await self.ledger.note(record, self._leased(with_step(action, number, intent)))
                 return await self._undo_call(record, number)
@@ -422,22 +491,27 @@ class Engine:
             return await self._end(record, S.FAILED, "action_failed", text, case_state=harmed)
         return await self._end(record, S.UNDONE, "action_undone", text, case_state=harmed)
 
+    async def _settle(self, record: Kept, number: int) -> Kept:
+        """A call was begun and is to be undone: nothing is taken back that never happened."""
+        step = record.value.steps[number]
+        happened, record = await self._happened(record, number, step.call, step.key)
+        if happened is None:
+            return record
+        settled = replace(step, state="done" if happened else "planned", done_ms=self._clock.now_ms() * happened)
+        return await self.ledger.note(record, free(with_step(record.value, number, settled)))
+
     async def _resume_undo(self, record: Kept, number: int) -> Kept:
         """An undo was begun; each of its calls is asked for like any call."""
-        action, now_ms = record.value, self._clock.now_ms()
-        if action.owner not in ("", self._owner) and now_ms < action.lease_ms:
+        step = record.value.steps[number]
+        for count, call in enumerate(step.undo):
+            happened, record = await self._happened(record, number, call, undo_key(step, count))
+            if happened is None:
+                return record
+        if not self._has_patience(step):
+            return await self._stuck(record, number, "It was to be taken back again and again, and nobody answered.")
+        if self._is_too_soon(record.value):
             return record
-        step = action.steps[number]
-        try:
-            for count, call in enumerate(step.undo):
-                executor = await self._executor(action.tenant, call)
-                if executor is None or await executor.happened(call, key=undo_key(step, count)) is None:
-                    return await self._stuck(record, number, "Nobody can tell whether it was taken back.")
-        except Unavailable as error:
-            if now_ms - step.begun_ms < ATTEMPTS_MAX * round(self._settings.call_timeout_s * 1000):
-                return await self._later(record)
-            return await self._stuck(record, number, error.detail)
-        return await self._undo_call(record, number)
+        return await self._undo_call(await self.ledger.note(record, self._leased(record.value)), number)
 
     async def _undo_call(self, record: Kept, number: int) -> Kept:
         action = record.value
@@ -454,7 +528,7 @@ class Engine:
                 return await self._stuck(record, number, f"The undo was refused: {error}")
             except Unavailable as error:
                 log.warning("undo_unanswered", action_id=action.id, step=number, reason=error.detail)
-                return await self._later(record)
+                return record
         undone = replace(step, state="undone", done_ms=self._clock.now_ms(), said=said[:500])
         return await self.ledger.note(record, free(with_step(action, number, undone)))
 
@@ -468,21 +542,25 @@ class Engine:
         action, now_ms = record.value, self._clock.now_ms()
         self._worse.pop(action.id, None)
         after = free(replace(action, state=state, ended_ms=now_ms, outcome=text))
-        record = await self.ledger.put(record, after, Entry(kind, text, by, case_state))
+        entry = Entry(kind, text, by, case_state)
         if state in (S.HELPED, S.UNDONE) and by == CEREBRO and action.state in UNDER_WAY:
             playbook = await self.library.maybe(action.tenant, action.playbook)
-            if moved := await self.ledger.learn(after, playbook, helped=state is S.HELPED):
-                log.info("autonomy_moved", tenant=action.tenant, text=moved)
+            record = await self.ledger.put_learned(record, after, entry, playbook)
+        else:
+            record = await self.ledger.put(record, after, entry)
         log.info("action_ended", action_id=action.id, state=state.value, playbook=action.playbook)
         return record
 
-    async def _later(self, record: Kept) -> Kept:
-        """Nothing to do now; the same record says so."""
-        return record
-
     def _leased(self, action: Action) -> Action:
-        lease_ms = self._clock.now_ms() + round(self._settings.call_timeout_s * 1000) + LEASE_SPARE_MS
-        return replace(action, owner=self._owner, lease_ms=lease_ms)
+        return replace(action, owner=self._owner, lease_ms=self._clock.now_ms() + self._lease_ms)
+
+    def _is_too_soon(self, action: Action) -> bool:
+        """Whether the call under way was made a moment ago: who does not answer is given time."""
+        return self._clock.now_ms() < action.lease_ms - self._lease_ms + AGAIN_MS
+
+    def _has_patience(self, step: Step) -> bool:
+        """Whether a call that has had no answer may still be tried: later, what it was decided by is no longer so."""
+        return self._clock.now_ms() - step.begun_ms < ATTEMPTS_MAX * round(self._settings.call_timeout_s * 1000)
 
     async def _executor(self, tenant: TenantId, call: Call) -> Executor | None:
         for each in await self._reach.of(tenant):
@@ -510,6 +588,11 @@ def is_well(action: Action, case: Case, seen: Look) -> bool:
         there = [signal for signal in case.signals if signal.entity == action.target] or case.signals
         return all(signal.cleared for signal in there)
     return not seen.blind and not seen.suffering
+
+
+def _can_be_undone(step: Step) -> bool:
+    """Whether something of it may have happened that can be taken back."""
+    return step.state in ("begun", "done") and bool(step.undo)
 
 
 def with_step(action: Action, number: int, step: Step) -> Action:

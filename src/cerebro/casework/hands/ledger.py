@@ -8,7 +8,7 @@ import msgspec
 from cerebro.casework import life, metrics
 from cerebro.casework.deeds import ACTIONS, KeptAction
 from cerebro.casework.desk import Also, Desk, Stale
-from cerebro.casework.hands.rank import moved_level
+from cerebro.casework.hands.rank import moved_level, summed
 from cerebro.casework.hands.store import LOCKS, PASTS, POLICIES, POLICY, Lock, Past, Policy, keep_action, past_key
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.casework.store import CASES
@@ -108,8 +108,13 @@ class Ledger:
             page = await transaction.find(PASTS, tenant, Search({}, limit=1000))
         return [record.value for record in page.records]
 
-    async def put(self, record: Record[KeptAction] | None, after: Action, entry: Entry) -> Record[KeptAction]:
+    async def put(
+        self, record: Record[KeptAction] | None, after: Action, entry: Entry, learned: Also | None = None
+    ) -> Record[KeptAction]:
         """Write a change that people read of: into the action, its case and the audit chain, all or none.
+
+        Args:
+            learned: What else is written with it.
 
         Raises:
             Stale: Someone else changed the action first.
@@ -124,6 +129,8 @@ class Ledger:
         async def also(transaction: Transaction) -> None:
             await self._save(transaction, record, after)
             await self._lock(transaction, before, after)
+            if learned:
+                await learned(transaction)
             detail = {"state": after.state, "text": entry.text, "digest": after.digest, "case": after.case}
             await self._audit.append(
                 after.tenant, entry.by, entry.kind, f"action/{after.id}", detail, transaction=transaction
@@ -145,58 +152,70 @@ class Ledger:
             await self._save(transaction, record, after)
         return Record(after.id, keep_action(after), record.version + 1)
 
-    async def learn(self, action: Action, playbook: Playbook | None, *, helped: bool) -> str:
-        """Let the playbook's record, and the level it has earned, follow an outcome; what changed, in a sentence."""
-        tenant, key = action.tenant, past_key(action.playbook, action.cause_kind)
-        async with self._kernel.records.transaction() as transaction:
-            found = await transaction.load(PASTS, tenant, key)
-            old = found.value if found else Past(action.playbook, action.cause_kind)
-            past = replace(
-                old, helped=old.helped + helped, not_helped=old.not_helped + (not helped),
-                harmful=old.harmful + action.harmful, since_moved=old.since_moved + 1,
-            )  # fmt: skip
-            level = moved_level(playbook, action.level, past, harmed=action.harmful) if playbook else action.level
-            if level is not action.level:
-                past = replace(past, since_moved=0)
-            await transaction.save(PASTS, tenant, key, past, version=found.version if found else 0)
-            if level is action.level:
-                return ""
-            text = f"{action.playbook} moves from {action.level} to {level} by its record."
-            await self._set_level(transaction, tenant, action.playbook, level)
-            await self._audit.append(
-                tenant,
-                CEREBRO,
-                "autonomy_moved",
-                f"playbook/{action.playbook}",
-                {"text": text},
-                transaction=transaction,
-            )
-        return text
+    async def put_learned(
+        self, record: Record[KeptAction], after: Action, entry: Entry, playbook: Playbook | None
+    ) -> Record[KeptAction]:
+        """As `put`; the playbook's record, and the level it has earned, follow the outcome at once."""
+
+        async def learned(transaction: Transaction) -> None:
+            await self._learn(transaction, after, playbook)
+
+        return await self.put(record, after, entry, learned)
+
+    async def _learn(self, transaction: Transaction, action: Action, playbook: Playbook | None) -> None:
+        tenant, helped = action.tenant, action.state is ActionState.HELPED
+        kept = await transaction.load(POLICIES, tenant, POLICY)  # first, as who sets it does: neither waits for ever
+        found = await transaction.load(PASTS, tenant, past_key(action.playbook, action.cause_kind))
+        old = found.value if found else Past(action.playbook, action.cause_kind)
+        past = replace(
+            old, helped=old.helped + helped, not_helped=old.not_helped + (not helped),
+            harmful=old.harmful + action.harmful, since_moved=old.since_moved + 1,
+        )  # fmt: skip
+        await self._save_past(transaction, tenant, past, found)
+        level = (kept.value if kept else Policy()).levels.get(action.playbook, action.level)
+        whole = summed(each.value for each in await self._pasts_of(transaction, tenant, action.playbook))
+        wished = any(reason.what == "person" for reason in action.reasons)
+        past = whole[action.playbook]
+        after = moved_level(playbook, level, past, harmed=action.harmful, wished=wished) if playbook else level
+        if after is level:
+            return
+        text = f"{action.playbook} moves from {level} to {after} by its record."
+        await self._set_level(transaction, tenant, action.playbook, after)
+        await self._begin_anew(transaction, tenant, action.playbook)
+        await self._audit.append(
+            tenant, CEREBRO, "autonomy_moved", f"playbook/{action.playbook}", {"text": text}, transaction=transaction
+        )
 
     async def judge(self, tenant: TenantId, action_id: str, verdict: str, by: str) -> Record[KeptAction]:
         """A person's word on an action: it counts for its playbook; the last word holds."""
         record = await self.one(tenant, action_id)
-        old, key = record.value, past_key(record.value.playbook, record.value.cause_kind)
+        old = record.value
         after = replace(old, verdict=verdict, verdict_by=by)
-        async with self._kernel.records.transaction() as transaction:
-            found = await transaction.load(PASTS, tenant, key)
+
+        async def learned(transaction: Transaction) -> None:
+            found = await transaction.load(PASTS, tenant, past_key(old.playbook, old.cause_kind))
             past = found.value if found else Past(old.playbook, old.cause_kind)
             past = replace(
                 past,
                 good=max(0, past.good + (verdict == "good") - (old.verdict == "good")),
                 bad=max(0, past.bad + (verdict == "bad") - (old.verdict == "bad")),
             )
-            await transaction.save(PASTS, tenant, key, past, version=found.version if found else 0)
-        return await self.put(record, after, Entry("action_judged", f"{by} finds that this was {verdict}.", by))
+            await self._save_past(transaction, tenant, past, found)
+
+        said = Entry("action_judged", f"{by} finds that this was {verdict}.", by)
+        return await self.put(record, after, said, learned)
 
     async def set_policy(self, tenant: TenantId, policy: Policy, version: int, by: str, what: str) -> None:
-        """Change what the tenant allows.
+        """Change what the tenant allows; a level that someone sets is not moved by what was before.
 
         Raises:
             Conflict: Someone else changed it first.
         """
+        before = (await self.policy(tenant)).value.levels
         async with self._kernel.records.transaction() as transaction:
             await transaction.save(POLICIES, tenant, POLICY, policy, version=version)
+            for playbook in [each for each, level in policy.levels.items() if before.get(each) is not level]:
+                await self._begin_anew(transaction, tenant, playbook)
             await self._audit.append(tenant, by, what, "policy", msgspec.to_builtins(policy), transaction=transaction)
 
     async def escalate(self, case: Case, text: str) -> None:
@@ -274,6 +293,21 @@ class Ledger:
                 await self._desk.change(action.tenant, case.id, verb, also=also)
         except _Taken as error:
             raise Locked(error.detail) from error
+
+    async def _pasts_of(self, transaction: Transaction, tenant: TenantId, playbook: str) -> Sequence[Record[Past]]:
+        return (await transaction.find(PASTS, tenant, Search({"playbook": playbook}, limit=RECENT_MAX))).records
+
+    async def _save_past(
+        self, transaction: Transaction, tenant: TenantId, past: Past, found: Record[Past] | None
+    ) -> None:
+        key = past_key(past.playbook, past.cause_kind)
+        await transaction.save(PASTS, tenant, key, past, version=found.version if found else 0)
+
+    async def _begin_anew(self, transaction: Transaction, tenant: TenantId, playbook: str) -> None:
+        """Count the outcomes since the level was last moved from here on."""
+        for record in await self._pasts_of(transaction, tenant, playbook):
+            if record.value.since_moved:
+                await self._save_past(transaction, tenant, replace(record.value, since_moved=0), record)
 
     async def _set_level(self, transaction: Transaction, tenant: TenantId, playbook: str, level: Level) -> None:
         found = await transaction.load(POLICIES, tenant, POLICY)

@@ -38,6 +38,10 @@ class Look:
         names = sorted({*self.usual, *self.now} if self.whole else self.now)
         return tuple(name for name in names if feels_bad(self._of(name), self._now(name)))
 
+    def silent(self, before: Mapping[str, float]) -> tuple[str, ...]:
+        """Whose users told of themselves just before, and do not now."""
+        return tuple(name for name, felt in unfolded(before).items() if felt.count and name not in self.now)
+
     def worse_than(self, before: Mapping[str, float]) -> tuple[str, ...]:
         """Whose users are clearly worse off than they were just before; none when users as a whole are not.
 

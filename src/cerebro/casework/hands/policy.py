@@ -12,6 +12,7 @@ from cerebro.spine.actions import Action, ActionState, Level, Risk
 from cerebro.spine.entities import EntityKey
 
 HOUR_MS = 3_600_000
+ASKED = frozenset({Level.SUGGEST, Level.ASK})  # levels at which a person's word is waited for
 ORDER = (Level.SUGGEST, Level.ASK, Level.ACT, Level.SILENT)
 BY_RISK = {Risk.READ: Level.ACT, Risk.SAFE: Level.ACT, Risk.GUARDED: Level.ASK, Risk.DANGEROUS: Level.SUGGEST}
 NEEDED = {"responder": "respond", "operator": "operate", "admin": "admin"}  # the permission of a sign-off role
@@ -32,6 +33,8 @@ class Bar(StrEnum):
     TOO_MANY = "As many actions as may be are under way."
     CALM = "Users are served as usual: there is nothing to mend."
     UNSURE = "The cause is not sure enough for this risk."
+    UNLIKE = "What its playbook goes by is no longer so."
+    UNANSWERED = "Who would do it does not answer, so nobody knows what it would change now."
     CHANGED = "What it would change is no longer what was shown."
 
 

@@ -10,12 +10,13 @@ from cerebro.casework.hands.engine import Engine, needs_mending
 from cerebro.casework.hands.felt import is_of_users, shape_of
 from cerebro.casework.hands.ledger import CEREBRO, Entry
 from cerebro.casework.hands.plan import Plan, can, planned
-from cerebro.casework.hands.policy import ORDER, STARTED, Bounds, bars, level_of, recent_of
+from cerebro.casework.hands.policy import ASKED, ORDER, STARTED, Bounds, bars, level_of, recent_of
 from cerebro.casework.hands.rank import ASKED_MORE, RIVAL, Choice, Picture, doubt_of, ranked
 from cerebro.casework.hands.store import Past, Policy
 from cerebro.casework.hands.users import Users
 from cerebro.casework.store import CASES, findings_of
 from cerebro.kernel.kit import Kernel
+from cerebro.kernel.lifecycle import survived
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record, Search
 from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Expectation, Level, Reason, digest_of
@@ -37,7 +38,6 @@ SURE_SHARE = 0.9  # of the likeliest cause, from here on nothing is waited for
 LOAD, LOAD_SHARE = "capacity", 0.5
 PRESSED_MS = 600_000  # a case of which nothing new was learned for longer tells nothing of the load now
 CALM_MS = 60_000  # after an action that helped, before another is thought of
-ASKED = frozenset({Level.SUGGEST, Level.ASK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Proposer:
         scene = await self._scene(tenant, cases)
         for case in sorted(cases, key=lambda each: (-each.severity, each.opened_ms, each.id)):
             try:
-                if await self.consider(case, scene):
+                if await survived(self.consider(case, scene), "case_failed_unforeseen", case_id=case.id):
                     scene = await self._scene(tenant, cases)
             except CerebroError as error:
                 if error.retry:

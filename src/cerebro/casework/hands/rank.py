@@ -14,7 +14,7 @@ from random import Random
 from cerebro.algorithms.beta import beta_quantile
 from cerebro.casework.cause.vocabulary import CLEAR, OCCUPIED, telling
 from cerebro.casework.hands.store import Past
-from cerebro.casework.playbooks.model import Playbook
+from cerebro.casework.playbooks.model import Playbook, Probe
 from cerebro.spine.actions import Level, Reason, Risk
 from cerebro.spine.cases import Cause, Mark
 from cerebro.spine.entities import EntityKey
@@ -145,10 +145,15 @@ def applies(playbook: Playbook, picture: Picture) -> bool:
         not said & set(trigger.marks) and not by_kind,
         bool(trigger.needs) and not any(word.lower() in picture.words for word in trigger.needs),
         bool(trigger.shapes and picture.shape) and picture.shape not in trigger.shapes and not named,
-        any(picture.gauges.get(probe.metric, float("-inf")) <= probe.above for probe in trigger.probes),
+        not all(probe_holds(probe, picture.gauges) for probe in trigger.probes),
         bool(trigger.objectives) and not picture.objectives & set(trigger.objectives),
     )
     return not any(refusals)
+
+
+def probe_holds(probe: Probe, gauges: Mapping[str, float]) -> bool:
+    """Whether a gauge is as the playbook asks; one that tells nothing is not."""
+    return gauges.get(probe.metric, float("-inf")) > probe.above
 
 
 def fit(playbook: Playbook, picture: Picture) -> tuple[float, tuple[Reason, ...]]:
@@ -208,17 +213,28 @@ def ranked(
     return tuple(sorted(choices, key=lambda each: (-each.score, each.playbook.name)))
 
 
-def moved_level(playbook: Playbook, level: Level, past: Past, *, harmed: bool) -> Level:
+def moved_level(playbook: Playbook, level: Level, past: Past, *, harmed: bool, wished: bool = False) -> Level:
     """The level after an outcome: harm takes it down to asking at once, a good record raises it by one.
 
     Raised only up to the playbook's own `level_max`, and when its success rate is at least `PROMOTE_RATE` with 90 %
     certainty, without any harm, over at least `PROMOTE_COUNT` outcomes since it was last moved.
+
+    Args:
+        level: That it has now.
+        past: Of the playbook against all kinds of causes together, this outcome included.
+        harmed: Whether this outcome was harm.
+        wished: Whether a person wanted it done: that says nothing of when Cerebro would do it, and raises no level.
     """
     if harmed:
         return Level.ASK if level in (Level.ACT, Level.SILENT) else Level.SUGGEST
     order = list(Level)
     after = NEXT.get(level, level)
-    if past.since_moved < PROMOTE_COUNT or past.harmful or order.index(after) > order.index(playbook.level_max):
+    if (
+        wished
+        or past.since_moved < PROMOTE_COUNT
+        or past.harmful
+        or order.index(after) > order.index(playbook.level_max)
+    ):
         return level
     sure = beta_quantile(SURE, 1.0 + past.helped + past.good, 1.0 + past.not_helped + past.bad)
     return after if sure >= PROMOTE_RATE else level

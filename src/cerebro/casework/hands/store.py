@@ -44,7 +44,7 @@ class Policy:
     """What a tenant allows.
 
     Args:
-        stopped: Nothing is executed, approved or not, and nothing is begun.
+        stopped: No call is made, approved or not; what is under way waits, its next step and its undo.
         frozen: Nothing is done by itself; people may still approve.
         levels: Of playbooks that someone or their record has set, over the default of their risk.
     """

@@ -9,11 +9,14 @@ from cerebro.casework.hands.users import Users
 from cerebro.casework.store import known_tenants
 from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel
+from cerebro.kernel.lifecycle import survived
 from cerebro.kernel.observe.log import get_log
 from cerebro.spine.errors import CerebroError
 from cerebro.spine.identity import TenantId
 
 log = get_log(__name__)
+
+UNFORESEEN = "It met a fault of Cerebro's own, which the log tells; what was done stands. A person must look."
 
 
 class Hands:
@@ -52,7 +55,9 @@ class Hands:
         """Every open action as far as it goes now."""
         for record in await self.engine.ledger.open_actions(tenant):
             try:
-                await self.engine.run(tenant, record)
+                work = self.engine.run(tenant, record)
+                if await survived(work, "action_failed_unforeseen", action_id=record.key) is None:
+                    await self.engine.abandon(tenant, record.key, UNFORESEEN)
             except CerebroError as error:  # one action that cannot go on must not keep the others from it
                 if error.retry:
                     raise

@@ -22,13 +22,18 @@ PARTS = (
      " none of `without` may be there; of `needs` one word must be in the proof; `words` make it fit better"),
     ("`marks`", "words of a closed set for what the evidence says: `untrusted`, `unresolved`, `locked`, `full_disk`, …"
      " (docs/decisions/0040-marks.md); unasked, a playbook is done only when it answers to the most telling of them"),
-    ("`steps`", "an executor, an operation, its arguments with `${parameter}`, `canary` for one replica first, and the"
-     " `undo` or `why_no_undo`"),
+    ("`trigger`, further", "`shapes`: what callers feel (`slow`, `slow_errors`, `fast_errors`, `lost`); `probes`:"
+     " gauges of the target (`metric`, `above`), read again just before it is done unasked; `share_min` of the blame;"
+     " `objectives` that must burn"),
+    ("`parameters`", "`name`, `about`, `type` (`name`, `number`, `integer`, `choice`), `default`, `min`, `max`,"
+     " `choices`, `required`; `pick`: the beginning of the target's own names, of which the proof chooses one"),
+    ("`steps`", "an executor, an operation, its arguments with `${parameter}`, `${target}` and `${entity}`, `canary`"
+     " for one replica first, and the `undo` (with `${before.NAME}`, too, of the state before) or `why_no_undo`"),
     ("`risk`", "`read`, `safe` (not noticed, can be taken back), `guarded` (may be noticed for a moment), `dangerous`"),
     ("`level_max`", "the most that its record may earn it: `suggest`, `ask`, `act`, `silent`"),
     ("`expect`", "`users`: rate, errors and duration as before the case; `signals`: the case's findings there are over;"
-     " within which time, held for how long"),
-    ("`cool_down_s`", "it is not used on the same target again before"),
+     " `within_s` (120), held for `hold_s` (20)"),
+    ("`cool_down_s`", "it is not done unasked on the same target again before (600)"),
 )  # fmt: skip
 
 

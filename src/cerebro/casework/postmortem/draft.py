@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cerebro.casework.life import CEREBRO
 from cerebro.casework.phrases import Teller
 from cerebro.casework.postmortem.words import SEVERITIES, WORDS
 from cerebro.casework.proof import Part, Sentence, proof_id
@@ -140,7 +141,7 @@ class Draft:
 
     def _actions(self) -> Iterator[str]:
         for action in sorted(self._record.actions, key=lambda each: each.made_ms):
-            who = self._say("approved_by", who=plain(action.approved_by)) if action.approved_by else ""
+            who = self._say("approved_by", who=plain(action.approved_by)) if _by_person(action) else ""
             by = who or (self._say("by_itself") if action.state in DONE else action.state.value)
             yield f"- **{plain(action.title)}** ({plain(action.target.text)}, {by})"
             yield f"  - {self._say('expected')}: {plain(action.predicted)}"
@@ -194,9 +195,15 @@ def ended_ms(case: Case) -> int:
 def _lesson(action: Action) -> str:
     if action.harmful:
         return "fu.harm"
-    if action.state in (ActionState.UNDONE, ActionState.FAILED):
+    if action.state is ActionState.UNDONE:
         return "fu.undone"
-    return "fu.by_hand" if action.state is ActionState.HELPED and action.approved_by else ""
+    if action.state is ActionState.FAILED:
+        return "fu.failed"
+    return "fu.by_hand" if action.state is ActionState.HELPED and _by_person(action) else ""
+
+
+def _by_person(action: Action) -> bool:
+    return action.approved_by not in ("", CEREBRO)
 
 
 def plain(text: str) -> str:

@@ -29,7 +29,7 @@ from cerebro.proving.shop.control import (
     Wanted,
     write_private,
 )
-from cerebro.proving.shop.house import MODULE
+from cerebro.proving.shop.house import MODULE, targets
 from cerebro.proving.shop.wire import Lines
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unavailable
@@ -60,6 +60,11 @@ class Shop:
     def is_up(self) -> bool:
         """Whether it runs."""
         return self._sign() is not None
+
+    @property
+    def entities(self) -> frozenset[EntityKey]:
+        """What it is made of, but for its users, as Cerebro calls it."""
+        return frozenset(EntityKey.parse(each) for each in targets())
 
     async def up(self, wanted: Wanted, *, with_us: bool = False) -> None:
         """Start it and wait until users are served.

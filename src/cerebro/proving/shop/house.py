@@ -249,7 +249,7 @@ async def _export(keeper: Keeper, clock: Clock) -> None:
         await Exporter(keeper, clock, keeper.wanted.export_s).run()
 
 
-def _targets() -> list[str]:
+def targets() -> list[str]:
     """All that can be operated here, as Cerebro calls it."""
     return [entity_text(name) for name in (*SERVICES, *ELSEWHERE) if name != USERS]
 
@@ -294,7 +294,7 @@ async def run(wanted: Wanted) -> None:
         me = os.getpid(), start_of(os.getpid())
         _introduce(
             _executor_file(keeper),
-            Executor("shop", "process", f"http://{LOOPBACK}:{port}", operator_key, *me, _targets()),
+            Executor("shop", "process", f"http://{LOOPBACK}:{port}", operator_key, *me, targets()),
         )
         write_private(sign, msgspec.json.encode(Sign(port, token, *me)))
         exporting = asyncio.create_task(_export(keeper, clock))

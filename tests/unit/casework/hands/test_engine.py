@@ -2,17 +2,21 @@
 
 import asyncio
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+from msgspec import structs
 
 from cerebro.casework.desk import Stale
 from cerebro.casework.hands.felt import Felt
 from cerebro.casework.hands.store import Policy
 from cerebro.casework.life import closed
+from cerebro.casework.playbooks.model import Probe
 from cerebro.kernel.audit import Audit
 from cerebro.spine.actions import ActionState, Level, digest_of
 from cerebro.spine.cases import CaseState, Cause, Mark
 from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import Invalid, Unavailable
 from cerebro.spine.identity import DEFAULT_TENANT
 
 CART, WORKER = EntityKey("service", "cart"), EntityKey("service", "worker")
@@ -312,3 +316,207 @@ async def test_a_person_can_take_it_back(bench):
 
     (action,) = await bench.actions()
     assert (action.state, bench.toy.value["version"]) == (ActionState.UNDONE, "2")
+
+
+async def test_who_never_answers_is_called_now_and_then_and_given_up(bench):
+    async def dead(call, *, key, timeout_s):
+        calls.append(bench.clock.now_ms())
+        raise Unavailable("The line is dead.")
+
+    calls, bench.toy.execute = [], dead
+    await bench.case()
+
+    await bench.rounds(40)
+
+    action = (await bench.actions())[0]
+    assert (action.state, action.outcome[:14]) == (ActionState.FAILED, "It was called ")
+    assert len(calls) < 40 and min(after - before for before, after in pairwise(calls)) >= 5000
+
+
+async def test_an_undo_that_is_never_answered_is_a_persons(bench):
+    async def dead(call, *, key, timeout_s):
+        raise Unavailable("The line is dead.")
+
+    await bench.case(kind="capacity", text="more traffic", marks=("surged",))
+    await bench.rounds(4)
+    bench.toy.execute = dead
+
+    await bench.rounds(80)
+
+    assert (await bench.actions())[0].state is ActionState.ESCALATED
+
+
+@pytest.mark.parametrize("fault", [Invalid("No such deployment.", ""), KeyError("memory")])
+async def test_what_cannot_go_on_is_a_persons_and_the_others_go_on(bench, fault):
+    """Be it a refusal where it is asked whether the call happened, or a fault of an executor's own."""
+
+    async def broken(call, *, key):
+        raise fault
+
+    bench.toy.dies, bench.toy.happened = "before", broken
+    case_id = await bench.case()
+
+    await bench.rounds(4)
+
+    (action,) = await bench.actions()
+    assert action.state is ActionState.ESCALATED
+    assert (await bench.the_case(case_id)).state is CaseState.ESCALATED
+
+
+async def approved_while_it_cannot_be_looked_at(bench):
+    """An action that Cerebro approved, and that waits since no fresh dry run can be had."""
+    honest, asked = bench.toy.dry_run, []
+
+    async def once(call):
+        asked.append(call)
+        if len(asked) > 1:
+            raise Unavailable("No answer.")
+        return await honest(call)
+
+    bench.toy.dry_run = once
+    await bench.case()
+    await bench.rounds(4)
+    bench.toy.dry_run = honest
+
+
+async def test_nothing_is_begun_on_a_dry_run_of_long_ago(bench):
+    await approved_while_it_cannot_be_looked_at(bench)
+    (action,) = await bench.actions()
+    assert (action.state, bench.toy.done) == (ActionState.APPROVED, {})
+
+    await bench.rounds(2)
+
+    assert [operation for operation, _ in bench.toy.done.values()] == ["rollback"]
+
+
+async def test_who_may_no_longer_do_it_unasked_asks(bench):
+    """The level is lowered between Cerebro's own approval and the beginning."""
+    await approved_while_it_cannot_be_looked_at(bench)
+    ledger = bench.hands.engine.ledger
+    await ledger.set_policy(DEFAULT_TENANT, Policy(levels={"rollback-deploy": Level.SUGGEST}), 0, "anna", "levels")
+
+    await bench.rounds(2)
+
+    (action,) = await bench.actions()
+    assert (action.state, action.level, bench.toy.done) == (ActionState.AWAITING, Level.SUGGEST, {})
+    assert "It is asked for now" in action.story[-1].text
+
+
+async def test_the_global_stop_holds_the_next_replica(bench):
+    bench.toy.replicas = ("0", "1")
+    await bench.case(kind="resource", text="memory", marks=("full_memory",))
+    await bench.rounds(1)
+    ledger = bench.hands.engine.ledger
+    await ledger.set_policy(DEFAULT_TENANT, Policy(stopped=True), 0, "anna", "stopped")
+
+    await bench.rounds(10)
+    assert [arguments for _, arguments in bench.toy.done.values()] == [{"replica": "0"}]
+
+    await ledger.set_policy(DEFAULT_TENANT, Policy(), 1, "anna", "goes on")
+    await bench.rounds(1)
+    assert [arguments for _, arguments in bench.toy.done.values()] == [{"replica": "0"}, {"replica": "1"}]
+
+
+async def test_the_global_stop_holds_an_undo(bench):
+    await bench.case(kind="capacity", text="more traffic", marks=("surged",))
+    await bench.rounds(4)
+    engine, ledger = bench.hands.engine, bench.hands.engine.ledger
+    await ledger.set_policy(DEFAULT_TENANT, Policy(stopped=True), 0, "anna", "stopped")
+    (action,) = await bench.actions()
+    await engine.take_back(await ledger.one(DEFAULT_TENANT, action.id), "anna")
+
+    await bench.rounds(4)
+    assert ((await bench.actions())[0].state, bench.toy.value["replicas"]) == (ActionState.UNDOING, "2")
+
+    await ledger.set_policy(DEFAULT_TENANT, Policy(), 1, "anna", "goes on")
+    await bench.rounds(1)
+    assert ((await bench.actions())[0].state, bench.toy.value["replicas"]) == (ActionState.UNDONE, "1")
+
+
+async def test_what_never_happened_is_not_taken_back(bench):
+    """Killed between the intent and the call; a person wants it undone before the next brain comes."""
+
+    async def killed(call, *, key, timeout_s):
+        raise asyncio.CancelledError
+
+    honest, bench.toy.execute = bench.toy.execute, killed
+    await bench.case()
+    with pytest.raises(asyncio.CancelledError):
+        await bench.rounds(1)
+    bench.toy.execute, heir = honest, bench.brain()
+    (action,) = await bench.actions()
+    await heir.engine.take_back(await heir.engine.ledger.one(DEFAULT_TENANT, action.id), "anna")
+
+    await bench.rounds(1, hands=heir)
+    assert (await bench.actions())[0].state is ActionState.UNDOING  # the lease of the dead one still runs
+    await bench.clock.advance(40)
+    await bench.rounds(1, hands=heir)
+
+    assert ((await bench.actions())[0].state, bench.toy.done) == (ActionState.FAILED, {})
+
+
+async def test_the_others_wait_for_who_tells_nothing_and_are_left_alone(bench):
+    bench.toy.replicas = ("0", "1")
+    await bench.case(kind="resource", text="memory", marks=("full_memory",))
+    await bench.rounds(1)
+
+    async def silent(tenant, names, start_ms, end_ms):
+        return {}
+
+    bench.users.felt = silent
+    await bench.rounds(40)
+
+    action = (await bench.actions())[0]
+    assert [arguments for _, arguments in bench.toy.done.values()][:1] == [{"replica": "0"}]
+    assert "Nothing tells what users feel" in " ".join(turn.text for turn in action.story)
+    assert not [arguments for _, arguments in bench.toy.done.values() if arguments.get("replica") == "1"]
+
+
+async def test_it_has_not_helped_whose_users_have_fallen_silent(bench):
+    """Whoever told before tells nothing now, though others are served well."""
+    await bench.case()
+    await bench.rounds(1)
+
+    async def others(tenant, names, start_ms, end_ms):
+        usual = {"service/cart": bench.users.good} if end_ms < bench.users.since_ms else {}
+        return {"service/front": bench.users.good, **usual}
+
+    bench.users.felt = others
+    await bench.rounds(7)
+    assert (await bench.actions())[0].state is ActionState.VERIFYING
+
+
+async def test_what_its_playbook_goes_by_is_read_again(bench):
+    """A gauge that was over its bound when it was proposed, and no longer is."""
+    await approved_while_it_cannot_be_looked_at(bench)
+    engine = bench.hands.engine
+    (action,) = await bench.actions()
+    playbook = await engine.library.one(DEFAULT_TENANT, action.playbook)
+    probed = structs.replace(playbook, trigger=structs.replace(playbook.trigger, probes=[Probe("queue.depth", 10.0)]))
+
+    async def one(tenant, name):
+        return probed
+
+    engine.library.one = one
+    await bench.rounds(1)
+
+    (action,) = [each for each in await bench.actions() if each.id == action.id]
+    assert (action.state, bench.toy.done) == (ActionState.EXPIRED, {})
+    assert action.outcome == "What its playbook goes by is no longer so."
+
+
+async def test_a_fault_while_one_case_is_thought_over_keeps_no_other_from_its_action(bench):
+    honest = bench.toy.dry_run
+
+    async def broken(call):
+        if call.target == WORKER:
+            raise KeyError("memory")
+        return await honest(call)
+
+    bench.toy.dry_run = broken
+    await bench.case(name="two", target=WORKER, about=WORKER)
+    await bench.case()
+
+    await bench.rounds(4)
+
+    assert [each.target for each in await bench.actions()] == [CART]

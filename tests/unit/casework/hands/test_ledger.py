@@ -1,6 +1,12 @@
 """What was done about a case is found under it, also when the case became part of another."""
 
-from cerebro.casework.hands.ledger import Ledger
+from dataclasses import replace
+
+import pytest
+
+from cerebro.casework.hands.ledger import Entry, Ledger
+from cerebro.casework.hands.store import Policy
+from cerebro.spine.actions import ActionState, Level, Reason
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import DEFAULT_TENANT
 
@@ -16,3 +22,41 @@ async def test_actions_come_along_when_cases_are_merged(bench):
     assert await ledger.of_case(DEFAULT_TENANT, second) == []
     assert [each.id for each in await ledger.of_story(DEFAULT_TENANT, second)] == [action.id]
     assert [each.id for each in await ledger.of_story(DEFAULT_TENANT, first)] == [action.id]
+
+
+def outcome(kind, *, harmful=False, wished=False):
+    """What a record of an action says that helped or harmed against a kind of cause."""
+    return kind, harmful, wished
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "set_before_last", "level"),
+    [
+        ([outcome("deploy")] * 9, None, Level.ACT),
+        ([outcome("deploy")] * 5 + [outcome("code")] * 4, None, Level.ACT),  # the level is of all kinds of causes
+        ([outcome("deploy")] * 9 + [outcome("code", harmful=True)] + [outcome("deploy")] * 9, None, Level.ASK),
+        ([outcome("deploy", wished=True)] * 9, None, None),  # when people want it says nothing of when Cerebro would
+        ([outcome("deploy")] * 9, Level.ASK, Level.ASK),  # someone's own word is not moved by what was before it
+        ([outcome("deploy", harmful=True)], Level.ACT, Level.ASK),
+    ],
+)
+async def test_a_level_is_moved_by_the_whole_record_of_its_playbook(bench, outcomes, set_before_last, level):
+    bench.toy.level = None
+    await bench.case()
+    await bench.rounds(2)
+    ledger = bench.hands.engine.ledger
+    (waiting,) = await bench.actions()
+    playbook = await bench.hands.engine.library.one(DEFAULT_TENANT, waiting.playbook)
+    for number, (kind, harmful, wished) in enumerate(outcomes):
+        if set_before_last and number == len(outcomes) - 1:
+            version = (await ledger.policy(DEFAULT_TENANT)).version
+            levels = Policy(levels={playbook.name: set_before_last})
+            await ledger.set_policy(DEFAULT_TENANT, levels, version, "anna", "levels")
+        state = ActionState.UNDONE if harmful else ActionState.HELPED
+        before = ActionState.UNDOING if harmful else ActionState.VERIFYING
+        reasons = (Reason("person", "anna wants it."),) if wished else waiting.reasons
+        action = replace(waiting, id=f"a{number}", cause_kind=kind, state=before, reasons=reasons, harmful=harmful)
+        record = await ledger.put(None, action, Entry("action_begun", "Begun."))
+        await ledger.put_learned(record, replace(record.value, state=state), Entry("action_ended", "Over."), playbook)
+
+    assert (await ledger.policy(DEFAULT_TENANT)).value.levels.get(playbook.name) is level

@@ -69,7 +69,9 @@ def test_its_follow_ups_come_from_what_happened():
     assert "to be noticed" in follow_ups and "Name an owner for service pay" in follow_ups
     assert "without asking" in follow_ups
     harmed = draft(record(actions=(replace(ACTION, harmful=True),)), Teller("en", T0, 0))
+    alone = draft(record(actions=(replace(ACTION, approved_by="cerebro"),)), Teller("en", T0, 0))
     assert "made it worse" in harmed
+    assert "without asking" not in alone and "service/pay, by itself" in alone
     bare = draft(record(replace(CASE, causes=()), ()), Teller("en", T0, 0))
     assert "Find the cause" in bare and "Cerebro did nothing by itself" in bare
 
