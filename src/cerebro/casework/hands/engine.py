@@ -15,7 +15,7 @@ from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.felt import REQUESTS_MIN, feels_bad
 from cerebro.casework.hands.ledger import CEREBRO, Entry, Ledger, Locked
 from cerebro.casework.hands.library import Library
-from cerebro.casework.hands.look import NOBODY, Look, folded, look
+from cerebro.casework.hands.look import NOBODY, WIDER, Look, folded, look
 from cerebro.casework.hands.plan import planned
 from cerebro.casework.hands.policy import ASKED, Bar, Bounds, bars, level_of, recent_of
 from cerebro.casework.hands.rank import probe_holds
@@ -101,13 +101,28 @@ class Engine:
         """What users feel around it since a moment."""
         return await self.look_at(case, action.target, start_ms)
 
-    async def look_at(self, case: Case, target: EntityKey, start_ms: int) -> Look:
+    async def look_at(self, case: Case, target: EntityKey, start_ms: int, *, by_operation: bool = False) -> Look:
         """What users feel around a target of the case since a moment."""
         now_ms, troubles = self._clock.now_ms(), await self._troubles(case)
         return await look(
             self._users, case, target, self._settings, troubles,
             start_ms=start_ms, now_ms=now_ms, askers=await self._askers(case.tenant, target, now_ms),
+            by_operation=by_operation,
         )  # fmt: skip
+
+    async def is_over(self, case: Case, target: EntityKey, seen: Look) -> bool:
+        """Whether all who suffer in a look are served well in its newest part; not where that tells too little."""
+        newest = await self.look_at(case, target, self._clock.now_ms() - CANARY_MS)
+        told = all(newest.now.get(name, NOBODY).count >= REQUESTS_MIN for name in seen.suffering)
+        return told and not set(seen.suffering) & set(newest.suffering)
+
+    async def is_felt_by_some(self, case: Case, target: EntityKey) -> bool:
+        """Whether some kind of requests around a target is answered badly now, though it is lost among the others."""
+        for over_ms in (CANARY_MS, WIDER * round(self._settings.look_s * 1000)):
+            seen = await self.look_at(case, target, self._clock.now_ms() - over_ms, by_operation=True)
+            if not seen.blind:
+                return any(name in seen.now for name in seen.suffering)
+        return False
 
     async def _askers(self, tenant: TenantId, target: EntityKey, now_ms: int) -> Sequence[EntityKey]:
         """Who asks a cache: it answers as fast as ever when it has nothing to give, and they fetch it elsewhere."""

@@ -25,6 +25,7 @@ DERIVED = (":shift_ratio", ":error_ratio", ":mean")  # how support names what it
 ADDRESS = ("server.address", "server_address")
 CODES = ("http.response.status_code", "http_response_status_code", "status", "code")
 FAULTS = ("error.type", "error_type")
+NO_OPERATION = frozenset((*CODES, *FAULTS, *INSTANCES))
 LOOK_BACK_MS = 150_000  # how far before a stretch its first sample's forerunner may lie
 DELTA = ("delta", "delta_histogram")
 
@@ -84,13 +85,20 @@ class Felt:
         return self.spent_s / self.count if self.count else 0.0
 
 
-def felt_of(measures: Sequence[Measure], samples: Samples, start_ms: int, end_ms: int) -> Mapping[str, Felt]:
-    """What was felt of each entity between two moments, by `kind/name`; where it is called, `kind/name<`."""
+def felt_of(
+    measures: Sequence[Measure], samples: Samples, start_ms: int, end_ms: int, *, by_operation: bool = False
+) -> Mapping[str, Felt]:
+    """What was felt of each entity between two moments, by `kind/name`; where it is called, `kind/name<`.
+
+    Args:
+        by_operation: Each kind of its requests for itself, by `kind/name` and what tells them apart.
+    """
     sums: dict[str, list[float]] = {}
     is_delta = np.array([each.type in DELTA for each in measures], np.bool_)
     for each, grown in zip(measures, _grown(samples, is_delta, start_ms, end_ms).tolist(), strict=True):
         if grown:
-            for name in _owners(each):
+            for owner in _owners(each):
+                name = f"{owner} {_operation(each)}" if by_operation else owner
                 row = sums.setdefault(name, [0.0, 0.0, 0.0])
                 if each.metric == FAILED:
                     row[1] += grown
@@ -127,7 +135,12 @@ def is_of_users(signal: str) -> bool:
     True
     """
     answered = signal.startswith((*SERVED, *CALLED)) and signal.endswith(DERIVED)
-    return answered or PILED.search(signal.lower()) is not None
+    return answered or is_piled(signal)
+
+
+def is_piled(signal: str) -> bool:
+    """Whether a finding's signal is how many wait."""
+    return PILED.search(signal.lower()) is not None
 
 
 def _owners(measure: Measure) -> tuple[str, ...]:
@@ -136,6 +149,11 @@ def _owners(measure: Measure) -> tuple[str, ...]:
         address = next((measure.labels[name] for name in ADDRESS if name in measure.labels), "")
         return (f"{measure.entity.kind}/{address.partition(':')[0]}<",) if address else ()
     return (measure.entity.text,)
+
+
+def _operation(measure: Measure) -> str:
+    """What tells requests of one kind from others: neither what came of them, nor which replica answered."""
+    return " ".join(f"{name}={value}" for name, value in sorted(measure.labels.items()) if name not in NO_OPERATION)
 
 
 def is_failed(labels: Mapping[str, str], *, asked: bool = False) -> bool:

@@ -97,19 +97,21 @@ async def look(
     start_ms: int,
     now_ms: int,
     askers: Iterable[EntityKey] = (),
+    by_operation: bool = False,
 ) -> Look:
     """Read what is usual before the case, and what has been since `start_ms`, at most `look_s` back.
 
     Args:
         askers: Whose users are looked at, too, since those of the target do not tell.
         troubles: Times of other cases before: nothing in them is usual.
+        by_operation: Each kind of requests is read for itself.
     """
     tenant, names = case.tenant, names_of(case, target, askers)
-    look_ms = round(settings.look_s * 1000)
-    usual = added([await users.felt(tenant, names, *each) for each in calm_before(case, settings, troubles)])
-    now = await users.felt(tenant, names, max(start_ms, now_ms - look_ms), now_ms)
+    look_ms, felt = round(settings.look_s * 1000), users.felt_by_operation if by_operation else users.felt
+    usual = added([await felt(tenant, names, *each) for each in calm_before(case, settings, troubles)])
+    now = await felt(tenant, names, max(start_ms, now_ms - look_ms), now_ms)
     if not now:
-        now = await users.felt(tenant, names, max(start_ms, now_ms - WIDER * look_ms), now_ms)
+        now = await felt(tenant, names, max(start_ms, now_ms - WIDER * look_ms), now_ms)
     return Look(usual, now, now_ms - start_ms >= look_ms + GAP_MS)
 
 

@@ -7,7 +7,7 @@ from cerebro.casework.cause.vocabulary import telling
 from cerebro.casework.deeds import KeptAction
 from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.engine import Engine, needs_mending
-from cerebro.casework.hands.felt import is_of_users, shape_of
+from cerebro.casework.hands.felt import is_of_users, is_piled, shape_of
 from cerebro.casework.hands.ledger import CEREBRO, Entry
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ASKED, ORDER, STARTED, Bounds, bars, level_of, recent_of
@@ -232,9 +232,11 @@ class Proposer:
         if offer.level not in ASKED:
             seen = await self._engine.read(case, action, case.began_ms)
             if not needs_mending(action, case, seen):
-                if not await self._is_told_of_users(case):
+                if not await self._is_told_of_users(case, action.target):
                     return None
                 action = _for_signals(action)
+            if seen.suffering and await self._engine.is_over(case, action.target, seen):
+                return None  # a short trouble lies in the look for half a minute; when it comes again it is thought of
             if seen.suffering:
                 users = Reason("users", seen.sentence(seen.suffering), float(len(seen.suffering)))
                 action = replace(action, reasons=(*action.reasons, users))
@@ -247,14 +249,18 @@ class Proposer:
             return record
         return await self._engine.approve(record, CEREBRO, action.digest)
 
-    async def _is_told_of_users(self, case: Case) -> bool:
-        """Whether a finding still holds that some of what users ask for fails, or takes longer, out of the ordinary.
+    async def _is_told_of_users(self, case: Case, target: EntityKey) -> bool:
+        """Whether a finding still holds that some of what users ask for fails, or takes longer, or that much waits.
 
-        One page of many that is slow hardly moves what all of them take together.
+        One page of many that is slow hardly moves what all of them take together. A finding of what is rarely asked for
+        holds until it is asked for again, so the requests themselves must say that it is so now.
         """
         async with self._kernel.records.transaction() as transaction:
             found = await findings_of(transaction, case.tenant, case.id, FINDINGS_MAX)
-        return any(each.dedup_key in case.active_keys and is_of_users(each.signal) for each in found)
+        told = [each.signal for each in found if each.dedup_key in case.active_keys and is_of_users(each.signal)]
+        if any(is_piled(signal) for signal in told):
+            return True
+        return bool(told) and await self._engine.is_felt_by_some(case, target)
 
     def _action(self, case: Case, offer: Offer) -> Action:
         playbook, now_ms, choice = offer.choice.playbook, self._clock.now_ms(), offer.choice

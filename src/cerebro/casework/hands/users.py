@@ -135,6 +135,12 @@ class Users(Protocol):
         """Of every entity of these names, as `felt_of` gives it."""
         ...
 
+    async def felt_by_operation(
+        self, tenant: TenantId, names: Sequence[str], start_ms: int, end_ms: int
+    ) -> Mapping[str, Felt]:
+        """The same, of each kind of requests for itself."""
+        ...
+
     async def felt_of_replica(
         self, tenant: TenantId, entity: EntityKey, replica: str, start_ms: int, end_ms: int
     ) -> Felt:
@@ -161,6 +167,12 @@ class StoredUsers:
         """As the port says."""
         return await self._felt(tenant, await self._measures(tenant, names), start_ms, end_ms)
 
+    async def felt_by_operation(
+        self, tenant: TenantId, names: Sequence[str], start_ms: int, end_ms: int
+    ) -> Mapping[str, Felt]:
+        """As the port says."""
+        return await self._felt(tenant, await self._measures(tenant, names), start_ms, end_ms, by_operation=True)
+
     async def felt_of_replica(
         self, tenant: TenantId, entity: EntityKey, replica: str, start_ms: int, end_ms: int
     ) -> Felt:
@@ -180,11 +192,12 @@ class StoredUsers:
         ]  # fmt: skip
 
     async def _felt(
-        self, tenant: TenantId, measures: Sequence[Measure], start_ms: int, end_ms: int
+        self, tenant: TenantId, measures: Sequence[Measure], start_ms: int, end_ms: int, *, by_operation: bool = False
     ) -> Mapping[str, Felt]:
         keys = [(each.hi, each.lo) for each in measures]
         found = await self._telemetry.samples(tenant, keys, Window(start_ms - LOOK_BACK_MS, end_ms)) if keys else {}
-        return felt_of(measures, _columns([found.get(key) for key in keys]), start_ms, end_ms)
+        columns = _columns([found.get(key) for key in keys])
+        return felt_of(measures, columns, start_ms, end_ms, by_operation=by_operation)
 
     async def gauges(self, tenant: TenantId, entity: EntityKey, metrics: Sequence[str]) -> Mapping[str, float]:
         """As the port says."""
@@ -281,8 +294,18 @@ class WatchedUsers:
 
     async def felt(self, tenant: TenantId, names: Sequence[str], start_ms: int, end_ms: int) -> Mapping[str, Felt]:
         """As the port says."""
+        return self._felt(names, start_ms, end_ms, by_operation=False)
+
+    async def felt_by_operation(
+        self, tenant: TenantId, names: Sequence[str], start_ms: int, end_ms: int
+    ) -> Mapping[str, Felt]:
+        """As the port says."""
+        return self._felt(names, start_ms, end_ms, by_operation=True)
+
+    def _felt(self, names: Sequence[str], start_ms: int, end_ms: int, *, by_operation: bool) -> Mapping[str, Felt]:
         chosen = [each for each in self._measures.values() if _concerns(each, names)]
-        return felt_of(chosen, self._samples(chosen, start_ms - LOOK_BACK_MS, end_ms), start_ms, end_ms)
+        samples = self._samples(chosen, start_ms - LOOK_BACK_MS, end_ms)
+        return felt_of(chosen, samples, start_ms, end_ms, by_operation=by_operation)
 
     async def felt_of_replica(
         self, tenant: TenantId, entity: EntityKey, replica: str, start_ms: int, end_ms: int

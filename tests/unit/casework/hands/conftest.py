@@ -85,6 +85,9 @@ class Feelings:
         inside = self.since_ms <= end_ms <= self.until_ms
         return {"service/cart": self.bad if inside else self.good}
 
+    async def felt_by_operation(self, tenant, names, start_ms, end_ms):
+        return await self.felt(tenant, names, start_ms, end_ms)
+
     async def gauges(self, tenant, entity, metrics):
         return {}
 
@@ -106,11 +109,12 @@ class Bench:
     def brain(self):
         return Hands(self.kernel, self.users, Fixed((self.toy,)))
 
-    async def case(self, kind="deploy", share=0.9, target=CART, text="", name="one", marks=(), about=None):
+    async def case(self, kind="deploy", share=0.9, target=CART, text="", name="one", marks=(), about=None,
+                   signal="http.server.request.duration"):  # fmt: skip
         now_ms = self.clock.now_ms()
         finding = Finding(
             FindingId(f"{name}-{now_ms}"), DEFAULT_TENANT, "support", "level_shift", about or target, now_ms, now_ms,
-            Severity.MAJOR, 1e-9, 9.0, "http.server.request.duration", "Slow", (), f"key-{name}",
+            Severity.MAJOR, 1e-9, 9.0, signal, "Slow", (), f"key-{name}",
         )  # fmt: skip
         (kept,) = await self.desk.admit(DEFAULT_TENANT, [finding])
         told = marks or (("deployed",) if kind == "deploy" else ())  # as the diagnosis has it

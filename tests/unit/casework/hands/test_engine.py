@@ -520,3 +520,41 @@ async def test_a_fault_while_one_case_is_thought_over_keeps_no_other_from_its_ac
     await bench.rounds(4)
 
     assert [each.target for each in await bench.actions()] == [CART]
+
+
+@pytest.mark.parametrize(("lasts_s", "states"), [(12, []), (400, [ActionState.UNDONE])])
+async def test_what_was_over_a_moment_ago_is_left_alone(bench, lasts_s, states):
+    """A look takes half a minute in: the failures of a rollout lie in it when all is well again."""
+    since_ms = bench.clock.now_ms()
+    over_ms = since_ms + lasts_s * 1000
+
+    async def felt(tenant, names, start_ms, end_ms):
+        return {"service/cart": bench.users.bad if start_ms < over_ms and end_ms > since_ms else bench.users.good}
+
+    bench.users.felt = felt
+    await bench.case()
+    await bench.clock.advance(25)
+
+    await bench.rounds(60)
+
+    assert [each.state for each in await bench.actions()][:1] == states
+
+
+@pytest.mark.parametrize(("page", "done"), [(Felt(50, 0, 30), 1), (Felt(50, 0, 3), 0), (Felt(), 0)])
+async def test_one_slow_page_of_many_is_mended_while_it_is_slow(bench, page, done):
+    """All together are served as usual; a finding of the page holds, be it that the page is asked for no more."""
+    bench.users.until_ms = 0  # as a whole nobody suffers
+    since_ms = bench.clock.now_ms()
+
+    async def felt_by_operation(tenant, names, start_ms, end_ms):
+        one = page if end_ms > since_ms else Felt(500, 0, 30)
+        return {"service/cart http.route=/home": Felt(900, 0, 45)} | (
+            {"service/cart http.route=/pay": one} if one.count else {}
+        )
+
+    bench.users.felt_by_operation = felt_by_operation
+    await bench.case(signal="http.server.request.duration:shift_ratio")
+
+    await bench.rounds(3)
+
+    assert len(bench.toy.done) == done

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cerebro.casework.hands.felt import Felt
+from cerebro.casework.hands.felt import Felt, Measure, Samples, felt_of
 from cerebro.casework.hands.users import WatchedUsers
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import DEFAULT_TENANT
@@ -63,6 +63,24 @@ async def test_a_replica_is_told_by_its_number_or_its_whole_name(users, replica,
 
     assert felt.count == count
     assert felt.mean_s == pytest.approx(mean_s)
+
+
+def test_one_page_of_many_is_told_apart_whatever_came_of_it_and_whoever_answered():
+    labels = [
+        {"http.route": "/home", "service.instance.id": "cart-0"},
+        {"http.route": "/home", "service.instance.id": "cart-1", "http.response.status_code": "500"},
+        {"http.route": "/pay", "service.instance.id": "cart-0"},
+    ]
+    measures = [Measure(place, 0, f"{SERVED}_count", each, CART) for place, each in enumerate(labels)]
+    of = np.repeat(np.arange(3), 2)
+    samples = Samples(of, np.tile([START_MS, START_MS + STEP_MS], 3), np.array([0.0, 40, 0, 2, 0, 5]))
+
+    felt = felt_of(measures, samples, START_MS, START_MS + 2 * STEP_MS, by_operation=True)
+
+    assert felt == {
+        "service/cart http.route=/home": Felt(42.0, 2.0),
+        "service/cart http.route=/pay": Felt(5.0),
+    }
 
 
 async def test_before_anything_was_told_nobody_feels_anything(users):
