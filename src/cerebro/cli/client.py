@@ -23,9 +23,13 @@ class Client:
 
     def __init__(self, settings: Settings, url: str = "", key: str = "") -> None:
         self.url = url or door(settings)
-        self._http = httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {key or _local_key(settings.data_dir)}"}, timeout=60
-        )
+        said = f"Bearer {key or _local_key(settings.data_dir)}"
+        try:
+            self._http = httpx.Client(base_url=self.url, headers={"Authorization": said}, timeout=60)
+        except httpx.InvalidURL as error:
+            raise Invalid(f"{self.url!r} is no address.", "Write one such as https://cerebro.example:8640.") from error
+        except UnicodeEncodeError as error:
+            raise Invalid("The key has letters that no key has.", "Copy it again: ASCII only.") from error
 
     def get(self, path: str, **parameters: object) -> Any:
         """The JSON answer of a GET; empty parameters are left out."""

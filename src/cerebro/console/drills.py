@@ -32,7 +32,7 @@ ENDED = ("over", "stopped")
 class Told(BaseModel):
     """A body; unknown names are refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Step(Told):

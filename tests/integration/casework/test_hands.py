@@ -115,12 +115,15 @@ async def test_asked_shown_approved_done_and_taken_back(client, supervisor, case
     await hands.round(tenant)
     assert [call["name"] for call in supervisor.calls] == ["rollback"]
 
-    back = await client.post(f"/actions/{action['id']}/undo", json={})
+    early = await client.post(f"/actions/{action['id']}/verdict", json={"verdict": "good"})
+    assert early.status_code == 409  # it is not over
+    back = await client.post(f"/actions/{action['id']}/undo", json={"reason": "the wrong one"})
     assert back.status_code == 200, back.text
     await hands.round(tenant)
     assert (supervisor.version, supervisor.calls[-1]["name"]) == ("2", "deploy")
     one = (await client.get(f"/actions/{action['id']}")).json()
     assert one["state"] == "undone"
+    assert any("wants it undone. the wrong one" in turn["text"] for turn in one["story"])
     assert "approved it" in " ".join((await client.get(f"/actions/{action['id']}/why")).json())
     await client.post(f"/actions/{action['id']}/verdict", json={"verdict": "bad"})
     assert (await client.get("/playbooks/rollback-deploy")).json()["record"]["bad"] == 1
@@ -162,12 +165,18 @@ async def test_autonomy_playbooks_and_their_doors(client, make_key, app, supervi
     assert (await client.post("/autonomy", json={"levels": {"scale-out": "ask"}})).status_code == 200
     rows = {row["playbook"]: row["level"] for row in (await client.get("/autonomy")).json()["items"]}
     assert (rows["scale-out"], rows["set-clock"], rows["move-disk"]) == ("ask", "act", "suggest")
+    assert (await client.get("/autonomy")).json()["policy"][
+        "reason"
+    ] == "a release"  # of the switch, and not of a level
 
     bad = (await client.post("/playbooks/check", json={"text": "name: x\nversion: 1"})).json()
     assert bad["faults"][0]["line"] == 1
     for url in ("http://example.com", "http://[", "nonsense", "https://"):
         assert (await register(client, supervisor, url=url)).status_code == 400
     await register(client, supervisor)
+    await register(client, supervisor, level="act")  # what is done through it, the matrix says
+    rows = {row["playbook"]: row["level"] for row in (await client.get("/autonomy")).json()["items"]}
+    assert (rows["rollback-deploy"], rows["restart-service"]) == ("act", "ask")  # the door cannot restart
     (door,) = (await client.get("/executors")).json()["items"]
     assert "key" not in door
     assert (await client.delete("/executors/shop")).status_code == 204
@@ -186,3 +195,24 @@ async def test_only_whoever_may_sign_off_can_approve(app, make_key, client, supe
 
     assert answer.status_code == 403
     assert supervisor.calls == []
+
+
+async def test_a_playbook_is_signed_off_by_its_role_and_over_nobodys_other_text(app, make_key, client):
+    """A new text neither takes a playbook from the role that signs it off, nor what someone else wrote meanwhile."""
+    text = (await client.get("/playbooks/nats-purge-stream/text")).json()["text"]
+    lower = text.replace("sign_off: admin", "sign_off: operator")
+    keys = [await make_key("read", "respond", "operate"), await make_key("read", "respond", "operate", "admin")]
+    operator, admin = (
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://cerebro/api/v1",
+            headers={"authorization": f"Bearer {each}"},
+        )
+        for each in keys
+    )  # fmt: skip
+
+    assert (await operator.post("/playbooks", json={"text": lower})).status_code == 403
+    mine = text.replace("version: 1", "version: 2", 1)
+    assert (await admin.post("/playbooks", json={"text": mine, "replaces": text})).status_code == 201
+    late = await admin.post("/playbooks", json={"text": text, "replaces": text})
+    assert late.status_code == 409 and "meanwhile" in late.json()["detail"]
+    assert (await admin.post("/playbooks", json={"text": text, "replaces": mine})).status_code == 201

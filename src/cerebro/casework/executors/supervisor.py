@@ -92,6 +92,10 @@ class ControlDoor:
         """As the port says; before `learn` it is not known what the door can do."""
         return operation in self._operations and any(fnmatchcase(target.text, each) for each in self._scope)
 
+    def can(self, operation: str) -> bool:
+        """Whether the door knows the operation, be it of whatever target."""
+        return operation in self._operations
+
     async def learn(self) -> None:
         """Ask what it can do.
 

@@ -192,6 +192,14 @@ class Text(Strict):
     text: str = Field(max_length=65_536)
 
 
+class SignOff(Text):
+    """A playbook that someone puts their name to."""
+
+    replaces: str | None = Field(
+        None, max_length=65_536, description="The text that it was begun from: refused when another is there by now."
+    )
+
+
 class Draft(Text):
     """A playbook that is still being written."""
 

@@ -108,7 +108,10 @@ def _decide(routes: APIRouter, counter: Counter) -> None:
     @routes.post("/actions/{action_id}/undo", response_model=KeptAction)
     async def undo(principal: Responder, action_id: Id, asked: answers.Words | None = None) -> Json:
         """Have it taken back."""
-        return await decided(principal, action_id, lambda record: counter.engine.take_back(record, principal.name))
+        reason = asked.reason if asked else ""
+        return await decided(
+            principal, action_id, lambda record: counter.engine.take_back(record, principal.name, reason)
+        )
 
     @routes.post("/actions/{action_id}/verdict", response_model=KeptAction)
     async def verdict(principal: Responder, action_id: Id, asked: answers.Verdict) -> Json:
@@ -140,7 +143,7 @@ def _links(routes: APIRouter, counter: Counter, kernel: Kernel) -> None:
         who = f"{found.who} (link)"
         if asked.verdict == "approve":
             return answer((await counter.engine.approve(record, who, found.digest)).value)
-        return answer((await counter.engine.refuse(record, who, "")).value)
+        return answer((await counter.engine.refuse(record, who, "", found.digest)).value)
 
 
 async def _answered(request: Request) -> answers.Answer:
@@ -154,7 +157,7 @@ async def _answered(request: Request) -> answers.Answer:
             pressed = payload["actions"][0]
             return answers.Answer(token=pressed["value"], verdict=pressed["action_id"])
         return answers.Answer.model_validate_json(body)
-    except (KeyError, IndexError, TypeError, ValueError, msgspec.MsgspecError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise Invalid("The answer cannot be read.", "Send `token` and `verdict`: approve or refuse.") from error
 
 
@@ -165,9 +168,9 @@ def _playbooks(routes: APIRouter, counter: Counter) -> None:
         return answer(answers.PlaybookPage(await counter.playbooks(principal.tenant)))
 
     @routes.post("/playbooks", response_model=answers.PlaybookLine, status_code=201)
-    async def keep(principal: Operator, asked: answers.Text) -> Json:
+    async def keep(principal: Operator, asked: answers.SignOff) -> Json:
         """Sign off a playbook of your own; one with the name of a shipped one takes its place."""
-        playbook = await counter.keep(principal, asked.text)
+        playbook = await counter.keep(principal, asked.text, asked.replaces)
         lines = await counter.playbooks(principal.tenant)
         return answer(next(line for line in lines if line.name == playbook.name), 201)
 

@@ -8,6 +8,7 @@ import msgspec
 
 from cerebro.algorithms.beta import beta_quantile
 from cerebro.casework.deeds import ACTIONS, KeptAction
+from cerebro.casework.executors.port import Executor
 from cerebro.casework.executors.supervisor import ControlDoor
 from cerebro.casework.hands.answers import (
     ActionPage,
@@ -26,7 +27,7 @@ from cerebro.casework.hands.backtest import Backtest, backtest, past_cases, pict
 from cerebro.casework.hands.engine import Engine
 from cerebro.casework.hands.ledger import Entry, Ledger
 from cerebro.casework.hands.plan import planned
-from cerebro.casework.hands.policy import NEEDED, ORDER, Bounds, level_of
+from cerebro.casework.hands.policy import ASKED, NEEDED, ORDER, Bounds, level_of
 from cerebro.casework.hands.rank import summed
 from cerebro.casework.hands.reach import Doors
 from cerebro.casework.hands.store import DOORS, DoorEntry, Past, Policy
@@ -105,10 +106,14 @@ class Counter:
     async def playbooks(self, tenant: TenantId) -> list[PlaybookLine]:
         """Every playbook with its level and record."""
         policy, pasts = (await self.ledger.policy(tenant)).value, summed(await self.ledger.pasts(tenant))
-        found = await self.engine.library.all(tenant)
-        return [self._line(each, policy, pasts) for each in sorted(found.values(), key=lambda each: each.name)]
+        found, executors = await self.engine.library.all(tenant), await self._doors.of(tenant)
+        return [
+            self._line(each, policy, pasts, executors) for each in sorted(found.values(), key=lambda each: each.name)
+        ]
 
-    def _line(self, playbook: Playbook, policy: Policy, pasts: Mapping[str, Past]) -> PlaybookLine:
+    def _line(
+        self, playbook: Playbook, policy: Policy, pasts: Mapping[str, Past], executors: Sequence[Executor]
+    ) -> PlaybookLine:
         plain = msgspec.to_builtins(playbook)
         names = {each.name for each in fields(PlaybookLine)} - {
             "level",
@@ -122,16 +127,27 @@ class Counter:
             **{name: plain[name] for name in names},
             risk=playbook.risk,
             level_max=playbook.level_max,
-            level=self._level(playbook, policy)[0],
+            level=self._level(playbook, policy, executors)[0],
             own=shipped().get(playbook.name) is not playbook,
             undoable=playbook.undoable,
             record=record_line(pasts.get(playbook.name, NOBODY)),
         )
 
-    def _level(self, playbook: Playbook, policy: Policy) -> tuple[Level, str]:
+    def _level(self, playbook: Playbook, policy: Policy, executors: Sequence[Executor]) -> tuple[Level, str]:
+        """The level it has where no rule lowers it: that of the freest control door that can do it, if any."""
+        first = playbook.steps[0]
+        doors = [
+            each.level
+            for each in executors
+            if isinstance(each, ControlDoor)
+            and each.level
+            and each.name == first.executor
+            and each.can(first.operation)
+        ]
+        freest = max(doors, key=ORDER.index, default=None)
         return level_of(
             playbook=playbook.name, risk=playbook.risk, level_max=playbook.level_max, target=EntityKey("", ""),
-            policy=replace(policy, rules=()), door=None, share=0.0, bounds=self._bounds, now_ms=self._clock.now_ms(),
+            policy=replace(policy, rules=()), door=freest, share=0.0, bounds=self._bounds, now_ms=self._clock.now_ms(),
         )  # fmt: skip
 
     async def check(self, tenant: TenantId, text: str, *, past: bool = True) -> Checked:
@@ -149,24 +165,32 @@ class Counter:
         oldest_ms = min((case.opened_ms for case in cases), default=self._clock.now_ms())
         return backtest(playbook, tried, done, max(1, round((self._clock.now_ms() - oldest_ms) / DAY_MS)))
 
-    async def keep(self, principal: Principal, text: str) -> Playbook:
+    async def keep(self, principal: Principal, text: str, replaces: str | None = None) -> Playbook:
         """Sign off a playbook.
+
+        Args:
+            principal: Who signs.
+            text: Of the playbook.
+            replaces: As of `Library.keep`.
 
         Raises:
             BadPlaybook: It is none.
-            Forbidden: Whoever asks may not sign it off.
+            Forbidden: Whoever asks may not sign it off, or not the one whose place it takes.
+            Conflict: Someone else signed off another text meanwhile.
         """
         playbook = read(text)
         principal.need(NEEDED[playbook.sign_off])
-        await self.engine.library.keep(principal.tenant, playbook, text, principal.name)
+        if former := await self.engine.library.maybe(principal.tenant, playbook.name):
+            principal.need(NEEDED[former.sign_off])
+        await self.engine.library.keep(principal.tenant, playbook, text, principal.name, replaces)
         return playbook
 
     async def autonomy(self, tenant: TenantId) -> Autonomy:
         """What Cerebro may do by itself, playbook by playbook."""
         policy, pasts = (await self.ledger.policy(tenant)).value, summed(await self.ledger.pasts(tenant))
-        rows = []
+        rows, executors = [], await self._doors.of(tenant)
         for each in sorted((await self.engine.library.all(tenant)).values(), key=lambda each: each.name):
-            level, why = self._level(each, policy)
+            level, why = self._level(each, policy, executors)
             record = record_line(pasts.get(each.name, NOBODY))
             rows.append(LevelLine(each.name, each.title, each.risk, level, why, each.level_max, record))
         return Autonomy(policy, rows)
@@ -177,6 +201,7 @@ class Counter:
         Raises:
             NotFound: A level names no playbook.
             Invalid: A level is above what its playbook allows.
+            Forbidden: A level at which nobody is asked, of a playbook that another role signs off.
         """
         for name, level in (wanted.levels or {}).items():
             playbook = await self.engine.library.one(principal.tenant, name)
@@ -184,13 +209,16 @@ class Counter:
                 raise Invalid(
                     f"{name} allows at most {playbook.level_max}.", "Sign off a version of it that allows more."
                 )
+            if level not in ASKED:
+                principal.need(NEEDED[playbook.sign_off])
         record = await self.ledger.policy(principal.tenant)
         old = record.value
+        switched = wanted.stopped is not None or wanted.frozen is not None
         after = Policy(
             stopped=old.stopped if wanted.stopped is None else wanted.stopped,
             frozen=old.frozen if wanted.frozen is None else wanted.frozen,
-            by=principal.name,
-            reason=wanted.reason,
+            by=principal.name if switched else old.by,
+            reason=wanted.reason if switched else old.reason,
             levels={**old.levels, **(wanted.levels or {})},
             rules=old.rules if wanted.rules is None else tuple(each.rule() for each in wanted.rules),
         )
@@ -233,6 +261,7 @@ class Counter:
             await self._audit.append(
                 tenant, principal.name, "control_door_added", f"door/{entry.name}", detail, transaction=transaction
             )
+        self._doors.look_anew(tenant)
         return DoorLine(entry.name, entry.kind, entry.url, entry.scope, entry.level, entry.by, now_ms, answers=False)
 
     async def drop_door(self, principal: Principal, name: str) -> None:
@@ -248,6 +277,7 @@ class Counter:
             await self._audit.append(
                 principal.tenant, principal.name, "control_door_dropped", f"door/{name}", {}, transaction=transaction
             )
+        self._doors.look_anew(principal.tenant)
 
 
 def record_line(past: Past) -> RecordLine:

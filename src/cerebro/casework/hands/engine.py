@@ -248,12 +248,14 @@ class Engine:
         after = replace(action, state=S.APPROVED, approved_by=by, approved_digest=digest, due_ms=now_ms)
         return await self.ledger.put(record, after, Entry("action_approved", f"{by} approved: {action.title}.", by))
 
-    async def refuse(self, record: Kept, by: str, text: str) -> Kept:
-        """Someone says no.
+    async def refuse(self, record: Kept, by: str, text: str, digest: str = "") -> Kept:
+        """Someone says no; with a digest, to what was shown under it.
 
         Raises:
-            Stale: It is under way or over.
+            Stale: It is under way or over, or another by now.
         """
+        if digest and digest != record.value.digest:
+            raise Stale(Bar.CHANGED.value, "Look at it again, and say no to what you see.")
         if record.value.state not in WAITING | {S.APPROVED}:
             raise Stale(f"The action is {record.value.state.value}: it cannot be refused any more.")
         said = f"{by} refused: {record.value.title}. {text}".strip()
@@ -267,7 +269,7 @@ class Engine:
                 record, S.EXPIRED, "action_expired", "The cause is clearer now; something else is proposed."
             )
 
-    async def take_back(self, record: Kept, by: str) -> Kept:
+    async def take_back(self, record: Kept, by: str, reason: str = "") -> Kept:
         """Someone wants it undone.
 
         Raises:
@@ -279,7 +281,9 @@ class Engine:
         if not any(step.undo and step.state != "planned" for step in action.steps):
             raise Stale("Nothing of this action can be taken back.", "Its runbook says why.")
         after = replace(action, state=S.UNDOING, ended_ms=0, due_ms=self._clock.now_ms())
-        return await self.ledger.put(record, after, Entry("action_undo_asked", f"{by} wants it undone.", by))
+        return await self.ledger.put(
+            record, after, Entry("action_undo_asked", f"{by} wants it undone. {reason}".strip(), by)
+        )
 
     # Doing.
 

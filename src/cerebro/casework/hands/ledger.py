@@ -187,9 +187,15 @@ class Ledger:
         )
 
     async def judge(self, tenant: TenantId, action_id: str, verdict: str, by: str) -> Record[KeptAction]:
-        """A person's word on an action: it counts for its playbook; the last word holds."""
+        """A person's word on an action: it counts for its playbook; the last word holds.
+
+        Raises:
+            Stale: It was never begun, or is not over.
+        """
         record = await self.one(tenant, action_id)
         old = record.value
+        if not old.started_ms or not old.ended_ms:
+            raise Stale(f"The action is {old.state.value}: there is nothing to judge.", "Judge what was done.")
         after = replace(old, verdict=verdict, verdict_by=by)
 
         async def learned(transaction: Transaction) -> None:

@@ -8,7 +8,7 @@ from cerebro.casework.playbooks.read import shipped, shipped_text
 from cerebro.kernel.audit import Audit
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.records.port import Search
-from cerebro.spine.errors import NotFound
+from cerebro.spine.errors import Conflict, NotFound
 from cerebro.spine.identity import TenantId
 
 OWN_MAX = 500
@@ -63,10 +63,22 @@ class Library:
         await self.one(tenant, name)
         return shipped_text(name)
 
-    async def keep(self, tenant: TenantId, playbook: Playbook, text: str, by: str) -> None:
-        """Sign off a playbook of the tenant's own; its name may be that of a shipped one, and then wins over it."""
+    async def keep(self, tenant: TenantId, playbook: Playbook, text: str, by: str, replaces: str | None = None) -> None:
+        """Sign off a playbook of the tenant's own; its name may be that of a shipped one, and then wins over it.
+
+        Args:
+            replaces: The text that it was begun from; None when whoever asks does not mind what is there.
+
+        Raises:
+            Conflict: Someone else signed off another text meanwhile.
+        """
         async with self._kernel.records.transaction() as transaction:
             old = await transaction.load(PLAYBOOKS, tenant, playbook.name)
+            there = old.value.text if old else shipped_text(playbook.name) if playbook.name in shipped() else ""
+            if replaces is not None and replaces != there:
+                raise Conflict(
+                    f"Someone else signed off {playbook.name} meanwhile.", "Look at theirs, and write yours anew."
+                )
             kept = KeptPlaybook(playbook.name, text, playbook, by, self._clock.now_ms())
             await transaction.save(PLAYBOOKS, tenant, playbook.name, kept, version=old.version if old else 0)
             detail = {"version": playbook.version, "risk": playbook.risk}

@@ -64,6 +64,10 @@ class Doors:
         self._seen[tenant] = now_s, (*found, *self.set_up(tenant))
         return self._seen[tenant][1]
 
+    def look_anew(self, tenant: TenantId) -> None:
+        """One was added or taken away: what was seen a few seconds ago is no more so."""
+        self._seen.pop(tenant, None)
+
     def set_up(self, tenant: TenantId) -> Sequence[Executor]:
         """What the settings of this installation name: they act with its own rights."""
         return self._fixed if tenant == DEFAULT_TENANT else ()

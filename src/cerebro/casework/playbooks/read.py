@@ -77,10 +77,12 @@ def _compose(text: str) -> yaml.Node:
     if len(text.encode()) > BYTES_MAX:
         raise BadPlaybook((Fault(1, "The text is too long.", f"Keep it under {BYTES_MAX >> 10} KiB."),))
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise BadPlaybook((Fault(1, "The text refers to itself (`&` and `*`).", "Write the values out."),))
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        what = str(getattr(error, "problem", None) or error)
+        what = str(getattr(error, "problem", None) or "it cannot be read")
         raise BadPlaybook((Fault(mark.line + 1 if mark else 1, f"This is not YAML: {what}.", "Mend the line."),)) from (
             error
         )
@@ -97,8 +99,10 @@ def _plain(node: yaml.Node, depth: int) -> object:
     if isinstance(node, yaml.MappingNode):
         found: dict[str, object] = {}
         for key, value in node.value:
+            place = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise BadPlaybook((Fault(place, "A name must be a word.", "Put `{…}` into quotes."),))
             if key.value in found:
-                place = key.start_mark.line + 1
                 raise BadPlaybook((Fault(place, f"{key.value!r} stands here twice.", "Leave one out."),))
             found[str(key.value)] = _plain(value, depth + 1)
         return found
@@ -110,10 +114,11 @@ def _plain(node: yaml.Node, depth: int) -> object:
 def _scalar(node: yaml.Node, line: int) -> object:
     tag = node.tag.rpartition(":")[2]
     text = str(node.value)
-    if tag == "int":
-        return int(text)
-    if tag == "float":
-        return float(text)
+    if tag in ("int", "float"):
+        try:
+            return int(text) if tag == "int" else float(text)
+        except ValueError as error:
+            raise BadPlaybook((Fault(line, f"{text[:20]!r} is no plain number.", "Write 16, or 0.5."),)) from error
     if tag == "bool":
         return text.lower() in {"true", "yes", "on"}
     if tag == "null":

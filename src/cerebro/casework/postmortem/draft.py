@@ -174,11 +174,14 @@ class Draft:
         yield self._say("proofs_say", case=case.id)
         yield ""
         for number, evidence in list(self._proofs.values())[:PROOFS_TOLD]:
-            yield f"{number}. {evidence.engine}, {moment(evidence.start_ms)} – {moment(evidence.end_ms)}"
+            head = f"{number}. "
+            inside = " " * len(head)  # less, and it would be read as text of its own
+            yield f"{head}{evidence.engine}, {moment(evidence.start_ms)} – {moment(evidence.end_ms)}"
             yield ""
-            yield from (f"       {line}" for line in evidence.query.replace("\t", " ").splitlines()[:40])
+            yield from (f"{inside}    {line}" for line in evidence.query.replace("\t", " ").splitlines()[:40])
             yield ""
-            yield f"   SHA-256 {evidence.digest}"
+            yield f"{inside}SHA-256 {evidence.digest}"
+            yield ""
 
     def _say(self, key: str, **said: str) -> str:
         return self._words[key].format(**said)

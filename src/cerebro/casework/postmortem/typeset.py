@@ -29,7 +29,7 @@ def to_pdf(markdown: str) -> bytes:
     """The PDF.
 
     Raises:
-        Invalid: The text is longer than `MARKDOWN_BYTES_MAX`.
+        Invalid: The text is longer than `MARKDOWN_BYTES_MAX`, or something in it cannot be set.
     """
     import typst  # noqa: PLC0415  34 MB, which only this needs
 
@@ -38,7 +38,13 @@ def to_pdf(markdown: str) -> bytes:
     with tempfile.TemporaryDirectory() as root:
         source = Path(root) / "post-mortem.typ"
         source.write_text(to_typst(markdown))
-        made = typst.compile(str(source), root=root, ignore_system_fonts=True)
+        try:
+            made = typst.compile(str(source), root=root, ignore_system_fonts=True)
+        except typst.TypstError as error:
+            said = str(error).splitlines()[0][:200]
+            raise Invalid(
+                f"The post-mortem cannot be set: {said}", "Take it as Markdown, or shorten its links."
+            ) from error
     assert isinstance(made, bytes)  # of one document, by the binding's own word
     return made
 

@@ -69,6 +69,11 @@ def test_every_fault_that_can_be_mended_has_a_playbook_for_its_kind_of_cause():
         ("name: restart-it", "name: restart-it\nname: again", 2, "twice"),
         ("version: 1", "version: !!python/object:os.system 1", 2, "kind"),
         ("causes: [resource]", "causes: [resource", 8, "YAML"),
+        ("causes: [resource]", "causes: &all [resource]\n  needs: *all", 1, "refers to itself"),
+        ("causes: [resource]", "causes: " + "[" * 3000 + "]" * 3000, 1, "YAML"),
+        ("version: 1", "version: 0x1", 2, "plain number"),
+        ("within_s: 60", "within_s: .inf", 17, "plain number"),
+        ("causes: [resource]", "causes: {{ cause }}", 7, "word"),
     ],
 )
 def test_a_fault_is_told_with_its_line(old, new, line, what):

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from cerebro.casework.phrases import Teller
 from cerebro.casework.postmortem.draft import Record, draft, plain
 from cerebro.casework.postmortem.typeset import to_pdf, to_typst
-from cerebro.casework.proof import recorded
+from cerebro.casework.proof import Part, Sentence, recorded
 from cerebro.casework.story import Material, tell
 from cerebro.spine.actions import (
     Action,
@@ -24,6 +24,7 @@ from cerebro.spine.actions import (
 )
 from cerebro.spine.cases import Case, CaseState, Cause, Entry
 from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import Invalid
 from cerebro.spine.findings import Severity
 from cerebro.spine.identity import ActionId, CaseId, TenantId
 
@@ -100,6 +101,27 @@ def test_it_becomes_a_pdf_whatever_people_write():
     odd = "# T\n\n" + "\n\n".join(HOSTILE) + "\n\n1. a\n\n   b\n\n> q\n\n---\n\n```\ncode\n```\n"
     assert to_pdf(odd).startswith(b"%PDF")
     assert to_pdf(draft(record(), Teller("ru", T0, 0))).startswith(b"%PDF")
+
+
+def test_no_proof_of_many_becomes_markup():
+    """Ten and more have a number of two digits, and what stands under them is still theirs."""
+    query = "SELECT '[click](https://evil.example/)'\n\n# heading"
+    proofs = [recorded(f"Proof {number}.", f"cases/c1#{number}", query, T0, T0 + 1) for number in range(1, 13)]
+    told = [
+        Sentence("It.", (replace(each, query=f"{query}\n-- {number}"),), Part.UNKNOWN)
+        for number, each in enumerate(proofs)
+    ]
+    text = draft(replace(record(), sentences=told), Teller("en", T0, 0))
+    tokens = MarkdownIt("commonmark").parse(text[text.index("## Proofs") :])
+
+    assert sum(token.type == "list_item_open" for token in tokens) >= 12
+    assert not [child for token in tokens for child in token.children or () if child.type == "link_open"]
+    assert sum(token.type == "heading_open" for token in tokens) == 1
+
+
+def test_what_cannot_be_set_is_told_in_a_line():
+    with pytest.raises(Invalid, match="cannot be set"):
+        to_pdf(f"[x](https://here.example/{'a' * 9000})")
 
 
 def test_its_impact_is_what_was_measured_until_someone_writes_it():

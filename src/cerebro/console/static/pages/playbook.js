@@ -44,6 +44,7 @@ export function PlaybookPage({ name }) {
 
 function Editor({ name, start }) {
   const [text, setText] = useState(start);
+  const [base, setBase] = useState(start); // what it was begun from, or signed last
   const [checked, setChecked] = useState(null); // { text, found, error }
   const [busy, run] = useDeed();
   const box = useRef(null);
@@ -84,8 +85,9 @@ function Editor({ name, start }) {
   const takes = good && items(known.data).find((one) => one.name === current.found.name);
   const keep = async (event) => {
     event?.preventDefault();
-    if (!good || busy) return;
-    const { answer } = await run(() => post("/playbooks", { text }), t("playbooks.kept"));
+    if (!good || busy || text === base || !may("operate")) return;
+    const { answer } = await run(() => post("/playbooks", { text, ...(current.found.name === name ? { replaces: base } : {}) }), t("playbooks.kept"));
+    if (answer) setBase(text);
     if (answer && answer.name !== name) go(`/playbooks/${encodeURIComponent(answer.name)}`);
     known.reload();
   };
@@ -106,7 +108,7 @@ function Editor({ name, start }) {
       </div><//>
       <${Card} title=${t("playbooks.sign")}><div class="card-body stack">
         <p class="soft">${t("playbooks.sign.text")}</p>
-        ${may("operate") ? html`<p class="action-deeds"><button class="button primary" disabled=${!good || busy || text === start}><${Icon} name="check" />${t("playbooks.sign")}<kbd>Ctrl S</kbd></button>${text === start ? null : html`<button type="button" class="button" onClick=${() => setText(start)}>${t("do.discard")}</button>`}</p>` : html`<p>${t("forbidden.sign")}</p>`}
+        ${may("operate") ? html`<p class="action-deeds"><button class="button primary" disabled=${!good || busy || text === base}><${Icon} name="check" />${t("playbooks.sign")}<kbd>Ctrl S</kbd></button>${text === base ? null : html`<button type="button" class="button" onClick=${() => setText(base)}>${t("do.discard")}</button>`}</p>` : html`<p>${t("forbidden.sign")}</p>`}
       </div><//>
     </div>
   </form>`;

@@ -11,16 +11,18 @@ export function PostMortemPage({ id }) {
   const spoken = useStore(language);
   const path = `/cases/${encodeURIComponent(id)}/post-mortem`;
   const found = useApi(path + query({ language: spoken }), { every: 3600 });
-  const [text, setText] = useState(null);
+  const [edited, setEdited] = useState(null); // { id, text, version }: what is being written, and what it was begun from
   const [mode, setMode] = useState("read");
   const [busy, run] = useDeed();
-  useEffect(() => setText(null), [found.data]);
+  const text = edited?.id === id ? edited.text : null; // it outlives every reload: what someone writes is theirs
+  const setText = (written) => setEdited(written === null ? null : { id, text: written, version: text === null ? found.data.version : edited.version });
   const shown = text ?? found.data?.markdown ?? "";
   const save = async (event) => {
     event?.preventDefault();
     if (text === null || busy) return;
-    const { error } = await run(() => put(path, { markdown: shown, version: found.data.version }), t("post_mortem.saved"));
+    const { error } = await run(() => put(path, { markdown: shown, version: edited.version }), t("post_mortem.saved"));
     if (error) return;
+    setEdited(null);
     found.reload();
     setMode("read");
   };

@@ -8,7 +8,6 @@ import { entity } from "../lib/model.js";
 import { Dialog, EntityLink, Icon, State, Time, useDeed } from "./parts.js";
 
 export const WAITING = ["proposed", "awaiting_approval"];
-const ENDED = ["helped", "unverified", "undone", "failed", "escalated"];
 export const UNDER_WAY = ["approved", "executing", "verifying", "undoing"];
 const LOOK = { helped: "good", undone: "off", failed: "hot", escalated: "hot", unverified: "off", refused: "off", expired: "off", executing: "warm", verifying: "warm", undoing: "warm", approved: "warm", awaiting_approval: "hot", proposed: "warm" };
 
@@ -38,7 +37,7 @@ const order = (action) => (WAITING.includes(action.state) ? 0 : UNDER_WAY.includ
 function ActionCard({ action, deeds, keyed, cases }) {
   const waits = WAITING.includes(action.state);
   const undoable = ["helped", "unverified", "escalated"].includes(action.state);
-  const judged = ENDED.includes(action.state) && !action.verdict;
+  const judged = action.started_ms && action.ended_ms && !action.verdict;
   const [open, setOpen] = useState(waits || UNDER_WAY.includes(action.state));
   if (!open) {
     return html`<article class="action over" aria-label=${action.title}>
@@ -82,10 +81,14 @@ function undoText(action) {
 }
 
 export function Differences({ action }) {
-  const changes = (action.steps ?? []).flatMap((step) => step.changes ?? []);
-  if (!changes.length) return html`<p class="hint">${(action.steps ?? []).map((step) => `${step.call.operation} ${entity(step.call.target).text}`).join(" · ")}</p>`;
-  return html`<table class="diff"><tbody>${changes.map((change) => html`<tr><th scope="row">${change.what}</th><td class="was"><span aria-hidden="true">− </span>${change.before || "–"}</td><td class="will"><span aria-hidden="true">+ </span>${change.after || "–"}</td></tr>`)}</tbody></table>`;
+  const steps = action.steps ?? [];
+  const changes = steps.flatMap((step) => step.changes ?? []);
+  const bare = steps.filter((step) => !step.changes?.length); // they are called all the same
+  return html`${bare.length ? html`<p class="hint">${bare.map((step) => called(step.call)).join(" · ")}</p>` : null}
+    ${changes.length ? html`<table class="diff"><tbody>${changes.map((change) => html`<tr><th scope="row">${change.what}</th><td class="was"><span aria-hidden="true">− </span>${change.before || "–"}</td><td class="will"><span aria-hidden="true">+ </span>${change.after || "–"}</td></tr>`)}</tbody></table>` : null}`;
 }
+
+const called = (call) => [call.operation, entity(call.target).text, ...Object.entries(call.arguments ?? {}).map(([name, value]) => `${name}=${value}`)].join(" ");
 
 // Nothing is done that was not shown: the approval names the digest of what stands here.
 function Confirm({ action, verb, deeds }) {

@@ -21,8 +21,8 @@ export function WalkedTable({ rows, href, head, row, group, fold = true, onChose
   ]);
   useEffect(() => {
     if (at >= 0) body.current?.children[at]?.scrollIntoView({ block: "nearest" });
-    onChosen?.(rows[at] ?? null);
-  }, [at, rows]);
+  }, [at]); // not with every new answer: whoever reads on below stays there
+  useEffect(() => onChosen?.(rows[at] ?? null), [at, rows]);
   return html`<div class="table-wrap"><table class=${`list${fold ? " fold" : ""}`}>
     <thead><tr>${head}</tr></thead>
     <tbody ref=${body}>
