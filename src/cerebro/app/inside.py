@@ -142,6 +142,7 @@ class SimulatedStage:
     def __init__(self, services: int, seed: int, settings: Settings) -> None:
         self._clock = VirtualClock(seed=seed)
         self._rules = AlertRules()
+        self._future: int | None = None
         self._estate = Estate(services, seed, self._clock)
         executor = EstateExecutor(self._estate, self._clock)
         self._cerebro = Inside(simulated_kernel(settings, self._clock), (executor,), executor.acts)
@@ -154,9 +155,10 @@ class SimulatedStage:
         await self._cerebro.open()
 
     def knowing(self, plan: Plan) -> "SimulatedStage":
-        """The same stage, whose estate knows the plan's own fault."""
+        """The same stage, whose estate knows the plan's own fault and will begin it with the plan's own chance."""
         if plan.own:
             self._estate.declare(plan.own)
+        self._future = zlib.crc32(f"{plan.topology} {plan.kind} {plan.seed}".encode()) if plan.topology else None
         return self
 
     def now_ms(self) -> int:
@@ -164,7 +166,9 @@ class SimulatedStage:
         return self._clock.now_ms()
 
     async def begin_afresh(self) -> None:
-        """Nothing is older here than the quiet stretch, and what was opened in it is told apart."""
+        """Nothing is older here than the quiet stretch; plans that share one have futures of their own."""
+        if self._future is not None:
+            self._estate.draw_anew(self._future)
 
     async def pass_time(self, duration_s: float) -> None:
         """Move the clock; the estate sends, and everyone looks."""

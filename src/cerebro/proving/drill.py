@@ -143,12 +143,35 @@ async def after_prelude(stage: Stage, plan: Plan, ground: str, before: Prelude, 
     finally:
         injection = await stage.ground.end(injection)
     after = await _watch(stage, plan.after_s, "after", tell, recovered if brisk else _never)
-    until_ms = during[-1].end_ms if during else injection.start_ms
     felt = felt_by_users(usual, [*during, *after], injection.start_ms)
     runs = [
         (Run(ground, each.name, plan, Observation(injection)), await each.seen(began_ms)) for each in stage.watchers
     ]
-    return [_scored(run, seen, injection, felt, began_ms, until_ms=until_ms) for run, seen in runs]
+    lasted = Lasted(during[-1].end_ms if during else injection.start_ms, well_by(usual, during))
+    return [_scored(run, seen, injection, felt, began_ms, lasted) for run, seen in runs]
+
+
+@dataclass(frozen=True, slots=True)
+class Lasted:
+    """What users felt while the drill had not ended the fault; what came after that is nobody's deed.
+
+    Args:
+        until_ms: When they were last looked at.
+        well_ms: When they were first seen to be served as before, and then were until the last look; 0 for never.
+    """
+
+    until_ms: int = 0
+    well_ms: int = 0
+
+
+NEVER_WELL = Lasted()
+
+
+def well_by(usual: Health, during: Sequence[Look]) -> int:
+    """The end of the first of the calm looks that a stretch ends with; 0 where these are too few, or nothing hurt."""
+    felt = [is_felt(usual, look.health) for look in during]
+    calm = felt[::-1].index(True) if True in felt else 0
+    return during[-calm].end_ms if calm >= CALM_LOOKS else 0
 
 
 def is_mended(usual: Health, looks: Sequence[Look]) -> bool:
@@ -213,37 +236,40 @@ def felt_by_users(usual: Health, looks: Sequence[Look], start_ms: int) -> tuple[
 async def _quiet_run(stage: Stage, watcher: Watcher, plan: Plan, ground: str, began_ms: int) -> Run:
     seen = await watcher.seen(began_ms)
     nothing = Injection("", NO_FAULT, NOBODY, began_ms, stage.now_ms(), plan.seed)
-    observation = Observation(nothing)
+    observation = Observation(nothing, action_count=len(seen.acts), harmful_count=len(seen.acts))
     notes = tuple(_case_note(case, began_ms) for case in seen.cases)[:NOTES_MAX]
     return Run(ground, watcher.name, plan, observation, len(seen.cases), _s(stage.now_ms() - began_ms), notes)
 
 
-def _scored(run: Run, seen: Seen, injection: Injection, felt: tuple[int, int], began_ms: int, *, until_ms: int) -> Run:
+def _scored(  # noqa: PLR0917
+    run: Run, seen: Seen, injection: Injection, felt: tuple[int, int], began_ms: int, lasted: Lasted
+) -> Run:
     """The run with what the watcher made of it."""
     before = [case for case in seen.cases if case.opened_ms < injection.start_ms]
     return replace(
         run,
-        observation=observed(seen, injection, felt, until_ms),
+        observation=observed(seen, injection, felt, lasted),
         quiet_case_count=len(before),
         quiet_s=_s(injection.start_ms - began_ms),
         notes=_notes(seen, injection, felt),
     )
 
 
-def observed(seen: Seen, injection: Injection, felt: tuple[int, int], until_ms: int = 0) -> Observation:
-    """What the watcher made of the fault. Cases that were open before it do not count for it.
+def observed(seen: Seen, injection: Injection, felt: tuple[int, int], lasted: Lasted = NEVER_WELL) -> Observation:
+    """What the watcher made of the fault. Cases that were open before it do not count for it; acts before it are harm.
 
     Args:
-        until_ms: When users were last looked at while the drill had not ended the fault; a recovery that is seen only
-            after that is no one's deed.
+        felt: When users felt it, and were served as before for good, whatever ended it.
+        lasted: What they felt while it lasted.
     """
     start_ms = injection.start_ms
     findings = [f for f in seen.findings if f.seen_ms >= start_ms and not f.cleared]
     cases = [case for case in seen.cases if case.opened_ms >= start_ms]
     acts = [act for act in seen.acts if act.at_ms >= start_ms]
+    needless = len(seen.acts) - len(acts)
     effect_ms, recovery_ms = felt
     rank, cause_ms = _cause(cases, injection)
-    helped = bool(acts) and 0 <= recovery_ms < (until_ms or injection.end_ms) - start_ms
+    helped = any(act.at_ms < lasted.well_ms for act in acts)
     return Observation(
         injection,
         finding_ms=min((f.seen_ms - start_ms for f in findings), default=-1),
@@ -251,9 +277,9 @@ def observed(seen: Seen, injection: Injection, felt: tuple[int, int], until_ms: 
         cause_ms=cause_ms,
         recovery_ms=recovery_ms,
         cause_rank=rank,
-        resolved_unaided=helped or (effect_ms < 0 and _is_prevented(acts, injection, until_ms)),
-        action_count=len(acts),
-        harmful_count=sum(not _helps(act.operation, injection) for act in acts),
+        resolved_unaided=helped or (effect_ms < 0 and _is_prevented(acts, injection, lasted.until_ms)),
+        action_count=len(seen.acts),
+        harmful_count=needless + sum(not _helps(act.operation, injection) for act in acts),
         case_count=len(cases),
         effect_ms=effect_ms,
     )

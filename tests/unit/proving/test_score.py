@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from cerebro.proving import ledger, report
-from cerebro.proving.drill import Look, Plan, Run, felt_by_users, is_felt, observed, usual_of
+from cerebro.proving.drill import Lasted, Look, Plan, Run, felt_by_users, is_felt, observed, usual_of, well_by
 from cerebro.proving.faults import fault_of
 from cerebro.proving.model import Health, Injection, Observation, Operation
 from cerebro.proving.score import by_watcher, median, rate, score, wilson
@@ -123,21 +123,44 @@ def test_what_mends_one_is_harmful_done_to_another(kind, operation, harmful):
 
 def test_resolved_unaided_needs_an_act_and_a_recovery_before_the_end():
     act = Seen(acts=[Act(START + 1, Operation("restart", CART))])
+    felt, well = (1000, 30_000), Lasted(START + 60_000, START + 40_000)
 
-    assert observed(act, injection(), (1000, 30_000)).resolved_unaided
-    assert not observed(act, injection(), (1000, 70_000)).resolved_unaided  # the drill ended it first
-    assert not observed(Seen(), injection(), (1000, 30_000)).resolved_unaided  # it passed by itself
+    assert observed(act, injection(), felt, well).resolved_unaided
+    assert not observed(act, injection(), (1000, 70_000), Lasted(START + 60_000)).resolved_unaided  # the drill ended it
+    assert not observed(Seen(), injection(), felt, well).resolved_unaided  # it passed by itself
+    late = Seen(acts=[Act(START + 50_000, Operation("restart", CART))])
+    assert not observed(late, injection(), felt, well).resolved_unaided  # it had passed before anything was done
+    assert observed(act, injection(), (1000, -1), well).resolved_unaided  # the drill's own end disturbed users anew
+
+
+@pytest.mark.parametrize(
+    ("shapes", "well_s"), [("bbgg", 30), ("bbg", 0), ("gggg", 0), ("bggbggg", 50), ("bggb", 0), ("", 0)]
+)
+def test_users_are_served_as_before_once_a_stretch_ends_with_calm_looks(shapes, well_s):
+    """One calm look before the drill ends its fault says nothing: the next could have been bad."""
+    of = {"b": health(error_share=0.5), "g": health()}
+    looks = [Look(START + 10_000 * k, of[shape]) for k, shape in enumerate(shapes, 1)]
+
+    assert well_by(health(), looks) == (START + well_s * 1000 if well_s else 0)
+
+
+def test_what_was_done_before_the_fault_is_harm_too():
+    seen = Seen(acts=[Act(START - 9, Operation("restart", CART)), Act(START + 9, Operation("restart", CART))])
+
+    told = observed(seen, injection(), (1000, 30_000))
+
+    assert (told.action_count, told.harmful_count) == (2, 1)
 
 
 def test_a_fault_that_an_act_has_ended_before_anyone_felt_it_is_resolved_too():
     ended = injection(length_ms=20_000)
     act = Act(START + 20_000, Operation("restart", CART))
     until_ms = START + 60_000
-    assert observed(Seen([], [], [act]), ended, (-1, -1), until_ms).resolved_unaided
-    assert not observed(Seen([], [], []), ended, (-1, -1), until_ms).resolved_unaided  # it ended by itself
+    assert observed(Seen([], [], [act]), ended, (-1, -1), Lasted(until_ms)).resolved_unaided
+    assert not observed(Seen([], [], []), ended, (-1, -1), Lasted(until_ms)).resolved_unaided  # it ended by itself
     late = Act(START + 40_000, Operation("restart", CART))
-    assert not observed(Seen([], [], [late]), ended, (-1, -1), until_ms).resolved_unaided
-    assert not observed(Seen([], [], [act]), injection(length_ms=60_000), (-1, -1), until_ms).resolved_unaided
+    assert not observed(Seen([], [], [late]), ended, (-1, -1), Lasted(until_ms)).resolved_unaided
+    assert not observed(Seen([], [], [act]), injection(length_ms=60_000), (-1, -1), Lasted(until_ms)).resolved_unaided
 
 
 def test_intervals_of_few_runs_are_wide():
@@ -152,6 +175,13 @@ def test_a_quiet_stretch_that_runs_share_counts_once():
     shared = [replace(each, plan=replace(each.plan, topology=3)) for each in [run(quiet_case_count=1)] * 10]
 
     assert (score(shared).false_cases.count, score(shared).false_cases.hours) == (1, 1.0)
+
+
+def test_every_kind_comes_to_every_estate():
+    plans = list(read_suite("full").plans("simulated", 250, 100))
+
+    for kind in {plan.kind for plan in plans}:
+        assert len({plan.topology for plan in plans if plan.kind == kind}) == 100
 
 
 def test_drills_are_spread_over_estates_of_all_sizes():

@@ -90,6 +90,12 @@ class Estate:
         own = [declared.fault for declared in self._declared.values()]
         return [*(fault for kind, fault in ALL.items() if kind in EFFECTS), *own]
 
+    def draw_anew(self, seed: int) -> None:
+        """From here on another chance: of those who share a past, each has a future of its own."""
+        self.motion.draw_anew(seed)
+        self._spans.draw_anew(seed)
+        self._logs.draw_anew(seed)
+
     def declare(self, declared: Declared) -> None:
         """Know a fault of someone's own from now on.
 

@@ -116,6 +116,10 @@ class LogWriter:
         self._level_text = pa.array([SEVERITY_TEXTS[level] for level in self._severity])
         self._speakers = np.array(self._speaker)
 
+    def draw_anew(self, seed: int) -> None:
+        """Go on with the chance of another seed."""
+        self._seed = seed
+
     def _words(self, template: _Template, speakers: Sequence[int] | range, targets: Sequence[int] | range) -> int:
         """Fill the template for each speaker; where the first of its lines stands."""
         first = len(self._heads)

@@ -60,11 +60,15 @@ class Motion:
         self.replicas = Replicas(topology, seed)
         self._ticks = 0
         self._first = np.searchsorted(topology.source, np.arange(node_count + 1))
-        self._chance = np.array([seed * 0x9E3779B9 + 0x243F6A88], np.uint64)
+        self._chance = _chance_of(seed)
         self.run(20)  # so that the first tick shown is a settled one
         self.now_ms = start_ms
         for column in (Node.SUM, Node.COUNT, Node.FAILED_SUM, Node.FAILED_COUNT):
             self._node[:, column] = np.floor(self._node[:, column])
+
+    def draw_anew(self, seed: int) -> None:
+        """Go on with the chance of another seed."""
+        self._chance = _chance_of(seed)
 
     def _machines(self, host_count: int) -> Floats:
         """Each machine is sized for what runs on it on a usual day."""
@@ -116,3 +120,8 @@ class Motion:
         )
         self.state[reached, State.HOLD_S] = self.topology.service_s[reached] + self.topology.wait_s[reached]
         self.state[place, State.BACKLOG] = 0.0
+
+
+def _chance_of(seed: int) -> NDArray[np.uint64]:
+    """The state that a seed's numbers are drawn from."""
+    return np.array([seed * 0x9E3779B9 + 0x243F6A88], np.uint64)

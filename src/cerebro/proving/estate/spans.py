@@ -57,6 +57,10 @@ class SpanWriter:
         self._told = [_Told(topology, tree) for tree in self._trees]
         self._shares = np.cumsum(topology.entry_share[self._entries])
 
+    def draw_anew(self, seed: int) -> None:
+        """Go on with the chance of another seed."""
+        self._seed = seed
+
     def spans(self, measured: Measured, skew_s: Floats) -> pa.Table:
         """The spans of that stretch, in order of ticks; `skew_s` is how far each node's clock is ahead."""
         seed = self._seed

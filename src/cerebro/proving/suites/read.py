@@ -60,8 +60,9 @@ class Suite:
         stretch = self.real if ground == "real" else self.simulated
         count = 0 if ground == "real" else topologies or self.topologies
         drills = ((seed, kind) for seed in range(1, (seeds or self.seeds) + 1) for kind in self.kinds)
+        around = math.lcm(len(self.kinds), count) if count else 1  # after so many, kinds would meet the same estates
         for number, (seed, kind) in enumerate(drills):
-            topology = number % count + 1 if count else 0
+            topology = (number + number // around) % count + 1 if count else 0
             size = self.size(topology or number)
             yield Plan(
                 kind, seed, stretch.quiet_s, stretch.fault_s, stretch.after_s, size, topology, self.own.get(kind)
