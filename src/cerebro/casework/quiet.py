@@ -17,11 +17,17 @@ Stretch = tuple[int, int]  # Unix milliseconds, the end excluded
 
 
 async def troubled_before(kernel: Kernel, case: Case) -> tuple[Stretch, ...]:
-    """The times of the tenant's other cases that began before this one."""
+    """The times of the tenant's other cases that were opened before this one.
+
+    Not those that began before it: a late sign of one of them, told by the minute, may be what takes this one's
+    beginning back to before theirs.
+    """
     async with kernel.records.transaction() as transaction:
         page = await transaction.find(CASES, case.tenant, Search({}, order="-opened_ms", limit=CASES_MAX))
     others = (record.value for record in page.records if record.key != case.id)
-    return troubled(each for each in others if each.began_ms < case.began_ms)
+    return troubled(
+        each for each in others if each.opened_ms < case.opened_ms and each.labels.get("merged_into") != case.id
+    )
 
 
 def troubled(cases: Iterable[Case]) -> tuple[Stretch, ...]:
