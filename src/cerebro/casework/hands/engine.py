@@ -37,6 +37,7 @@ log = get_log(__name__)
 
 SETTLE_MS = 4_000  # after a call, before it is looked at what came of it
 CANARY_MS = 12_000  # between the first replica and the others
+LATELY_MS = 16_000  # the newest part of a look: all that is told every fifteen seconds is told once in it
 PATIENCE_MS = 30_000  # with one that others carry the load of while it starts: only then is it harm
 LEASE_SPARE_MS = 5_000
 AGAIN_MS = 5_000  # between two attempts at a call that was not answered
@@ -112,13 +113,13 @@ class Engine:
 
     async def is_over(self, case: Case, target: EntityKey, seen: Look) -> bool:
         """Whether all who suffer in a look are served well in its newest part; not where that tells too little."""
-        newest = await self.look_at(case, target, self._clock.now_ms() - CANARY_MS)
+        newest = await self.look_at(case, target, self._clock.now_ms() - LATELY_MS)
         told = all(newest.now.get(name, NOBODY).count >= REQUESTS_MIN for name in seen.suffering)
         return told and not set(seen.suffering) & set(newest.suffering)
 
     async def is_felt_by_some(self, case: Case, target: EntityKey) -> bool:
         """Whether some kind of requests around a target is answered badly now, though it is lost among the others."""
-        for over_ms in (CANARY_MS, WIDER * round(self._settings.look_s * 1000)):
+        for over_ms in (LATELY_MS, WIDER * round(self._settings.look_s * 1000)):
             seen = await self.look_at(case, target, self._clock.now_ms() - over_ms, by_operation=True)
             if not seen.blind:
                 return any(name in seen.now for name in seen.suffering)

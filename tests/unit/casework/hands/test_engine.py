@@ -533,7 +533,7 @@ async def test_what_was_over_a_moment_ago_is_left_alone(bench, lasts_s, states):
 
     bench.users.felt = felt
     await bench.case()
-    await bench.clock.advance(25)
+    await bench.clock.advance(29)
 
     await bench.rounds(60)
 
