@@ -175,6 +175,9 @@ def test_a_post_mortem_is_read_and_written(room, visit, console):
     page.keyboard.press("e")
     area = page.locator("textarea.document")
     area.fill(area.input_value() + "\n## Learned\n\n- **All** of it, \\<b>really\\</b>\n")
+    with page.expect_response(lambda answer: "/post-mortem?" in answer.url):
+        page.evaluate("dispatchEvent(new Event('online'))")  # the line came back: everything is asked for again
+    assert "## Learned" in area.input_value()
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(".prose h3:has-text('Learned')")
 

@@ -143,3 +143,14 @@ def test_a_wrong_word_gets_a_line_that_says_what_to_write(wrong, words):
     """Every refusal names what there is."""
     with pytest.raises(Invalid, match=words):
         wrong()
+
+
+def test_who_shares_a_past_has_a_future_of_its_own():
+    """And the same one when it is drawn from the same seed."""
+    told = []
+    for seed in (1, 1, 2):
+        estate, _ = estate_at_rest()
+        estate.draw_anew(seed)
+        told.append(felt(estate, 10))
+
+    assert told[0] == told[1] != told[2]

@@ -223,7 +223,8 @@ class Engine:
         fresh = replace(action, steps=plan.steps)
         digest = digest_of(fresh)
         is_same = digest == action.approved_digest == action.digest
-        if is_same and (level not in ASKED or action.approved_by != CEREBRO):
+        asks = action.approved_by == CEREBRO and level in ASKED
+        if is_same and not asks:
             return None
         shown = replace(fresh, digest=digest, level=level, state=S.AWAITING, approved_by="", approved_digest="")
         again = sum(turn.state is S.AWAITING for turn in action.story)
@@ -231,7 +232,7 @@ class Engine:
             return await self._end(record, S.FAILED, "action_failed", f"{Bar.CHANGED.value} Again and again.")
         text = f"It is asked for now: {why}." if is_same else f"{Bar.CHANGED.value} It is shown as it would be now."
         record = await self.ledger.put(record, shown, Entry("action_shown_anew", text))
-        if action.approved_by != CEREBRO or level in ASKED:
+        if asks or action.approved_by != CEREBRO:
             return record
         return await self.approve(record, CEREBRO, digest)
 
