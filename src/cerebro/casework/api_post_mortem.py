@@ -1,6 +1,7 @@
 """The post-mortem of a case over HTTP: drafted from its record, edited by people, as Markdown or PDF."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,13 +18,17 @@ from cerebro.casework.hands.ledger import Ledger
 from cerebro.casework.phrases import Teller
 from cerebro.casework.postmortem.draft import Record, draft
 from cerebro.casework.postmortem.store import POST_MORTEMS, KeptPostMortem
+from cerebro.casework.postmortem.timing import is_parted
 from cerebro.casework.postmortem.typeset import to_pdf
+from cerebro.casework.seal import seals_of
+from cerebro.casework.store import FINDINGS
 from cerebro.casework.story import tell
 from cerebro.kernel.access.guard import Principal
 from cerebro.kernel.audit import Audit
 from cerebro.kernel.kit import Kernel
-from cerebro.kernel.records.port import Transaction
+from cerebro.kernel.records.port import Search, Transaction
 from cerebro.kernel.web.door import needs
+from cerebro.spine.actions import Action
 from cerebro.spine.cases import Case
 from cerebro.spine.identity import CaseId, TenantId
 
@@ -123,10 +128,32 @@ async def post_mortem(kernel: Kernel, tenant: TenantId, case_id: CaseId, languag
     if kept:
         return PostMortem(case_id, kept.value.markdown, kept.version, kept.value.by, kept.value.saved_ms, page)
     material = await gather(kernel, tenant, case_id)
-    actions = await Ledger(kernel).of_story(tenant, case_id)
     teller = Teller(language, kernel.clock.now_ms(), 0)
-    made = draft(Record(material.case, tell(material, teller), actions, page), teller)
-    return PostMortem(case_id, made, 0, "", 0, page)
+    sentences = tell(material, teller)
+    record = Record(
+        material.case,
+        sentences,
+        await _actions(kernel, tenant, case_id),
+        page,
+        await seals_of(kernel, tenant, [each for sentence in sentences for each in sentence.evidence]),
+        await _first_seen_ms(kernel, material.case) if is_parted(material.case) else 0,
+    )
+    return PostMortem(case_id, draft(record, teller), 0, "", 0, page)
+
+
+async def _actions(kernel: Kernel, tenant: TenantId, case_id: CaseId) -> Sequence[Action]:
+    """What was done for the case, also what another case had asked for already."""
+    ledger = Ledger(kernel)
+    own = await ledger.of_story(tenant, case_id)
+    return [*own, *await ledger.shared(tenant, case_id, [each.id for each in own])]
+
+
+async def _first_seen_ms(kernel: Kernel, case: Case) -> int:
+    """When the first finding that belongs to the case now was seen; 0 where none is kept."""
+    search = Search({"case": case.id, "cleared": False}, order="seen_ms", limit=1)
+    async with kernel.records.transaction() as transaction:
+        page = await transaction.find(FINDINGS, case.tenant, search)
+    return page.records[0].value.seen_ms if page.records else 0
 
 
 def root_of(request: Request) -> str:

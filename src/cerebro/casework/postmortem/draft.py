@@ -1,27 +1,30 @@
 """A post-mortem as Markdown, from what the case has kept: values in, text out.
 
-Every sentence of the summary, of causes and of dead ends is one of the case's story, with the numbers of its proofs.
+Every sentence of the summary, of causes and of dead ends is one of the case's story, with the numbers of its proofs:
+those by which `cerebro explain` names them.
 What came from outside is text, never markup: whatever a log line or a label holds, it becomes no heading and no link.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from cerebro.casework.api_story import numbered
 from cerebro.casework.life import CEREBRO
 from cerebro.casework.phrases import Teller
+from cerebro.casework.postmortem.timeline import told
+from cerebro.casework.postmortem.timing import ended_ms, merged_ms, noticed_ms, went_on_in
 from cerebro.casework.postmortem.words import SEVERITIES, WORDS
 from cerebro.casework.proof import Part, Sentence, proof_id
 from cerebro.casework.quote import one_line
+from cerebro.casework.seal import Seal
 from cerebro.casework.story import named, proved
 from cerebro.spine.actions import Action, ActionState
-from cerebro.spine.cases import Case, CaseState
-from cerebro.spine.findings import Evidence
+from cerebro.spine.cases import Case
 
 MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&@$])")
 LATE_MS = 300_000  # noticed later than this, and someone should ask why
-TIMELINE_TOLD = 100
 PROOFS_TOLD = 60
 DONE = frozenset(
     {ActionState.HELPED, ActionState.UNVERIFIED, ActionState.UNDONE, ActionState.FAILED, ActionState.ESCALATED}
@@ -36,13 +39,18 @@ class Record:
 
     Args:
         sentences: The story of the case.
+        actions: Its own, and those that it shares with other cases.
         address: Of the case in the console.
+        seals: Of the story's proofs, by their names.
+        seen_ms: When the first finding of the case was seen; 0 where that is not known.
     """
 
     case: Case
     sentences: Sequence[Sentence]
     actions: Sequence[Action]
     address: str
+    seals: Mapping[str, Seal] = field(default_factory=dict)
+    seen_ms: int = 0
 
 
 def draft(record: Record, teller: Teller) -> str:
@@ -56,7 +64,8 @@ class Draft:
     def __init__(self, record: Record, teller: Teller) -> None:
         self._record, self._teller = record, teller
         self._words = WORDS[teller.language]
-        self._proofs: dict[str, tuple[int, Evidence]] = {}
+        self._sentences, self._proofs = numbered(record.sentences)
+        self._noticed_ms = noticed_ms(record.case, record.seen_ms)
 
     def lines(self) -> Iterator[str]:
         """Line by line."""
@@ -68,7 +77,7 @@ class Draft:
         yield from self._facts(case)
         yield from self._section("summary", self._told(SUMMARY))
         yield from self._section("impact", [plain(case.impact)] if case.impact else list(self._impact(case)))
-        yield from self._section("timeline", self._timeline(case))
+        yield from self._section("timeline", list(self._timeline(case)))
         yield from self._section("causes", self._told((Part.CAUSE,)) or [f"- {self._say('fu.cause')}"])
         yield from self._section("changes", self._told((Part.CHANGED,)) or [self._say("none_known")])
         yield from self._section("actions", list(self._actions()) or [self._say("no_actions")])
@@ -77,20 +86,14 @@ class Draft:
         yield from self._section("proofs", list(self._proven(case)))
 
     def _facts(self, case: Case) -> Iterator[str]:
-        noticed = self._say(
-            "noticed_after", at=moment(case.opened_ms), span=self._teller.span(max(0, case.opened_ms - case.began_ms))
-        )
-        ended, over_ms = self._say("lasts"), ended_ms(case)
-        if over_ms:
-            span = self._teller.span(max(0, over_ms - case.began_ms))
-            ended = self._say("ended_after", at=moment(over_ms), span=span)
+        span = self._teller.span(max(0, self._noticed_ms - case.began_ms))
         rows = {
             "case": f"[{case.id}]({self._record.address})",
             "severity": SEVERITIES[self._teller.language][case.severity],
             "state": case.state.value,
             "began": moment(case.began_ms or case.opened_ms),
-            "noticed": noticed,
-            "ended": ended,
+            "noticed": self._say("noticed_after", at=moment(self._noticed_ms), span=span),
+            "ended": self._ended(case),
             "owner": plain(case.assignee) or self._say("nobody"),
             "entities": ", ".join(plain(entity.text) for entity in case.entities[:20]),
         }
@@ -98,6 +101,15 @@ class Draft:
         yield "|---|---|"
         for name, value in rows.items():
             yield f"| {self._say(name)} | {value} |"
+
+    def _ended(self, case: Case) -> str:
+        if other := went_on_in(case):
+            beside = f"{self._record.address.rpartition('/')[0]}/{other}"
+            return self._say("went_on", at=moment(merged_ms(case)), case=f"[{other}]({beside})")
+        if over_ms := ended_ms(case):
+            span = self._teller.span(max(0, over_ms - case.began_ms))
+            return self._say("ended_after", at=moment(over_ms), span=span)
+        return self._say("lasts")
 
     def _impact(self, case: Case) -> Iterator[str]:
         """What users felt, as it was read before the first thing that was done; people know the rest."""
@@ -122,22 +134,21 @@ class Draft:
     def _told(self, parts: Sequence[Part]) -> list[str]:
         """The sentences of these parts of the story, each with the numbers of its proofs."""
         return [
-            f"- {plain(sentence.text)} {self._numbers(sentence.evidence)}"
-            for sentence in self._record.sentences
+            f"- {plain(sentence.text)} \\[{', '.join(map(str, sentence.proofs))}\\]"
+            for sentence in self._sentences
             if sentence.part in parts
         ]
 
-    def _numbers(self, evidence: Sequence[Evidence]) -> str:
-        found = []
-        for each in evidence:
-            number, _ = self._proofs.setdefault(proof_id(each), (len(self._proofs) + 1, each))
-            found.append(number)
-        return f"\\[{', '.join(map(str, dict.fromkeys(found)))}\\]"
-
-    def _timeline(self, case: Case) -> list[str]:
-        told = sorted(case.timeline, key=lambda entry: entry.at_ms)[:TIMELINE_TOLD]
-        rows = [f"| {moment(entry.at_ms)} | {plain(entry.actor)} | {plain(entry.text)} |" for entry in told]
-        return [f"| {self._say('when')} | {self._say('who')} | {self._say('what')} |", "|---|---|---|", *rows]
+    def _timeline(self, case: Case) -> Iterator[str]:
+        chosen = told(case.timeline)
+        if chosen.left_count:
+            counts = {"count": len(case.timeline), "left": chosen.left_count, "signals": chosen.left_signal_count}
+            yield self._say("timeline_cut", **counts)
+            yield ""
+        yield f"| {self._say('when')} | {self._say('who')} | {self._say('what')} |"
+        yield "|---|---|---|"
+        for entry in chosen.lines:
+            yield f"| {moment(entry.at_ms)} | {plain(entry.actor)} | {plain(entry.text)} |"
 
     def _actions(self) -> Iterator[str]:
         for action in sorted(self._record.actions, key=lambda each: each.made_ms):
@@ -159,7 +170,7 @@ class Draft:
             found.append(self._say("fu.cause"))
         elif f"fu.{causes[0].kind}" in self._words:
             found.append(self._say(f"fu.{causes[0].kind}", entity=plain(named(causes[0].entity, self._teller))))
-        late_ms = case.opened_ms - case.began_ms
+        late_ms = self._noticed_ms - case.began_ms
         if case.began_ms and late_ms >= LATE_MS:
             found.append(self._say("fu.detect", span=self._teller.span(late_ms)))
         lessons = [(_lesson(action), action.title) for action in self._record.actions]
@@ -173,26 +184,22 @@ class Draft:
     def _proven(self, case: Case) -> Iterator[str]:
         yield self._say("proofs_say", case=case.id)
         yield ""
-        for number, evidence in list(self._proofs.values())[:PROOFS_TOLD]:
+        if len(self._proofs) > PROOFS_TOLD:
+            yield self._say("proofs_cut", count=PROOFS_TOLD, all=len(self._proofs))
+            yield ""
+        for number, evidence in enumerate(self._proofs[:PROOFS_TOLD], 1):
+            seal = self._record.seals.get(proof_id(evidence))
             head = f"{number}. "
             inside = " " * len(head)  # less, and it would be read as text of its own
             yield f"{head}{evidence.engine}, {moment(evidence.start_ms)} – {moment(evidence.end_ms)}"
             yield ""
             yield from (f"{inside}    {line}" for line in evidence.query.replace("\t", " ").splitlines()[:40])
             yield ""
-            yield f"{inside}SHA-256 {evidence.digest}"
+            yield f"{inside}SHA-256 {seal.digest if seal else evidence.digest}"
             yield ""
 
-    def _say(self, key: str, **said: str) -> str:
+    def _say(self, key: str, **said: object) -> str:
         return self._words[key].format(**said)
-
-
-def ended_ms(case: Case) -> int:
-    """When nothing hurt any more as the record has it, or someone closed it all the same; 0 while it lasts."""
-    if case.state is not CaseState.CLOSED:
-        return case.resolved_ms
-    shut_ms = max((entry.at_ms for entry in case.timeline if entry.kind == "closed"), default=case.updated_ms)
-    return case.resolved_ms or case.cleared_ms or shut_ms
 
 
 def _lesson(action: Action) -> str:
