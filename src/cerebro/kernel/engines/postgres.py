@@ -186,7 +186,7 @@ def _need_same_version(programs: Path, cluster: Path) -> None:
     if program and program[0].split(".")[0] != made_by:
         raise Invalid(
             f"The database in {cluster} was made by PostgreSQL {made_by}; this is {program[0]}.",
-            "Dump it with the old version and load it into the new one: docs/guides/upgrade.md.",
+            "Dump it with the old version and load it into the new one: docs/guides/operate.md.",
         )
 
 

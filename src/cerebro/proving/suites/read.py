@@ -99,7 +99,7 @@ def read_suite(name: str) -> Suite:
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"{path} cannot be read: {error}.", "Name a TOML file that you may read.") from error
     except tomllib.TOMLDecodeError as error:
-        raise Invalid(f"{path} is not TOML: {error}.", "docs/reference/drills.md shows a whole suite.") from error
+        raise Invalid(f"{path} is not TOML: {error}.", "docs/guides/drill.md shows a whole suite.") from error
     return suite_of(path.stem, found)
 
 
