@@ -12,6 +12,7 @@ from cerebro.casework.cause.investigate import Investigator
 from cerebro.casework.cause.stored import StoreSource
 from cerebro.casework.desk import Desk
 from cerebro.casework.executors.webhook import Webhook
+from cerebro.casework.hands.asker import Asker
 from cerebro.casework.hands.reach import Doors
 from cerebro.casework.hands.users import StoredUsers
 from cerebro.casework.hands.work import Hands
@@ -52,13 +53,15 @@ def tasks(kernel: Kernel) -> Sequence[Task]:
     """What the role `brain` runs.
 
     Raises:
-        Invalid: The webhook's address would carry cases in the clear.
+        Invalid: The address of the webhook or of the chat would carry cases in the clear.
     """
     hands = Hands(kernel, StoredUsers(kernel.telemetry), Doors(kernel))
     investigator = Investigator(kernel, StoreSource(kernel.telemetry))
     found: list[Task] = [Brain(kernel), Sweeper(kernel), Sealer(kernel), investigator, hands, Surveyor(kernel)]
     if kernel.settings.casework.webhook_url:
         found.append(Messenger(kernel))
+    if kernel.settings.hands.chat_url:
+        found.append(Asker(kernel))
     return found
 
 

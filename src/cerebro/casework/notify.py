@@ -14,7 +14,18 @@ from cerebro.spine.cases import Case, Entry
 from cerebro.spine.errors import Invalid
 
 TOLD = frozenset(
-    {"opened", "reopened", "severity_rose", "acknowledged", "assigned", "escalated", "resolved", "merged", "closed"}
+    {
+        "opened",
+        "reopened",
+        "severity_rose",
+        "acknowledged",
+        "assigned",
+        "escalated",
+        "resolved",
+        "merged",
+        "closed",
+        "action_harmed",
+    }
 )
 VERSION = 1  # of the body
 ATTEMPTS_MAX = 20
@@ -75,8 +86,12 @@ def ended(notice: Notice, now_ms: int, error: str, spread: float) -> Notice:
     return replace(notice, due_ms=now_ms + round(wait_ms * (0.5 + spread)), error=error[:ERROR_CHARS_MAX])
 
 
-def check_address(url: str) -> None:
+def check_address(url: str, setting: str = "casework.webhook_url") -> None:
     """Refuse an address that would carry cases in the clear over a network.
+
+    Args:
+        url: Where to post.
+        setting: That names it.
 
     Raises:
         Invalid: It is not https, nor http to this machine.
@@ -89,7 +104,7 @@ def check_address(url: str) -> None:
     shown = f"{parts.scheme}://{parts.hostname or ''}"
     raise Invalid(
         f"The webhook's address {shown} is neither https nor http to this machine.",
-        "Set casework.webhook_url to an https:// address.",
+        f"Set {setting} to an https:// address.",
     )
 
 

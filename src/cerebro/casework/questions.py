@@ -152,7 +152,7 @@ async def worst_by_entity(records: Records, tenant: TenantId, at_ms: int = 0) ->
     found: dict[EntityKey, tuple[int, int]] = {}
     for record in page.records:
         case = record.value
-        ended_ms = case.resolved_ms or (case.updated_ms if case.state == CaseState.CLOSED else 0)
+        ended_ms = case.cleared_ms or case.resolved_ms or (case.updated_ms if case.state == CaseState.CLOSED else 0)
         if at_ms and ended_ms and ended_ms <= at_ms:
             continue
         active: dict[EntityKey, int] = dict.fromkeys(case.entities, 0)

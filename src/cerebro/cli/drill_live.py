@@ -20,7 +20,7 @@ from cerebro.cli.client import Client
 from cerebro.cli.drill_board import Board, Step, Story
 from cerebro.cli.out import clean
 from cerebro.cli.serve import greeting
-from cerebro.cli.shop import way_in
+from cerebro.cli.shop import shut, way_in
 from cerebro.cli.stopping import orderly
 from cerebro.kernel import supervise
 from cerebro.kernel.children import die_with_parent
@@ -200,7 +200,7 @@ async def real_stage(settings: Settings, progress: Progress, *, eager: bool = Fa
         Unavailable: It did not start.
     """
     started = not supervise.status(settings)
-    shop, ours = Shop(settings), False
+    shop, key = Shop(settings), ""
     try:
         if started:
             progress("Starting Cerebro …")
@@ -212,13 +212,13 @@ async def real_stage(settings: Settings, progress: Progress, *, eager: bool = Fa
         if not shop.is_up:
             progress("Opening the shop: a dozen processes with users in them …")
             url, key = way_in(settings)
-            ours = True
             await shop.up(Wanted(RATE, DAY_S, url, key, EXPORT_S), with_us=True)
         yield RealStage(shop, Beside(Client(settings), None if started else shop.entities))
     finally:
-        if ours:
+        if key:
             progress("Closing the shop …")
             await shop.down()
+            await asyncio.to_thread(shut, settings, key)
         if started:
             progress("Stopping Cerebro …")
             await asyncio.to_thread(supervise.down, settings)

@@ -1,18 +1,20 @@
 """`cerebro actions`, `cerebro playbooks`, `cerebro autonomy`: what is done about cases, how, and how freely."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cerebro.cli.ask import Json, Key, Url, client, moment
-from cerebro.cli.out import as_json, failures, say, table
+from cerebro.cli.out import as_json, clean, failures, say, table
 from cerebro.spine.errors import Invalid
 
 actions = typer.Typer(help="What is done about cases: shown first, then approved, done, verified, undone.")
 playbooks = typer.Typer(help="What may be done about which cause.", no_args_is_help=True)
 autonomy = typer.Typer(help="What Cerebro may do by itself.")
 LEVELS = ("suggest", "ask", "act", "silent")
+DAYS, DAYS_MAX = 30, 366  # of past cases
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit log.")]
 Name = Annotated[str, typer.Argument(help="As `cerebro playbooks list` prints it.")]
 Id = Annotated[str, typer.Argument(help="The action's id, as `cerebro actions` prints it.")]
@@ -89,7 +91,7 @@ def why(action_id: Id, url: Url = "", key: Key = "") -> None:
     """Why it was done, from its record."""
     with failures():
         for line in client(url, key).get(f"/api/v1/actions/{action_id}/why"):
-            say(f"- {line}")
+            say(f"- {clean(line)}")
 
 
 @actions.command()
@@ -154,7 +156,7 @@ def validate(
         if json:
             as_json({"faults": [{"file": f, "line": e.line, "text": e.what, "mend": e.mend} for f, e in faults]})
         for name, fault in [] if json else faults:
-            say(f"{name}:{fault.line}: {fault.what} {fault.mend}")
+            say(clean(f"{name}:{fault.line}: {fault.what} {fault.mend}"))
         if faults:
             raise SystemExit(1)
         if not json:
@@ -172,6 +174,8 @@ def add(file: Annotated[Path, typer.Argument(help="A YAML file.")], url: Url = "
 @playbooks.command()
 def backtest(
     name: Annotated[str, typer.Argument(help="A playbook's name, or a YAML file.")],
+    *,
+    days: Annotated[int, typer.Option(help="Of past cases, at most.", min=1, max=DAYS_MAX)] = DAYS,
     url: Url = "",
     key: Key = "",
     json: Json = False,
@@ -180,20 +184,16 @@ def backtest(
     with failures():
         way, file = client(url, key), Path(name)
         if file.suffix in (".yaml", ".yml"):
-            checked = way.post("/api/v1/playbooks/check", {"text": _text(file)})
+            checked = way.post("/api/v1/playbooks/check", {"text": _text(file), "days": days})
             found = checked["backtest"] or {}
             if checked["faults"]:
                 raise Invalid(f"{name} is no playbook.", f"cerebro playbooks validate {name}")
         else:
-            found = way.get(f"/api/v1/playbooks/{name}/backtest")
+            found = way.get(f"/api/v1/playbooks/{name}/backtest", days=days)
         if json:
             as_json(found)
-            return
-        say(
-            f"Of {found['case_count']} cases in {found['days']} days it would have been thought of for {found['ran']};"
-            f" the like of it helped {found['helped']} times, did not {found['not_helped']} times,"
-            f" and was not tried {found['untried']} times."
-        )
+        else:
+            _say_backtest(found)
 
 
 @autonomy.callback(invoke_without_command=True)
@@ -209,7 +209,7 @@ def show_autonomy(context: typer.Context, url: Url = "", key: Key = "", json: Js
         policy = answer["policy"]
         if policy["stopped"] or policy["frozen"]:
             what = "Everything is stopped" if policy["stopped"] else "Frozen: nothing is done unasked"
-            say(f"{what}, by {policy['by']}. {policy['reason']}")
+            say(clean(f"{what}, by {policy['by']}. {policy['reason']}"))
         rows = [[row["playbook"], row["risk"], row["level"], row["why"]] for row in answer["items"]]
         table(["playbook", "risk", "level", "because of"], rows, "")
 
@@ -253,17 +253,37 @@ def _turn(url: str, key: str, body: dict[str, object], said: str) -> None:
         say(said)
 
 
+def _say_backtest(found: Any) -> None:
+    if not found["case_count"]:
+        say("No past case of that time has a cause: there is nothing to try it on.")
+        return
+    say(
+        f"Of {found['case_count']} cases, opened from {moment(found['from_ms'])} to {moment(found['to_ms'])},"
+        f" it would have been thought of for {found['ran']};"
+        f" the like of it helped {found['helped']} times, did not {found['not_helped']} times,"
+        f" and was not tried {found['untried']} times."
+    )
+    if found["out_of_reach"]:
+        say(f"It fits {found['out_of_reach']} more, but nothing here can make its calls there now.")
+
+
 def _say_action(found: Any) -> None:
-    say(f"{found['title']}, {_entity(found['target'])}: {found['state']}; risk {found['risk']}")
-    say(f"Predicted: {found['predicted']}")
+    for line in _told(found):
+        say(clean(line))  # telemetry and a control door's words are in it: they must not redraw what is approved
+
+
+def _told(found: Any) -> Iterator[str]:
+    yield f"{found['title']}, {_entity(found['target'])}: {found['state']}; risk {found['risk']}"
+    yield f"Predicted: {found['predicted']}"
     for step in found["steps"]:
         arguments = " ".join(f"{name}={value}" for name, value in step["call"]["arguments"].items())
         back = ", ".join(call["operation"] for call in step["undo"]) or "nothing"
-        say(f"  {step['call']['operation']} {arguments}".rstrip() + f"  ({step['state']}; undone by {back})")
+        yield f"  {step['call']['operation']} {arguments}".rstrip() + f"  ({step['state']}; undone by {back})"
         for change in step["changes"]:
-            say(f"    - {change['what']}: {change['before']}\n    + {change['what']}: {change['after']}")
+            yield f"    - {change['what']}: {change['before']}"
+            yield f"    + {change['what']}: {change['after']}"
     for turn in found["story"]:
-        say(f"{moment(turn['at_ms'])}  {turn['actor']}: {turn['text']}")
+        yield f"{moment(turn['at_ms'])}  {turn['actor']}: {turn['text']}"
 
 
 def _entity(key: Any) -> str:

@@ -20,7 +20,7 @@ def complain(text: str) -> None:
 
 def fail(error: CerebroError) -> int:
     """Say what happened and what to do; the exit code, 75 (try again) where a retry may help."""
-    complain(f"cerebro: {error.detail}" + (f" {error.mend}" if error.mend else ""))
+    complain(clean(f"cerebro: {error.detail}" + (f" {error.mend}" if error.mend else "")))
     return 75 if error.retry else 1
 
 

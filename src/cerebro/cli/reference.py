@@ -85,7 +85,8 @@ def _metrics() -> str:
     lines = [
         HEAD,
         "# Metrics of Cerebro itself\n",
-        "On `/metrics`, OpenMetrics.\n",
+        "On `/metrics`, OpenMetrics: those of the process that answers. Where the roles share this machine that is the"
+        " collector and console; the others' go to the tenant `_cerebro`, which cannot be queried yet.\n",
         "| metric | type | what |",
         "|---|---|---|",
     ]

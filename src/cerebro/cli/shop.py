@@ -1,6 +1,7 @@
 """`cerebro shop`: a small real shop of many processes, to be broken and watched."""
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ import typer
 from cerebro.cli.out import as_json, failures, say, table
 from cerebro.kernel.settings import Settings, load_settings
 from cerebro.proving import report
-from cerebro.spine.errors import Invalid, Unauthenticated, Unavailable
+from cerebro.spine.errors import CerebroError, Invalid, Unauthenticated, Unavailable
 
 shop = typer.Typer(help="A small real shop to break and to watch.", no_args_is_help=True)
 MIB = 1 << 20
@@ -130,6 +131,16 @@ def way_in(settings: Settings) -> tuple[str, str]:
             f"{error.detail} The shop has nobody to tell.", "Start Cerebro: make up; or: cerebro shop up --quiet"
         ) from error
     return client.url, str(made["key"])
+
+
+def shut(settings: Settings, key: str) -> None:
+    """End a key of `way_in`, where Cerebro still answers: nobody sends with it any more."""
+    from cerebro.cli.client import Client
+    from cerebro.kernel.access.keys import split_key
+
+    prefix = (split_key(key) or ("", ""))[0]
+    with suppress(CerebroError):
+        Client(settings).delete(f"/api/v1/keys/{prefix}")
 
 
 async def _say_standing(settings: Settings, *, json: bool = False) -> None:

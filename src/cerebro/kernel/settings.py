@@ -37,6 +37,7 @@ class HttpSettings(Branch):
     tls_certificate: Path | None = Field(None, description="PEM chain; with `tls_key` the door speaks TLS.")
     tls_key: Path | None = Field(None, description="PEM private key of the certificate.")
     insecure: bool = Field(False, description="Allow an address that is not loopback without TLS.")
+    public_url: str = Field("", description="Where people reach the console, for links in messages; empty for none.")
     body_bytes_max: int = Field(16 * MIB, description="Largest request body as sent; a larger one answers 413.")
     decoded_bytes_max: int = Field(64 * MIB, description="Largest body once decompressed; a larger one answers 413.")
 
@@ -143,7 +144,7 @@ class HandsSettings(Branch):
     steady_s: float = Field(
         20.0, ge=0, description="A cause that is not nearly sure must be the likeliest for so long."
     )
-    tries_max: int = Field(2, ge=1, description="Actions tried for one case before a person is called.")
+    tries_max: int = Field(2, ge=1, description="Actions tried for one case before it is escalated.")
     entity_per_hour_max: int = Field(4, ge=1, description="Actions an hour on one entity.")
     tenant_per_hour_max: int = Field(30, ge=1, description="Actions an hour of one tenant.")
     under_way_max: int = Field(3, ge=1, description="Actions of one tenant under way at one time.")
@@ -159,6 +160,11 @@ class HandsSettings(Branch):
     share_min_dangerous: float = Field(0.6, ge=0, le=1, description="The same for a dangerous one.")
     link_s: float = Field(900.0, ge=60, description="For so long a signed link approves an action.")
     link_key: str = Field("", description="Key that those links are signed with; the token key when empty.", repr=False)
+    chat_url: str = Field(
+        "", description="Slack's incoming webhook: actions that wait for approval are told there.", repr=False
+    )
+    chat_secret: str = Field("", description="Signing secret of that Slack app: presses of buttons.", repr=False)
+    chat_as: str = Field("", description="Login whose permissions a press has; without it there are no buttons.")
 
 
 class LlmSettings(Branch):

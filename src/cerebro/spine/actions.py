@@ -98,6 +98,7 @@ class Step:
     begun_ms: int = 0
     done_ms: int = 0
     said: str = ""  # by the executor
+    undos: int = 0  # how often it was called to take it back
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +159,13 @@ class Action:
     healthy_ms: int = 0  # since when users are served as before; 0 while they are not
     outcome: str = ""  # one sentence, once it has ended
     harmful: bool = False  # users were worse off after it
+    learned: str = ""  # what its playbook has learned from it: helped | not_helped; an action teaches once
     verdict: str = ""  # a person's: good | bad
     verdict_by: str = ""
     owner: str = ""  # who works it now, until the lease is over
     lease_ms: int = 0
+    asked: str = ""  # the digest that was last told in the chat; `over` once its end was
+    asking_ms: int = 0  # when someone last began to tell it
     before: Mapping[str, float] = field(default_factory=dict)  # what users felt just before it
     reasons: tuple[Reason, ...] = ()
     story: tuple[Turn, ...] = ()

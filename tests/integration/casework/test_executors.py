@@ -40,6 +40,7 @@ TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 META = {"type": "object", "additionalProperties": False,
         "properties": {"annotations": TEXTS, "labels": TEXTS, "name": {"type": "string"},
                        "namespace": {"type": "string"}, "creationTimestamp": {"type": ["string", "null"]}}}  # fmt: skip
+STRATEGY = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
 CONTAINER = {"type": "object", "required": ["name"], "additionalProperties": False,
              "properties": {"name": {"type": "string"}, "image": {"type": "string"},
                             "resources": {"type": "object", "additionalProperties": False,
@@ -60,6 +61,7 @@ SHAPES = {
                                 "metadata": META, "deleteOptions": {"type": "object"}}},
     "pods": {"type": "object", "additionalProperties": False,
              "properties": {"apiVersion": {"const": "v1"}, "kind": {"const": "DeleteOptions"},
+                            "dryRun": {"type": "array", "items": {"enum": ["All"]}},
                             "preconditions": {"type": "object", "properties": {"uid": {"type": "string"}}}}},
 }  # fmt: skip
 
@@ -110,16 +112,42 @@ def double():
         thread.join()
 
 
+def pod(name, kind="ReplicaSet", *, uid="p1", ends=None, empty_dir=False):
+    """A pod as the API tells of it; without a kind nobody owns it."""
+    owner = {"kind": kind, "uid": "u2", "apiVersion": "apps/v1", "name": "cart", "controller": True}
+    volumes = [{"name": "scratch", "emptyDir": {}}] if empty_dir else []
+    return {"metadata": {"namespace": "shop", "name": name, "uid": uid, "deletionTimestamp": ends,
+                         "labels": {"app": "cart"}, "ownerReferences": [owner] if kind else []},
+            "spec": {"containers": [{"name": "cart"}], "volumes": volumes}, "status": {"phase": "Running"}}  # fmt: skip
+
+
 class Cart:
-    """A cluster with one deployment of three pods, two revisions, one node."""
+    """A cluster with one deployment of three pods, two revisions and a restart, one node."""
 
     def __init__(self):
         self.replicas, self.revision, self.notes, self.node, self.evicted = 3, "2", {}, {}, []
-        self.cordoned = False
+        self.cordoned, self.restarted, self.strategy = False, {}, STRATEGY
+        self.pods = {each["metadata"]["name"]: each for each in (pod("cart-1"), pod("logs-1", "DaemonSet"))}
+        self.full = False  # a disruption budget is used up
 
     def template(self, revision):
-        image = {"name": "cart", "image": f"cart:{revision}", "resources": {"limits": {"memory": "512Mi"}}}
-        return {"metadata": {"labels": {"app": "cart", "pod-template-hash": "x"}}, "spec": {"containers": [image]}}
+        image = "cart:1" if revision == "1" else "cart:2"  # the third revision is a restart of the second
+        image = {"name": "cart", "image": image, "resources": {"limits": {"memory": "512Mi"}}}
+        notes = {"kubectl.kubernetes.io/restartedAt": "now"} if revision == "3" else {}
+        return {"metadata": {"labels": {"app": "cart", "pod-template-hash": revision}, "annotations": notes},
+                "spec": {"containers": [image]}}  # fmt: skip
+
+    def pod(self, method, name, body):
+        """As the API does: of a deletion it reads the body alone, once there is one."""
+        there = self.pods.get(name)
+        if there is None:
+            return 404, {"kind": "Status", "message": f"pods {name} not found"}
+        if method == "DELETE":
+            if body["preconditions"]["uid"] != there["metadata"]["uid"]:
+                return 409, {"kind": "Status", "message": "the UID in the precondition does not match"}
+            if body.get("dryRun") != ["All"]:
+                del self.pods[name]
+        return 200, there
 
     def __call__(self, method, path, query, body):
         last = path.rsplit("/", 1)[-1]
@@ -131,38 +159,32 @@ class Cart:
                 self.notes |= body["metadata"]["annotations"]
                 self.replicas = body["spec"].get("replicas", self.replicas)
                 if body["spec"].get("template", {}).get("$patch"):
-                    self.revision = "3"
+                    self.revision = "4"
             notes = self.notes | {"deployment.kubernetes.io/revision": self.revision}
             return 200, {"metadata": {"name": "cart", "uid": "u1", "annotations": notes},
                          "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": "cart"}},
+                                  "strategy": self.strategy,
                                   "template": self.template(self.revision)}}  # fmt: skip
         if last == "replicasets":
             owner = [{"uid": "u1", "kind": "Deployment", "apiVersion": "apps/v1", "name": "cart"}]
             return 200, {"items": [{"metadata": {"annotations": {"deployment.kubernetes.io/revision": each},
                                                  "ownerReferences": owner},
                                     "spec": {"selector": {}, "template": self.template(each)}}
-                                   for each in ("1", "2")]}  # fmt: skip
+                                   for each in ("1", "2", "3")]}  # fmt: skip
         if path == "/api/v1/nodes/n1":
             if method == "PATCH" and query.get("dryRun") != "All":
                 self.cordoned, self.node = body["spec"]["unschedulable"], body["metadata"]["annotations"]
             return 200, {"metadata": {"name": "n1", "annotations": self.node}, "spec": {"unschedulable": self.cordoned}}
-        if path == "/api/v1/pods":
-            pods = [("cart-1", "ReplicaSet"), ("logs-1", "DaemonSet")]
-            return 200, {
-                "items": [
-                    {
-                        "metadata": {
-                            "namespace": "shop",
-                            "name": name,
-                            "ownerReferences": [{"kind": kind, "uid": "u2", "apiVersion": "apps/v1", "name": "logs"}],
-                        }
-                    }
-                    for name, kind in pods
-                ]
-            }
+        if path in ("/api/v1/pods", "/api/v1/namespaces/shop/pods"):
+            return 200, {"items": list(self.pods.values())}
         if last == "eviction":
+            if self.full:
+                return 429, {"kind": "Status", "message": "it would violate the pod's disruption budget"}
             self.evicted.append(body["metadata"]["name"])
+            del self.pods[body["metadata"]["name"]]
             return 201, {}
+        if path.startswith("/api/v1/namespaces/shop/pods/"):
+            return self.pod(method, last, body)
         return 404, {"kind": "Status", "message": f"{last} not found"}
 
 
@@ -196,12 +218,62 @@ async def test_kubernetes_scales_restarts_rolls_back_and_tells_what_happened(clu
     assert headers["content-type"] == "application/strategic-merge-patch+json"
     assert headers["authorization"] == "Bearer token"
 
-    back = call("kubernetes", "rollback", "service/cart")
+    cart.revision = "3"
+    back = (await kubernetes.dry_run(call("kubernetes", "rollback", "service/cart"))).call
+    assert back.arguments == {"revision": "1"}  # not the second: the restart that came after runs the same
     assert [each.after for each in (await kubernetes.dry_run(back)).changes] == ["1", "cart:1"]
     for each in (back, call("kubernetes", "restart", "service/cart"),
                  call("kubernetes", "patch_limits", "service/cart", memory="1Gi")):  # fmt: skip
         await kubernetes.execute(each, key=each.operation, timeout_s=5)
-    assert cart.revision == "3"
+    assert cart.revision == "4"
+
+
+@pytest.mark.parametrize(
+    ("replicas", "strategy", "share"),
+    [
+        (8, STRATEGY, 0.25),
+        (3, STRATEGY, 0.0),  # a quarter of three, rounded down: one more is started first
+        (4, {"type": "Recreate"}, 1.0),
+        (4, None, 0.25),
+        (4, {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 0}}, 0.25),
+        (4, {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2, "maxSurge": 1}}, 0.5),
+    ],
+)
+async def test_what_a_rollout_takes_away_at_one_time_is_as_its_strategy_says(cluster, replicas, strategy, share):
+    kubernetes, cart, _ = cluster
+    cart.replicas, cart.strategy = replicas, strategy
+
+    for operation in ("restart", "rollback"):
+        assert (await kubernetes.dry_run(call("kubernetes", operation, "service/cart"))).share == share
+    assert (await kubernetes.dry_run(call("kubernetes", "scale", "service/cart", replicas="9"))).share == 0.0
+
+
+async def test_a_pod_is_ended_once_and_never_by_a_dry_run(cluster):
+    kubernetes, cart, _ = cluster
+    cart.pods["cart-2"] = pod("cart-2", uid="p2")
+    shown = await kubernetes.dry_run(call("kubernetes", "delete_pod", "pod/cart-1"))
+    end = shown.call
+
+    assert (sorted(cart.pods), shown.share) == (["cart-1", "cart-2", "logs-1"], 1 / 3)
+    assert [each.what for each in shown.changes] == ["pod p1"]
+    assert await kubernetes.happened(end, key="k") is False
+    await kubernetes.execute(end, key="k", timeout_s=5)
+    assert await kubernetes.happened(end, key="k")
+
+    cart.pods["cart-1"] = pod("cart-1", uid="p3")  # as a StatefulSet's come back
+    assert await kubernetes.happened(end, key="k")
+    await kubernetes.execute(end, key="k", timeout_s=5)
+    assert cart.pods["cart-1"]["metadata"]["uid"] == "p3"
+
+
+async def test_a_restart_is_known_by_its_pods_whatever_else_was_noted_since(cluster):
+    kubernetes, cart, _ = cluster
+    cart.template = lambda _: {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "k1"}},
+                               "spec": {"containers": [{"name": "cart"}]}}  # fmt: skip
+    cart.notes = {"cerebro.dev/action-key": "k2"}
+
+    assert await kubernetes.happened(call("kubernetes", "restart", "service/cart"), key="k1")
+    assert not await kubernetes.happened(call("kubernetes", "restart", "service/cart"), key="k3")
 
 
 @pytest.mark.parametrize(
@@ -229,16 +301,37 @@ async def test_where_there_is_no_memory_limit_none_is_raised(cluster):
         await kubernetes.dry_run(call("kubernetes", "raise_memory", "service/cart"))
 
 
-async def test_kubernetes_drains_a_node_but_for_its_daemons(cluster):
+async def test_kubernetes_empties_a_node_but_for_its_daemons(cluster):
     kubernetes, cart, _ = cluster
-    drain = call("kubernetes", "drain", "node/n1")
+    cart.pods["cart-1"] = pod("cart-1", empty_dir=True)
+    cordon, evict = call("kubernetes", "cordon", "node/n1"), call("kubernetes", "evict", "node/n1")
 
-    changes = (await kubernetes.dry_run(drain)).changes
-    assert [(each.what, each.before, each.after) for each in changes] == [
-        ("unschedulable", "no", "yes"), ("pods", "1", "0")
+    shown = await kubernetes.dry_run(cordon)
+    assert ([(e.what, e.before, e.after) for e in shown.changes], shown.undo) == (
+        [("unschedulable", "no", "yes")],
+        None,
+    )
+    assert [(each.what, each.before, each.after) for each in (await kubernetes.dry_run(evict)).changes] == [
+        ("pods on n1", "1", "0"), ("pods with data in an emptyDir", "1", "without that data")
     ]  # fmt: skip
-    await kubernetes.execute(drain, key="k", timeout_s=5)
-    assert (cart.cordoned, cart.evicted) == (True, ["cart-1"])
+    await kubernetes.execute(cordon, key="k", timeout_s=5)
+    assert (await kubernetes.dry_run(cordon)).undo == ()  # who cordoned it before wants it so
+    cart.full = True
+    with pytest.raises(Unavailable, match="disruption budgets"):
+        await kubernetes.execute(evict, key="k", timeout_s=5)
+    assert await kubernetes.happened(evict, key="k") is False  # so it is tried again
+    cart.full = False
+    await kubernetes.execute(evict, key="k", timeout_s=5)
+    assert (cart.cordoned, cart.evicted, await kubernetes.happened(evict, key="k")) == (True, ["cart-1"], True)
+
+
+async def test_a_node_with_a_pod_that_nobody_starts_again_is_not_emptied(cluster):
+    kubernetes, cart, _ = cluster
+    cart.pods["by-hand"] = pod("by-hand", kind="")
+
+    with pytest.raises(Invalid, match="shop/by-hand"):
+        await kubernetes.dry_run(call("kubernetes", "evict", "node/n1"))
+    assert cart.evicted == []
 
 
 async def test_kubernetes_refuses_names_that_lead_elsewhere(cluster):
@@ -256,14 +349,31 @@ async def blocked(sql, end):
     return preview if preview.changes else None
 
 
-async def test_sql_ends_those_who_block_once_a_key(postgres_url, until):
+@pytest.fixture
+async def someone(postgres_url):
+    """Connects as a user who is no superuser, and has a table."""
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as owner:
+        found = await owner.execute("SELECT 1 FROM pg_roles WHERE rolname = 'someone'")
+        if not await found.fetchone():
+            await owner.execute("CREATE ROLE someone LOGIN PASSWORD 'secret'")
+        await owner.execute("CREATE TABLE IF NOT EXISTS held (n int)")
+        await owner.execute("GRANT ALL ON held TO someone")
+    opened = []
+
+    async def connect():
+        opened.append(await psycopg.AsyncConnection.connect(postgres_url, user="someone", password="secret"))
+        return opened[-1]
+
+    yield connect
+    for each in opened:
+        await each.close()
+
+
+async def test_sql_ends_those_who_block_once_a_key(postgres_url, someone, until):
     sql = Sql(postgres_url, EntityKey("postgresql", "main"))
     end = call("sql", "end_blockers", "postgresql/main", older_s="0")
-    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as owner:
-        await owner.execute("CREATE TABLE IF NOT EXISTS held (n int)")
-    holder = await psycopg.AsyncConnection.connect(postgres_url)
+    holder, waiter = await someone(), await someone()
     await holder.execute("LOCK TABLE held")
-    waiter = await psycopg.AsyncConnection.connect(postgres_url)
     waiting = asyncio.create_task(waiter.execute("SELECT * FROM held"))
     preview = await until(lambda: blocked(sql, end))
 
@@ -273,10 +383,39 @@ async def test_sql_ends_those_who_block_once_a_key(postgres_url, until):
     await waiting
     assert said == ["1 blocking sessions ended.", "It was done before."]
     assert await sql.happened(end, key="s1")
-    await waiter.close()
-    await holder.close()
     with pytest.raises(Invalid):
         await sql.dry_run(call("sql", "drop table users", "postgresql/main"))
+
+
+async def test_sql_ends_the_one_who_holds_not_those_who_wait_ahead(postgres_url, someone, until):
+    sql = Sql(postgres_url, EntityKey("postgresql", "main"))
+    end = call("sql", "end_blockers", "postgresql/main", older_s="0")
+    several = [await someone() for _ in range(4)]
+    await several[0].execute("LOCK TABLE held")
+    waiting = [asyncio.create_task(each.execute("LOCK TABLE held")) for each in several[1:]]
+    preview = await until(lambda: blocked(sql, end))
+    await asyncio.sleep(0.2)
+
+    assert preview.changes[0].before == "1"
+    assert await sql.execute(end, key="one holder", timeout_s=5) == "1 blocking sessions ended."
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    assert all(each.exception() is None for each in done)
+    for each in waiting:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_sql_ends_no_superuser_and_nobody_of_another_database(postgres_url, someone, until):
+    sql = Sql(postgres_url, EntityKey("postgresql", "main"))
+    end = call("sql", "end_blockers", "postgresql/main", older_s="0")
+    holder, waiter = await psycopg.AsyncConnection.connect(postgres_url), await someone()
+    await holder.execute("LOCK TABLE held")
+    waiting = asyncio.create_task(waiter.execute("SELECT * FROM held"))
+    await asyncio.sleep(0.3)
+
+    assert (await sql.dry_run(end)).changes == ()
+    await holder.close()
+    await waiting
 
 
 @pytest.mark.parametrize(
@@ -289,8 +428,8 @@ async def test_sql_tells_a_refusal_from_being_slow(postgres_url, asked, told):
     look = call("sql", "look", "postgresql/main")
 
     with pytest.raises(told):
-        await sql.execute(look, key="n", timeout_s=0.2)
-    assert not await sql.happened(look, key="n")
+        await sql.execute(look, key=asked, timeout_s=0.2)
+    assert await sql.happened(look, key=asked)  # it was begun: what came of it is looked at, and it is not made again
 
 
 async def test_nats_purges_and_lets_a_consumer_rest(nats_server, tenant):
@@ -353,26 +492,71 @@ async def test_a_hook_carries_its_key_and_its_seal(double):
         await hook.execute(post, key="h1", timeout_s=5)
 
 
-async def test_a_load_balancer_is_told_one_line():
-    weight, lines = [100], []
+class HAProxy:
+    """A runtime socket: whole weights, a share of them cut off to a whole one, an empty line after each answer."""
 
-    async def haproxy(reader, writer):
+    def __init__(self, weight, initial, others):
+        self.weight, self.initial, self.others, self.lines, self.dead = weight, initial, others, [], False
+
+    async def __call__(self, reader, writer):
         line = (await reader.readline()).decode().strip()
-        lines.append(line)
+        self.lines.append(line)
+        said = ""
         if line.startswith("set weight web/s1 "):
-            weight[0] = int(line.rsplit(" ", 1)[1].rstrip("%"))
-        writer.write(b"" if line.startswith("set") else f"{weight[0]} (initial 100)\n".encode())
+            text = line.rsplit(" ", 1)[1]
+            self.weight = self.initial * int(text[:-1]) // 100 if text.endswith("%") else int(text)
+        elif line.startswith("show servers state web"):
+            rows = [
+                ("s1", 2, self.weight),
+                *((f"o{n}", state, weight) for n, (state, weight) in enumerate(self.others)),
+            ]
+            head = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight\n"
+            said = head + "".join(f"3 web 1 {name} 10.0.0.1 {state} 0 {weight} 1\n" for name, state, weight in rows)
+        else:
+            said = f"{self.weight} (initial {self.initial})\n"
+        if not self.dead:
+            writer.write(f"{said}\n".encode())
         writer.close()
 
-    async with await asyncio.start_server(haproxy, "127.0.0.1", 0) as server:
+
+@pytest.mark.parametrize(
+    ("weight", "initial", "wanted", "after", "share"),
+    [
+        (100, 100, "0.25", "25", 0.25),
+        (3, 3, "0.5", "2", 1 / 103),
+        (1, 1, "0", "0", 1 / 101),
+        (1, 3, "0", "0", 1 / 101),
+        (9, 3, "0", "0", 9 / 109),  # someone had set it above its own
+    ],
+)
+async def test_a_load_balancer_gets_the_weight_that_was_shown_and_has_the_old_one_back(
+    weight, initial, wanted, after, share
+):
+    proxy = HAProxy(weight, initial, [(2, 100), (2, 100)] if weight == 100 else [(2, 100), (0, 100)])
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
         weights = Weights(f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        less = call("weights", "set_weight", "backend/web/s1", weight="0.25")
-        assert [(each.before, each.after) for each in (await weights.dry_run(less)).changes] == [("1", "0.25")]
-        await weights.execute(less, key="", timeout_s=5)
-        assert await weights.happened(less, key="")
-        assert "set weight web/s1 25%" in lines
+        shown = await weights.dry_run(call("weights", "set_weight", "backend/web/s1", weight=wanted))
+        assert [(each.before, each.after) for each in shown.changes] == [(f"{weight} of {initial}", after)]
+        assert shown.share == pytest.approx(share)
+        await weights.execute(shown.call, key="", timeout_s=5)
+        assert await weights.happened(shown.call, key="")
+        assert str(proxy.weight) == after
+        (back,) = shown.undo
+        await weights.execute(back, key="", timeout_s=5)
+        assert (proxy.weight, await weights.happened(back, key="")) == (weight, True)
+
+
+async def test_a_load_balancer_is_told_one_line_and_says_something_to_it():
+    proxy = HAProxy(1, 1, [])
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        weights = Weights(f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         with pytest.raises(Invalid):
             await weights.state(EntityKey("backend", "web/s1\ndisable server web/s2"))
+        half = call("weights", "set_weight", "backend/web/s1", weight="0.5")
+        assert (await weights.dry_run(half)).changes == ()  # of a weight of 1 there is no half
+        proxy.dead = True
+        with pytest.raises(Unavailable):
+            await weights.execute(half, key="", timeout_s=5)
 
 
 @asynccontextmanager

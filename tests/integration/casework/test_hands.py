@@ -1,23 +1,39 @@
 """Hands on real engines: a control door over HTTP, a case with a cause, an approval, a call that is made once."""
 
 import asyncio
+import hashlib
+import hmac
 import json
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from cerebro.casework.answers import Answers
+from cerebro.casework.api import router
 from cerebro.casework.desk import Desk
+from cerebro.casework.hands.links import Link, own_key, sign
 from cerebro.casework.hands.reach import Doors
 from cerebro.casework.hands.users import StoredUsers
 from cerebro.casework.hands.work import Hands
+from cerebro.kernel.access.guard import Guard
+from cerebro.kernel.access.keys import Keys
+from cerebro.kernel.access.passwords import Passwords
+from cerebro.kernel.access.refresh import RefreshTokens
+from cerebro.kernel.access.tokens import Tokens
+from cerebro.kernel.access.users import Users
+from cerebro.kernel.clock import SystemClock
+from cerebro.kernel.web.problem import explain_problems
 from cerebro.spine.cases import Cause, Mark
 from cerebro.spine.entities import EntityKey
 
 CART = EntityKey("service", "cart")
 KEY = "a-key-of-the-door"
+SECRET = "signing-secret"
 
 
 class Supervisor(ThreadingHTTPServer):
@@ -156,6 +172,135 @@ async def test_a_link_approves_what_it_was_made_for_and_nothing_else(app, client
         assert again.status_code == 409
 
     assert pressed.json()["approved_by"].endswith("(link)")
+
+
+async def test_a_link_of_someone_who_is_gone_approves_nothing(app, client, records, supervisor, case_id, hands, tenant):
+    await register(client, supervisor)
+    await hands.round(tenant)
+    (action,) = (await client.get("/actions", params={"case": case_id})).json()["items"]
+    token = (await client.post(f"/actions/{action['id']}/link")).json()["token"]
+    keys = Keys(records, SystemClock())
+    for record in (await keys.page(tenant, "", 100)).records:
+        await keys.revoke(tenant, record.value.prefix, actor="admin")
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://cerebro") as stranger:
+        answer = await stranger.post("/api/v1/approvals", json={"token": token, "verdict": "approve"})
+
+    assert (answer.status_code, supervisor.calls) == (401, [])
+
+
+class Chat(ThreadingHTTPServer):
+    """In place of Slack's side: what was posted to an address that came with a press."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), ChatHandler)
+        self.url, self.heard = f"http://127.0.0.1:{self.server_port}", []
+
+
+class ChatHandler(BaseHTTPRequestHandler):
+    def log_message(self, *words):
+        pass
+
+    def do_POST(self):
+        self.server.heard.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+
+@pytest.fixture
+def chat():
+    server = Chat()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+async def pressing(whole_kernel, live, chat, records, tenant):
+    """Presses a button of an action as Slack tells of it; with another secret, or a message of another place."""
+    hands = whole_kernel.settings.hands.model_copy(
+        update={"chat_url": f"{chat.url}/hook", "chat_secret": SECRET, "chat_as": "night-shift"}
+    )
+    kernel = replace(whole_kernel, settings=whole_kernel.settings.model_copy(update={"hands": hands}))
+    users = Users(records, SystemClock(), Passwords(SystemClock()), RefreshTokens(records, SystemClock(), 60))
+    await users.make(tenant, "night-shift", "operator", "a long enough passphrase", actor="test")
+    app = FastAPI(openapi_url=None)
+    app.state.guard = Guard(records, kernel.clock, Tokens("k" * 32, 900, kernel.clock))
+    app.include_router(router(kernel, Answers(kernel.clock), live))
+    explain_problems(app)
+
+    async def press(action, button="approve", *, secret=SECRET, late_s=0, reply=chat.url, as_json=False):
+        link = Link(tenant, action["id"], action["digest"], "chat:night-shift", kernel.clock.now_ms() + 60_000)
+        token = sign(link, own_key(kernel.settings))
+        payload = {"type": "block_actions", "user": {"id": "U1", "username": "anna"}, "response_url": f"{reply}/reply",
+                   "actions": [{"type": "button", "action_id": button, "value": token}]}  # fmt: skip
+        body = urlencode({"payload": json.dumps(payload)}).encode()
+        at_s = kernel.clock.now_ms() // 1000 - late_s
+        seal = hmac.new(secret.encode(), b"v0:%d:" % at_s + body, hashlib.sha256).hexdigest()
+        headers = {"x-slack-request-timestamp": str(at_s), "x-slack-signature": f"v0={seal}",
+                   "content-type": "application/x-www-form-urlencoded"}  # fmt: skip
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://cerebro") as slack:
+            if as_json:
+                return await slack.post("/api/v1/approvals", json={"token": token, "verdict": button})
+            return await slack.post("/api/v1/approvals", content=body, headers=headers)
+
+    press.users = users
+    return press
+
+
+async def shown(client, supervisor, case_id, hands, tenant):
+    await register(client, supervisor)
+    await hands.round(tenant)
+    return (await client.get("/actions", params={"case": case_id})).json()["items"][0]
+
+
+async def test_a_button_in_the_chat_approves_what_it_showed(client, supervisor, case_id, hands, tenant, pressing, chat):
+    action = await shown(client, supervisor, case_id, hands, tenant)
+
+    pressed = await pressing(action)
+    again = await pressing(action)
+    await hands.round(tenant)
+
+    assert (pressed.status_code, pressed.json()["approved_by"]) == (200, "anna (chat, as night-shift)")
+    assert again.status_code == 409
+    assert [each["replace_original"] for each in chat.heard] == [True, False]
+    assert "anna approved: " in chat.heard[0]["text"] and "cannot be approved any more" in chat.heard[1]["text"]
+    assert [call["name"] for call in supervisor.calls] == ["rollback"]
+
+
+@pytest.mark.parametrize(
+    "said", [{"secret": "another"}, {"late_s": 400}, {"as_json": True}, {"button": "open"}, {"button": "approve "}]
+)
+async def test_what_the_chat_has_not_signed_approves_nothing(
+    client, supervisor, case_id, hands, tenant, pressing, chat, said
+):
+    action = await shown(client, supervisor, case_id, hands, tenant)
+
+    answer = await pressing(action, **said)
+
+    assert answer.status_code in (400, 401, 422)
+    assert (await client.get(f"/actions/{action['id']}")).json()["state"] == "awaiting_approval"
+    assert chat.heard == []
+
+
+async def test_a_press_counts_with_the_rights_of_the_login_and_no_others(
+    client, supervisor, case_id, hands, tenant, pressing, chat
+):
+    action = await shown(client, supervisor, case_id, hands, tenant)
+    await pressing.users.change(tenant, "night-shift", actor="test", role="viewer")
+    assert (await pressing(action)).status_code == 403
+    await pressing.users.change(tenant, "night-shift", actor="test", role="operator", disabled=True)
+    assert (await pressing(action)).status_code == 401
+    assert [each["response_type"] for each in chat.heard] == ["ephemeral", "ephemeral"]
+    await pressing.users.change(tenant, "night-shift", actor="test", disabled=False)
+
+    refused = await pressing(action, "refuse", reply="http://127.0.0.1:9")  # an address that is not the chat's
+
+    assert (refused.json()["state"], len(chat.heard)) == ("refused", 2)
 
 
 async def test_autonomy_playbooks_and_their_doors(client, make_key, app, supervisor):

@@ -8,6 +8,7 @@ import pyarrow as pa
 from cerebro.casework.hands.counter import Counter
 from cerebro.casework.playbooks.read import shipped
 from cerebro.casework.store import CASES, keep_case
+from cerebro.kernel.clock import SystemClock
 from cerebro.kernel.telemetry.blocks import METRICS, Piece
 from cerebro.spine.cases import Case, CaseState, Cause, Entry, Mark, Signal
 from cerebro.spine.entities import EntityKey
@@ -16,7 +17,7 @@ from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch, series_id
 
 COUNT, SERVICES, FULL = 1000, 40, 7
 GAUGE = "system.filesystem.utilization"
-NOW_MS = 1_795_000_000_000 // 3_600_000 * 3_600_000
+NOW_MS = SystemClock().now_ms() // 3_600_000 * 3_600_000  # older cases than a month are not looked at
 
 
 def service(number):
@@ -83,6 +84,7 @@ async def test_a_thousand_past_cases_are_tried_in_a_second(whole_kernel, tenant)
     spent_s = time.process_time() - begun_s
     gc.unfreeze()
 
-    assert (found.case_count, found.ran, found.untried) == (COUNT, len(range(0, COUNT, FULL)), found.ran)
+    fits = len(range(0, COUNT, FULL))
+    assert (found.case_count, found.out_of_reach, found.days) == (COUNT, fits, 7)  # there is nothing to act through
     assert len(asked) <= 3
     assert spent_s < 1.0

@@ -1,12 +1,18 @@
 """What the hands ask of whatever reaches out: look first, then do it once, and say whether it was done."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cerebro.spine.actions import Call, Difference, Level
 from cerebro.spine.entities import EntityKey
+from cerebro.spine.errors import Unavailable
 from cerebro.spine.identity import TenantId
+
+T = TypeVar("T")
+LOOK_S = 15.0  # at most, for what changes nothing
+SPARE_S = 2.0  # that an executor has beyond its own limit before it is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +23,30 @@ class Preview:
         changes: What would be other than it is; the same state gives the same changes.
         before: The state that an undo can name, as texts.
         replicas: Of the target, when the call can be made on one of them alone with the argument `replica`.
-        undo: What takes it back, when the other side knows better than the playbook.
+        undo: What takes it back, when the other side knows better than the playbook: nothing, where it is empty.
+        call: The call with all that was left open in it named, so that what was shown is what is done.
         share: Of the target's capacity that is away at one time while the call is made, 0 … 1.
     """
 
     changes: tuple[Difference, ...]
     before: Mapping[str, str] = field(default_factory=dict)
     replicas: tuple[str, ...] = ()
-    undo: tuple[Call, ...] = ()
+    undo: tuple[Call, ...] | None = None
+    call: Call | None = None
     share: float = 0.0
+
+
+async def in_time(work: Awaitable[T], limit_s: float) -> T:
+    """What an executor answers; one that holds on for ever holds up nobody else.
+
+    Raises:
+        Unavailable: It has not answered in time.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            return await work
+    except TimeoutError as error:
+        raise Unavailable(f"It has not answered in {limit_s:.0f} s.") from error
 
 
 class Executor(Protocol):

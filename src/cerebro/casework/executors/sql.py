@@ -1,7 +1,8 @@
 """Statements that were allowed beforehand, each by a name, with parameters that are only ever values.
 
 What a statement returns for the state before it, and whether it can be run twice, is said where it is allowed. The
-key of each call is written into a small table of the same transaction, so that one call happens once.
+key of each call is written into a small table before it is made: what ends sessions cannot be rolled back, so that
+after a crash between the two it is looked at what came of it, and not made again.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +18,7 @@ from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unavailable
 
 CONNECT_S = 5
+DEAD_S = 10  # without a word from the network, a connection is given up
 LEDGER = """CREATE TABLE IF NOT EXISTS cerebro_actions (
     key text PRIMARY KEY, operation text NOT NULL, at timestamptz NOT NULL DEFAULT now())"""
 NOTE = "INSERT INTO cerebro_actions (key, operation) VALUES (%s, %s) ON CONFLICT DO NOTHING"
@@ -39,15 +41,17 @@ class Statement:
     what: str
 
 
+# Only those at the head of a queue: `pg_blocking_pids` names also who merely waits further ahead in it.
+_BLOCKERS = """pg_stat_activity AS b WHERE b.pid IN (
+           SELECT unnest(pg_blocking_pids(w.pid)) FROM pg_stat_activity AS w
+           WHERE w.wait_event_type = 'Lock' AND now() - w.query_start > make_interval(secs => %(older_s)s))
+       AND cardinality(pg_blocking_pids(b.pid)) = 0
+       AND b.datname = current_database() AND b.backend_type = 'client backend'
+       AND NOT EXISTS (SELECT 1 FROM pg_roles AS r WHERE r.oid = b.usesysid AND r.rolsuper)
+       AND b.pid <> pg_backend_pid()"""
 END_BLOCKERS = Statement(
-    """SELECT count(*) FROM pg_stat_activity AS b WHERE b.pid IN (
-           SELECT unnest(pg_blocking_pids(w.pid)) FROM pg_stat_activity AS w
-           WHERE w.wait_event_type = 'Lock' AND now() - w.query_start > make_interval(secs => %(older_s)s))
-       AND b.pid <> pg_backend_pid()""",
-    """SELECT count(pg_terminate_backend(b.pid)) FROM pg_stat_activity AS b WHERE b.pid IN (
-           SELECT unnest(pg_blocking_pids(w.pid)) FROM pg_stat_activity AS w
-           WHERE w.wait_event_type = 'Lock' AND now() - w.query_start > make_interval(secs => %(older_s)s))
-       AND b.pid <> pg_backend_pid()""",
+    f"SELECT count(*) FROM {_BLOCKERS}",  # noqa: S608  constants both
+    f"SELECT count(pg_terminate_backend(b.pid)) FROM {_BLOCKERS}",  # noqa: S608
     "blocking sessions",
 )
 ALLOWED: Mapping[str, Statement] = {"end_blockers": END_BLOCKERS}
@@ -85,11 +89,12 @@ class Sql:
         return Preview((Difference(statement.what, str(count), "0"),) if count else ())
 
     async def execute(self, call: Call, *, key: str, timeout_s: float) -> str:
-        """As the port says: the key and the statement in one transaction."""
+        """As the port says: the key is kept before the statement is run."""
         statement = self._statement(call)
         async with self._connected(timeout_s) as connection:
             await connection.execute(LEDGER)
             noted = await connection.execute(NOTE, (key, call.operation))
+            await connection.commit()
             if not noted.rowcount:
                 return "It was done before."
             row = await (await connection.execute(sql.SQL(statement.run), _values(call))).fetchone()
@@ -119,7 +124,7 @@ class Sql:
         bound = f"-c statement_timeout={round(timeout_s * 1000)}"
         try:
             async with await psycopg.AsyncConnection.connect(
-                self._url, connect_timeout=CONNECT_S, options=bound
+                self._url, connect_timeout=CONNECT_S, options=bound, tcp_user_timeout=DEAD_S * 1000
             ) as connection:
                 yield connection
         except psycopg.ProgrammingError as error:

@@ -118,9 +118,8 @@ class ControlDoor:
             changes=tuple(Difference(each.what, each.before, each.after) for each in found.changes),
             before=found.state,
             replicas=tuple(found.replicas),
-            undo=tuple(
-                Call(self.name, each.name, EntityKey.parse(each.target), each.parameters) for each in found.undo
-            ),
+            undo=tuple(Call(self.name, each.name, EntityKey.parse(each.target), each.parameters) for each in found.undo)
+            or None,
             share=found.share,
         )
 

@@ -1,8 +1,13 @@
-"""Weights of a load balancer: HAProxy's runtime API on its socket. An entity is `backend/BACKEND/SERVER`."""
+"""Weights of a load balancer: HAProxy's runtime API on its socket. An entity is `backend/BACKEND/SERVER`.
+
+HAProxy's weights are whole numbers, a server's own being 1 where its configuration says nothing: what share of it is
+left can be no finer than that, so the number itself is shown, and set.
+"""
 
 import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from cerebro.casework.executors.port import Preview
@@ -13,11 +18,13 @@ from cerebro.spine.errors import Invalid, Unavailable
 LOOK_S = 5.0
 NAME = re.compile(r"[A-Za-z0-9._:-]{1,100}/[A-Za-z0-9._:-]{1,100}")
 WEIGHT = re.compile(r"(\d+) \(initial (\d+)\)")
-ANSWER_BYTES_MAX = 4096
+ANSWER_BYTES_MAX = 1 << 20
+WEIGHT_MAX = 256
+RUNNING = "2"  # of `srv_op_state`
 
 
 class Weights:
-    """Turns the weight of a server up and down, relative to its configured one.
+    """Turns the weight of a server up and down: `weight` is a share of its configured one, `units` the weight itself.
 
     Args:
         socket: `unix:/run/haproxy/admin.sock` or `tcp://127.0.0.1:9999`, with `level admin` in HAProxy.
@@ -38,24 +45,45 @@ class Weights:
         found = WEIGHT.search(said)
         if not found:
             raise Invalid(f"The load balancer does not know {target.name}: {said[:200]}", "Write BACKEND/SERVER.")
-        now, initial = int(found.group(1)), int(found.group(2))
-        return {"weight": f"{now / initial if initial else 0:g}"}
+        return {"units": found.group(1), "configured": found.group(2)}
 
     async def dry_run(self, call: Call) -> Preview:
         """As the port says."""
-        before, wanted = await self.state(call.target), f"{_share(call):g}"
-        return Preview(() if before["weight"] == wanted else (Difference("weight", before["weight"], wanted),), before)
+        before = await self.state(call.target)
+        wanted = str(_units(call, before))
+        if before["units"] == wanted:
+            return Preview((), before)
+        named = replace(call, arguments={**call.arguments, "units": wanted})
+        back = replace(call, arguments={"units": before["units"]})
+        change = Difference("weight", f"{before['units']} of {before['configured']}", wanted)
+        share = await self._share_away(call.target, int(before["units"]), int(wanted))
+        return Preview((change,), before, undo=(back,), call=named, share=share)
 
     async def execute(self, call: Call, *, key: str, timeout_s: float) -> str:
         """As the port says: to set it twice is to set it once."""
-        said = await self._say(f"set weight {_named(call.target)} {round(_share(call) * 100)}%", timeout_s)
+        wanted = _units(call, await self.state(call.target))
+        said = await self._say(f"set weight {_named(call.target)} {wanted}", timeout_s)
         if said.strip():
             raise Invalid(f"The load balancer refused: {said[:200]}", "Look at its name and the socket's level.")
-        return f"{call.target.name} gets {_share(call):.0%} of its usual share."
+        return f"{call.target.name} has a weight of {wanted}."
 
     async def happened(self, call: Call, *, key: str) -> bool | None:
-        """As the port says; within what HAProxy rounds."""
-        return abs(float((await self.state(call.target))["weight"]) - _share(call)) < 0.01
+        """As the port says."""
+        before = await self.state(call.target)
+        return int(before["units"]) == _units(call, before)
+
+    async def _share_away(self, target: EntityKey, now: int, wanted: int) -> float:
+        """How much of the backend's weight goes from this server, among those that run."""
+        backend, _, server = _named(target).partition("/")
+        lines = (await self._say(f"show servers state {backend}", LOOK_S)).splitlines()
+        names = next((line.lstrip("# ").split() for line in lines if line.startswith("#")), [])
+        rows = [dict(zip(names, line.split(), strict=False)) for line in lines if line[:1].isdigit() and " " in line]
+        others = sum(
+            int(row.get("srv_uweight", "0"))
+            for row in rows
+            if row.get("srv_op_state") == RUNNING and row.get("srv_name") != server
+        )
+        return max(0, now - wanted) / max(1, now + others)
 
     async def _say(self, line: str, timeout_s: float) -> str:
         parts = urlsplit(self._socket)
@@ -67,11 +95,20 @@ class Weights:
                     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
                 writer.write(f"{line}\n".encode())
                 await writer.drain()
-                said = await reader.read(ANSWER_BYTES_MAX)
+                said = await _all_of(reader)
                 writer.close()
         except (OSError, TimeoutError) as error:
             raise Unavailable("The load balancer's socket does not answer.") from error
+        if not said:  # HAProxy ends every answer with an empty line, that of a change too
+            raise Unavailable("The load balancer's socket was closed without an answer.")
         return said.decode(errors="replace")
+
+
+async def _all_of(reader: asyncio.StreamReader) -> bytes:
+    said = b""
+    while len(said) < ANSWER_BYTES_MAX and (more := await reader.read(ANSWER_BYTES_MAX)):
+        said += more
+    return said
 
 
 def _named(target: EntityKey) -> str:
@@ -85,11 +122,22 @@ def _named(target: EntityKey) -> str:
     return target.name
 
 
-def _share(call: Call) -> float:
+def _units(call: Call, before: Mapping[str, str]) -> int:
+    """The weight that is wanted, in HAProxy's own numbers; a share that is not 0 leaves at least 1.
+
+    Raises:
+        Invalid: It is none.
+    """
     try:
-        share = float(call.arguments["weight"])
+        if units := call.arguments.get("units"):
+            wanted = int(units)
+        else:
+            share = float(call.arguments["weight"])
+            if not 0.0 <= share <= 1.0:
+                raise Invalid(f"A weight of {share:g} does not fit.", "Write weight=0 to 1.")
+            wanted = max(round(share * int(before["configured"])), int(share > 0.0))
     except (KeyError, ValueError) as error:
         raise Invalid("The weight is no number.", "Write weight=0 to 1.") from error
-    if not 0.0 <= share <= 1.0:
-        raise Invalid(f"A weight of {share:g} does not fit.", "Write weight=0 to 1.")
-    return share
+    if not 0 <= wanted <= WEIGHT_MAX:
+        raise Invalid(f"HAProxy has no weight of {wanted}.", f"It has 0 to {WEIGHT_MAX}.")
+    return wanted

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from cerebro.casework.deeds import KeptAction
-from cerebro.casework.hands.backtest import Backtest
+from cerebro.casework.hands.backtest import DAYS, DAYS_MAX, Backtest
 from cerebro.casework.hands.store import Policy, Rule
 from cerebro.spine.actions import Level, Risk
 
@@ -204,6 +204,7 @@ class Draft(Text):
     """A playbook that is still being written."""
 
     backtest: bool = Field(True, description="Also try it on past cases, which takes seconds where there are many.")
+    days: int = Field(DAYS, ge=1, le=DAYS_MAX, description="Of past cases.")
 
 
 class RuleBody(Strict):

@@ -2,22 +2,19 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
-from urllib.parse import parse_qs
 
-import msgspec
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 
 from cerebro.casework.answers import Json, answer
 from cerebro.casework.deeds import KeptAction
 from cerebro.casework.hands import answers
-from cerebro.casework.hands.backtest import Backtest
+from cerebro.casework.hands.backtest import DAYS, DAYS_MAX, Backtest
 from cerebro.casework.hands.counter import Counter, why
-from cerebro.casework.hands.links import Link, key_of, read, sign
-from cerebro.kernel.access.guard import Principal
+from cerebro.casework.hands.presses import Links
+from cerebro.kernel.access.guard import Guard, Principal
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.records.port import Record
-from cerebro.kernel.secrets import load_secrets
 from cerebro.kernel.web.door import needs
 from cerebro.spine.actions import ActionState
 from cerebro.spine.errors import Invalid
@@ -121,44 +118,27 @@ def _decide(routes: APIRouter, counter: Counter) -> None:
 
 
 def _links(routes: APIRouter, counter: Counter, kernel: Kernel) -> None:
-    def key() -> bytes:
-        own = kernel.settings.hands.link_key or kernel.settings.access.token_key
-        return key_of(own or load_secrets(kernel.settings.data_dir).token_key)
+    links = Links(counter, kernel)
 
     @routes.post("/actions/{action_id}/link", response_model=answers.LinkLine, status_code=201)
     async def link(principal: Responder, action_id: Id) -> Json:
         """A signed token by which you can approve or refuse this from a mail or a chat, for a short time."""
-        record = await counter.ledger.one(principal.tenant, action_id)
-        await counter.may(principal, record)
-        until_ms = kernel.clock.now_ms() + round(kernel.settings.hands.link_s * 1000)
-        made = Link(principal.tenant, record.value.id, record.value.digest, principal.name, until_ms)
-        return answer(answers.LinkLine(sign(made, key()), until_ms), 201)
+        return answer(await links.make(principal, action_id), 201)
 
     @routes.post("/approvals", response_model=KeptAction)
     async def approval(request: Request) -> Json:
         """Answer a signed link: JSON with `token` and `verdict`, or the form that a chat's button posts."""
-        asked = await _answered(request)
-        found = read(asked.token, key(), kernel.clock.now_ms())
-        record = await counter.ledger.one(found.tenant, found.action)
-        who = f"{found.who} (link)"
-        if asked.verdict == "approve":
-            return answer((await counter.engine.approve(record, who, found.digest)).value)
-        return answer((await counter.engine.refuse(record, who, "", found.digest)).value)
-
-
-async def _answered(request: Request) -> answers.Answer:
-    """The body of a program, or of a button: `payload={"actions": [{"value": TOKEN, "action_id": "approve"}]}`."""
-    body = await request.body()
-    if len(body) > FORM_BYTES_MAX:
-        raise Invalid("The answer is too long.")
-    try:
+        body = await request.body()
+        if len(body) > FORM_BYTES_MAX:
+            raise Invalid("The answer is too long.")
+        guard: Guard = request.app.state.guard
         if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            payload = msgspec.json.decode(parse_qs(body.decode(), max_num_fields=20)["payload"][0])
-            pressed = payload["actions"][0]
-            return answers.Answer(token=pressed["value"], verdict=pressed["action_id"])
-        return answers.Answer.model_validate_json(body)
-    except (KeyError, IndexError, TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise Invalid("The answer cannot be read.", "Send `token` and `verdict`: approve or refuse.") from error
+            return answer(await links.pressed(guard, request.headers, body))
+        try:
+            asked = answers.Answer.model_validate_json(body)
+        except ValueError as error:
+            raise Invalid("The answer cannot be read.", "Send `token` and `verdict`: approve or refuse.") from error
+        return answer(await links.answered(guard, asked))
 
 
 def _playbooks(routes: APIRouter, counter: Counter) -> None:
@@ -177,7 +157,7 @@ def _playbooks(routes: APIRouter, counter: Counter) -> None:
     @routes.post("/playbooks/check", response_model=answers.Checked)
     async def check(principal: Reader, asked: answers.Draft) -> Json:
         """Read a playbook's text: every fault with its line and mend; and what it would have done on past cases."""
-        return answer(await counter.check(principal.tenant, asked.text, past=asked.backtest))
+        return answer(await counter.check(principal.tenant, asked.text, past=asked.backtest, days=asked.days))
 
     @routes.get("/playbooks/{name}", response_model=answers.PlaybookLine)
     async def playbook(principal: Reader, name: Id) -> Json:
@@ -191,10 +171,15 @@ def _playbooks(routes: APIRouter, counter: Counter) -> None:
         return answer(answers.PlaybookText(name, await counter.engine.library.text(principal.tenant, name)))
 
     @routes.get("/playbooks/{name}/backtest", response_model=Backtest)
-    async def backtest(principal: Reader, name: Id) -> Json:
+    async def backtest(
+        principal: Reader,
+        name: Id,
+        *,
+        days: Annotated[int, Query(ge=1, le=DAYS_MAX, description="Of past cases, at most.")] = DAYS,
+    ) -> Json:
         """What it would have done on past cases, and what became of its like there."""
         found = await counter.engine.library.one(principal.tenant, name)
-        return answer(await counter.past_of(principal.tenant, found))
+        return answer(await counter.past_of(principal.tenant, found, days))
 
 
 def _autonomy(routes: APIRouter, counter: Counter) -> None:

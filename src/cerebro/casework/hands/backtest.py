@@ -1,13 +1,17 @@
 """What a playbook would have done about past cases: how often it fits, and what became of its like there.
 
 A case of the past is read in a few columns of its record, all of them at once: what was blamed, what was said of it,
-what was done. What users felt then is not read again, so a playbook's `shapes` keep none of them out.
+what was done. What users felt then is not read again, so a playbook's `shapes` keep none of them out. What can be
+reached is what can be reached now.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cerebro.casework.deeds import ACTIONS, KeptAction
+from cerebro.casework.executors.port import Executor
+from cerebro.casework.hands.plan import can
+from cerebro.casework.hands.propose import considered
 from cerebro.casework.hands.rank import Picture, fit
 from cerebro.casework.hands.users import Moment, StoredUsers
 from cerebro.casework.playbooks.model import Playbook
@@ -18,7 +22,9 @@ from cerebro.spine.cases import Cause, Signal
 from cerebro.spine.identity import ActionId, CaseId, TenantId
 
 CASES_SHOWN, CASES_TRIED = 50, 1000
+DAYS, DAYS_MAX = 30, 366  # that are looked back on
 PAGE = 500
+MOMENTS_MAX = 1000  # whose gauges are asked for at once
 WORDS_CHARS_MAX = 20_000
 PROBE_MS = 300_000  # after a case began, in which a gauge that a playbook probes is looked at
 
@@ -34,10 +40,11 @@ class PastCase:
     causes: tuple[Cause, ...] = ()
     signals: tuple[Signal, ...] = ()
     actions: tuple[ActionId, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 PAST_CASES = Collection(CASES.name, PastCase, CASES.fields)
-Tried = Sequence[tuple[PastCase, Picture]]
+Tried = Sequence[tuple[PastCase, Sequence[Picture]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,49 +53,63 @@ class Backtest:
 
     Args:
         days: Over how long.
+        from_ms: When the oldest case that was looked at was opened; 0 where there was none.
+        to_ms: When the newest one was.
         case_count: Cases with a cause that were looked at.
         ran: Those it would have been thought of for.
-        helped: Those of them where an action with the same first operation on the same target helped.
+        out_of_reach: Those it fits as well, but where nothing here can make its calls now.
+        helped: Those that it would have been thought of for and where an action with the same first operation on the
+            same target helped.
         not_helped: Where such an action did not.
         untried: Where nothing of the kind was done.
         cases: Some of them.
     """
 
     days: int
+    from_ms: int
+    to_ms: int
     case_count: int
     ran: int
+    out_of_reach: int
     helped: int
     not_helped: int
     untried: int
     cases: tuple[str, ...]
 
 
-async def past_cases(records: Records, tenant: TenantId) -> tuple[list[PastCase], dict[str, list[KeptAction]]]:
-    """The newest cases that had a cause, and the actions of each by its id."""
-    done: dict[str, list[KeptAction]] = {}
+async def past_cases(
+    records: Records, tenant: TenantId, since_ms: int = 0
+) -> tuple[list[PastCase], dict[str, list[KeptAction]]]:
+    """The newest cases that had a cause and were opened since then, and the actions of each by its id.
+
+    A case that became part of another is looked at there; an action that several cases share belongs to each of them.
+    """
     async with records.transaction() as transaction:
         page = await transaction.find(PAST_CASES, tenant, Search({}, order="-opened_ms", limit=CASES_TRIED))
-        cases = [record.value for record in page.records if record.value.causes]
-        if acted := tuple(case.id for case in cases if case.actions):
-            async for record in every(transaction, ACTIONS, tenant, Search({"case": acted}, limit=PAGE)):
-                done.setdefault(record.value.case, []).append(record.value)
-    return cases, done
+        newest = [record.value for record in page.records if record.value.opened_ms >= since_ms]
+        cases = [case for case in newest if case.causes and "merged_into" not in case.labels]
+        ids = tuple(dict.fromkeys(str(action) for case in cases for action in case.actions))
+        search = Search({"key": ids}, limit=PAGE)
+        found = {each.key: each.value async for each in every(transaction, ACTIONS, tenant, search)} if ids else {}
+    return cases, {case.id: [found[each] for each in case.actions if each in found] for case in cases}
 
 
 async def pictures(playbook: Playbook, cases: Sequence[PastCase], users: StoredUsers, tenant: TenantId) -> Tried:
-    """What is known of the likeliest cause of each case, with what the playbook probes as it was then."""
-    blamed = [min(case.causes, key=lambda each: each.rank) for case in cases]
-    natures = await users.natures(tenant, {cause.entity for cause in blamed})
+    """What is known of each cause that is `considered`, case by case, with what the playbook probes as it was then."""
+    blamed = [(case, cause) for case in cases for cause in considered(case.causes)]
+    natures = await users.natures(tenant, {cause.entity for _, cause in blamed})
     probed = sorted({probe.metric for probe in playbook.trigger.probes})
     moments = [
-        Moment(cause.entity, begin_ms := case.began_ms or case.opened_ms, begin_ms + PROBE_MS)
-        for case, cause in zip(cases, blamed, strict=True)
+        Moment(cause.entity, begin_ms := case.began_ms or case.opened_ms, begin_ms + PROBE_MS) for case, cause in blamed
     ]
-    gauges = await users.gauges_then(tenant, moments, probed) if probed and moments else [{}] * len(cases)
-    return [
-        (case, Picture(cause, natures[cause.entity], _words(case, cause), frozenset({case.objective} - {""}), "", then))
-        for case, cause, then in zip(cases, blamed, gauges, strict=True)
-    ]
+    gauges: list[Mapping[str, float]] = [] if probed else [{}] * len(moments)
+    for start in range(0, len(moments), MOMENTS_MAX) if probed else ():
+        gauges += await users.gauges_then(tenant, moments[start : start + MOMENTS_MAX], probed)
+    found: dict[str, list[Picture]] = {case.id: [] for case in cases}
+    for (case, cause), then in zip(blamed, gauges, strict=True):
+        burnt = frozenset({case.objective} - {""})
+        found[case.id].append(Picture(cause, natures[cause.entity], _words(case, cause), burnt, "", then))
+    return [(case, found[case.id]) for case in cases]
 
 
 def _words(case: PastCase, cause: Cause) -> str:
@@ -97,21 +118,40 @@ def _words(case: PastCase, cause: Cause) -> str:
     return " ".join((*proof, *there)).lower()[:WORDS_CHARS_MAX]
 
 
-def backtest(playbook: Playbook, pictures: Tried, done: Mapping[str, Sequence[Action]], days: int) -> Backtest:
-    """Try the playbook's trigger on the likeliest cause of each case.
+def backtest(
+    playbook: Playbook,
+    pictures: Tried,
+    done: Mapping[str, Sequence[Action]],
+    days: int,
+    executors: Sequence[Executor],
+) -> Backtest:
+    """Try the playbook's trigger on the causes of each case, as the proposer would.
 
     Args:
         playbook: New or old.
-        pictures: Past cases, each with what was known of its likeliest cause.
+        pictures: Past cases, each with what was known of its causes, in the order in which they are thought of.
         done: The actions of each case, by its id.
         days: Over how long the cases reach.
+        executors: That there are now.
     """
-    ran = [(case, picture) for case, picture in pictures if fit(playbook, picture)[0]]
+    fitting = [(case, [each for each in known if fit(playbook, each)[0]]) for case, known in pictures]
+    fitting = [(case, known) for case, known in fitting if known]
+    near = [(case, [each for each in known if can(playbook, each.cause.entity, executors)]) for case, known in fitting]
+    ran = [(case, known[0]) for case, known in near if known]
     ends = [_end(playbook, picture, done.get(case.id, ())) for case, picture in ran]
+    opened_ms = [case.opened_ms for case, _ in pictures]
     return Backtest(
-        days, len(pictures), len(ran), ends.count("helped"), ends.count("not helped"), ends.count("untried"),
-        tuple(case.id for case, _ in ran[:CASES_SHOWN]),
-    )  # fmt: skip
+        days=days,
+        from_ms=min(opened_ms, default=0),
+        to_ms=max(opened_ms, default=0),
+        case_count=len(pictures),
+        ran=len(ran),
+        out_of_reach=len(fitting) - len(ran),
+        helped=ends.count("helped"),
+        not_helped=ends.count("not helped"),
+        untried=ends.count("untried"),
+        cases=tuple(case.id for case, _ in ran[:CASES_SHOWN]),
+    )
 
 
 def _end(playbook: Playbook, picture: Picture, actions: Sequence[Action]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from cerebro.casework.hands.answers import (
     Turn,
     Wish,
 )
-from cerebro.casework.hands.backtest import Backtest, backtest, past_cases, pictures
+from cerebro.casework.hands.backtest import DAYS, Backtest, backtest, past_cases, pictures
 from cerebro.casework.hands.engine import Engine
 from cerebro.casework.hands.ledger import Entry, Ledger
 from cerebro.casework.hands.plan import planned
@@ -150,20 +151,22 @@ class Counter:
             policy=replace(policy, rules=()), door=freest, share=0.0, bounds=self._bounds, now_ms=self._clock.now_ms(),
         )  # fmt: skip
 
-    async def check(self, tenant: TenantId, text: str, *, past: bool = True) -> Checked:
-        """Whether a text is a playbook, and with `past` what it would have done."""
+    async def check(self, tenant: TenantId, text: str, *, past: bool = True, days: int = DAYS) -> Checked:
+        """Whether a text is a playbook, and with `past` what it would have done in the last days."""
         try:
             playbook = read(text)
         except BadPlaybook as error:
             return Checked([FaultLine(each.line, each.what, each.mend) for each in error.faults])
-        return Checked((), playbook.name, await self.past_of(tenant, playbook) if past else None)
+        return Checked((), playbook.name, await self.past_of(tenant, playbook, days) if past else None)
 
-    async def past_of(self, tenant: TenantId, playbook: Playbook) -> Backtest:
-        """The playbook tried on past cases."""
-        cases, done = await past_cases(self._kernel.records, tenant)
+    async def past_of(self, tenant: TenantId, playbook: Playbook, days: int = DAYS) -> Backtest:
+        """The playbook tried on the cases of the last days: of fewer days where there are very many, or none before."""
+        now_ms = self._clock.now_ms()
+        cases, done = await past_cases(self._kernel.records, tenant, now_ms - days * DAY_MS)
         tried = await pictures(playbook, cases, self._users, tenant)
-        oldest_ms = min((case.opened_ms for case in cases), default=self._clock.now_ms())
-        return backtest(playbook, tried, done, max(1, round((self._clock.now_ms() - oldest_ms) / DAY_MS)))
+        oldest_ms = min((case.opened_ms for case in cases), default=now_ms)
+        reached = max(1, ceil((now_ms - oldest_ms) / DAY_MS))
+        return backtest(playbook, tried, done, reached, await self._doors.of(tenant))
 
     async def keep(self, principal: Principal, text: str, replaces: str | None = None) -> Playbook:
         """Sign off a playbook.
@@ -282,8 +285,8 @@ class Counter:
 
 def record_line(past: Past) -> RecordLine:
     """A record as people read it."""
-    helped, not_helped = 1.0 + past.helped + past.good, 1.0 + past.not_helped + past.bad
-    rate, low = helped / (helped + not_helped), beta_quantile(0.1, helped, not_helped)
+    well, badly = past.labels()
+    rate, low = (1.0 + well) / (2.0 + well + badly), beta_quantile(0.1, 1.0 + well, 1.0 + badly)
     return RecordLine(past.helped, past.not_helped, past.harmful, past.good, past.bad, round(rate, 3), round(low, 3))
 
 

@@ -1,35 +1,29 @@
-"""The hands at work: an action goes one small written step at a time, so that a crash between two is no secret.
-
-The intent of each call is written before the call is made. After a crash the executor is asked whether the call with
-this key happened; when nobody can tell, nothing is done a second time and a person is called.
-"""
+"""The hands at work: an action goes one small written step at a time, so that a crash between two is no secret."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cerebro.casework import metrics
-from cerebro.casework.cause.reach import BELONGS
 from cerebro.casework.deeds import KeptAction
 from cerebro.casework.desk import Stale
-from cerebro.casework.executors.port import Executor, Reach
+from cerebro.casework.executors.port import Reach
+from cerebro.casework.hands.calls import Calls
+from cerebro.casework.hands.ends import Ends
 from cerebro.casework.hands.felt import REQUESTS_MIN, feels_bad
 from cerebro.casework.hands.ledger import CEREBRO, Entry, Ledger, Locked
 from cerebro.casework.hands.library import Library
-from cerebro.casework.hands.look import NOBODY, WIDER, Look, folded, look
-from cerebro.casework.hands.plan import planned
+from cerebro.casework.hands.look import NOBODY, Look, folded
+from cerebro.casework.hands.looks import Looks
+from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ASKED, Bar, Bounds, bars, level_of, recent_of
 from cerebro.casework.hands.rank import probe_holds
 from cerebro.casework.hands.store import Policy
-from cerebro.casework.hands.users import CACHE, Users
+from cerebro.casework.hands.users import Users
 from cerebro.casework.playbooks.model import Playbook
-from cerebro.casework.quiet import Stretch, troubled_before
-from cerebro.casework.topology.atlas import Atlas
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record
-from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Call, Step, digest_of
+from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Step, digest_of
 from cerebro.spine.cases import LIVE, Case, CaseState
-from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unavailable
 from cerebro.spine.identity import TenantId
 
@@ -37,13 +31,8 @@ log = get_log(__name__)
 
 SETTLE_MS = 4_000  # after a call, before it is looked at what came of it
 CANARY_MS = 12_000  # between the first replica and the others
-LATELY_MS = 16_000  # the newest part of a look: all that is told every fifteen seconds is told once in it
 PATIENCE_MS = 30_000  # with one that others carry the load of while it starts: only then is it harm
-LEASE_SPARE_MS = 5_000
-AGAIN_MS = 5_000  # between two attempts at a call that was not answered
 REPLANS_MAX = 3
-ATTEMPTS_MAX = 4
-CASES_KEPT_MAX = 200
 ENDS_CALLS = frozenset({"open_circuit"})  # operations after which nobody calls the target, and that is as it should be
 RUNNING_OUT = frozenset({"filling", "filling_disk"})  # marks of a limit that is met soon
 WORSE_LOOKS = 2  # in a row, before it is called harm
@@ -64,13 +53,13 @@ class Engine:
 
     def __init__(self, kernel: Kernel, users: Users, reach: Reach, owner: str) -> None:
         self.ledger, self.library = Ledger(kernel), Library(kernel)
-        self._users, self._reach, self._owner = users, reach, owner
+        self.looks = Looks(kernel, users)
+        self._users, self._reach = users, reach
         self._clock, self._settings = kernel.clock, kernel.settings.hands
         self._bounds = Bounds.of(kernel.settings.hands)
-        self._lease_ms = round(kernel.settings.hands.call_timeout_s * 1000) + LEASE_SPARE_MS
-        self._kernel, self._atlas = kernel, Atlas(kernel)
+        self._ends = Ends(self.ledger, self.library, kernel.clock)
+        self._calls = Calls(kernel, self.ledger, self._ends, reach, owner)
         self._worse: dict[str, int] = {}
-        self._earlier: dict[str, tuple[int, Sequence[Stretch]]] = {}
 
     async def advance(self, record: Kept) -> Kept:
         """One step on, when it is time for one."""
@@ -83,7 +72,7 @@ class Engine:
             return await self._execute(record)
         if action.state is S.VERIFYING:
             return await self._verify(record)
-        return await self._undo(record) if action.state is S.UNDOING else record
+        return await self._calls.undo(record) if action.state is S.UNDOING else record
 
     async def run(self, tenant: TenantId, record: Kept, steps_max: int = 40) -> Kept:
         """On and on, until there is nothing to do but wait."""
@@ -98,58 +87,16 @@ class Engine:
             record = after
         return record
 
-    async def read(self, case: Case, action: Action, start_ms: int) -> Look:
-        """What users feel around it since a moment."""
-        return await self.look_at(case, action.target, start_ms)
-
-    async def look_at(self, case: Case, target: EntityKey, start_ms: int, *, by_operation: bool = False) -> Look:
-        """What users feel around a target of the case since a moment."""
-        now_ms, troubles = self._clock.now_ms(), await self._troubles(case)
-        return await look(
-            self._users, case, target, self._settings, troubles,
-            start_ms=start_ms, now_ms=now_ms, askers=await self._askers(case.tenant, target, now_ms),
-            by_operation=by_operation,
-        )  # fmt: skip
-
-    async def is_over(self, case: Case, target: EntityKey, seen: Look) -> bool:
-        """Whether all who suffer in a look are served well in its newest part; not where that tells too little."""
-        newest = await self.look_at(case, target, self._clock.now_ms() - LATELY_MS)
-        told = all(newest.now.get(name, NOBODY).count >= REQUESTS_MIN for name in seen.suffering)
-        return told and not set(seen.suffering) & set(newest.suffering)
-
-    async def is_felt_by_some(self, case: Case, target: EntityKey) -> bool:
-        """Whether some kind of requests around a target is answered badly now, though it is lost among the others."""
-        for over_ms in (LATELY_MS, WIDER * round(self._settings.look_s * 1000)):
-            seen = await self.look_at(case, target, self._clock.now_ms() - over_ms, by_operation=True)
-            if not seen.blind:
-                return any(name in seen.now for name in seen.suffering)
-        return False
-
-    async def _askers(self, tenant: TenantId, target: EntityKey, now_ms: int) -> Sequence[EntityKey]:
-        """Who asks a cache: it answers as fast as ever when it has nothing to give, and they fetch it elsewhere."""
-        if await self._users.nature(tenant, target) != CACHE:
-            return ()
-        relations = (await self._atlas.at(tenant, now_ms)).relations
-        return sorted({each.source for each in relations if each.target == target and each.kind not in BELONGS})
-
-    async def _troubles(self, case: Case) -> Sequence[Stretch]:
-        """The times of other cases before this one; asked for once a case and beginning."""
-        known = self._earlier.get(case.id)
-        if known is None or known[0] != case.began_ms:
-            known = self._earlier[case.id] = case.began_ms, await troubled_before(self._kernel, case)
-            while len(self._earlier) > CASES_KEPT_MAX:
-                self._earlier.pop(next(iter(self._earlier)))
-        return known[1]
-
     # Waiting, and beginning.
 
     async def _wait(self, record: Kept) -> Kept:
         action, now_ms = record.value, self._clock.now_ms()
         case = await self.ledger.case(action.tenant, action.case)
         if case is None or case.state not in LIVE:
-            return await self._end(record, S.EXPIRED, "action_expired", "The case ended before anyone approved it.")
+            text = "The case ended before anyone approved it."
+            return await self._ends.end(record, S.EXPIRED, "action_expired", text)
         if now_ms >= action.made_ms + round(self._settings.approval_s * 1000):
-            return await self._end(record, S.EXPIRED, "action_expired", "Nobody approved it in time.")
+            return await self._ends.end(record, S.EXPIRED, "action_expired", "Nobody approved it in time.")
         return record
 
     async def _begin(self, record: Kept) -> Kept:
@@ -157,7 +104,7 @@ class Engine:
         action, now_ms = record.value, self._clock.now_ms()
         case = await self.ledger.case(action.tenant, action.case)
         if case is None or case.state not in LIVE:
-            return await self._end(record, S.EXPIRED, "action_expired", "The case ended before it was begun.")
+            return await self._ends.end(record, S.EXPIRED, "action_expired", "The case ended before it was begun.")
         by_person = action.approved_by != CEREBRO
         policy = (await self.ledger.policy(action.tenant)).value
         playbook = await self.library.one(action.tenant, action.playbook)
@@ -169,9 +116,9 @@ class Engine:
         )  # fmt: skip
         if found:
             return await self._held(record, found)
-        seen = await self.read(case, action, case.began_ms)
+        seen = await self.looks.since(case, action.target, case.began_ms)
         if not by_person and (over := await self._needless(action, playbook, case, seen)):
-            return await self._end(record, S.EXPIRED, "action_expired", over.value)
+            return await self._ends.end(record, S.EXPIRED, "action_expired", over.value)
         if (otherwise := await self._unless_as_shown(record, policy)) is not None:
             return otherwise
         begun = replace(action, state=S.EXECUTING, started_ms=now_ms, before=folded(seen.now), due_ms=now_ms)
@@ -195,7 +142,7 @@ class Engine:
         """Not now. What passes is waited for; what does not ends it."""
         action, now_ms = record.value, self._clock.now_ms()
         if now_ms >= action.made_ms + round(self._settings.approval_s * 1000):
-            return await self._end(record, S.EXPIRED, "action_expired", f"It could not be begun: {found[0].value}")
+            return await self._ends.end(record, S.EXPIRED, "action_expired", f"It could not be begun: {found[0].value}")
         return record
 
     async def _unless_as_shown(self, record: Kept, policy: Policy) -> Kept | None:
@@ -205,14 +152,13 @@ class Engine:
         """
         action = record.value
         playbook = await self.library.one(action.tenant, action.playbook)
-        executors = await self._reach.of(action.tenant)
         try:
-            plan = await planned(playbook, action.target, action.parameters, executors, key=action.id)
+            plan = await self._planned_anew(action, playbook)
         except Unavailable as error:
             log.warning("action_waits", action_id=action.id, reason=error.detail)
             return await self._held(record, (Bar.UNANSWERED,))
         except Invalid as error:
-            return await self._end(record, S.FAILED, "action_failed", f"It cannot be done now: {error}")
+            return await self._ends.end(record, S.FAILED, "action_failed", f"It cannot be done now: {error}")
         level, why = action.level, ""
         if action.approved_by == CEREBRO:
             level, why = level_of(
@@ -229,12 +175,18 @@ class Engine:
         shown = replace(fresh, digest=digest, level=level, state=S.AWAITING, approved_by="", approved_digest="")
         again = sum(turn.state is S.AWAITING for turn in action.story)
         if again >= REPLANS_MAX:
-            return await self._end(record, S.FAILED, "action_failed", f"{Bar.CHANGED.value} Again and again.")
+            return await self._ends.end(record, S.FAILED, "action_failed", f"{Bar.CHANGED.value} Again and again.")
         text = f"It is asked for now: {why}." if is_same else f"{Bar.CHANGED.value} It is shown as it would be now."
         record = await self.ledger.put(record, shown, Entry("action_shown_anew", text))
         if asks or action.approved_by != CEREBRO:
             return record
         return await self.approve(record, CEREBRO, digest)
+
+    async def _planned_anew(self, action: Action, playbook: Playbook) -> Plan:
+        executors = await self._reach.of(action.tenant)
+        if not can(playbook, action.target, executors):  # as when it starts anew: one that does not answer is no door
+            raise Unavailable(f"Nobody is there who can do {playbook.name} at {action.target.text}.")
+        return await planned(playbook, action.target, action.parameters, executors, key=action.id)
 
     async def approve(self, record: Kept, by: str, digest: str) -> Kept:
         """Someone says yes to exactly what was shown.
@@ -261,13 +213,13 @@ class Engine:
         if record.value.state not in WAITING | {S.APPROVED}:
             raise Stale(f"The action is {record.value.state.value}: it cannot be refused any more.")
         said = f"{by} refused: {record.value.title}. {text}".strip()
-        return await self._end(record, S.REFUSED, "action_refused", said, by=by)
+        return await self._ends.end(record, S.REFUSED, "action_refused", said, by=by)
 
     async def withdraw(self, action: KeptAction) -> None:
         """Something better is proposed: this one no longer waits for anyone."""
         record = await self.ledger.one(action.tenant, action.id)
         if record.value.state in WAITING:
-            await self._end(
+            await self._ends.end(
                 record, S.EXPIRED, "action_expired", "The cause is clearer now; something else is proposed."
             )
 
@@ -282,34 +234,29 @@ class Engine:
             raise Stale(f"The action is {action.state.value}: there is nothing to undo.")
         if not any(step.undo and step.state != "planned" for step in action.steps):
             raise Stale("Nothing of this action can be taken back.", "Its runbook says why.")
-        after = replace(action, state=S.UNDOING, ended_ms=0, due_ms=self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        steps = tuple(_to_undo_anew(step, now_ms) for step in action.steps)
+        after = replace(action, state=S.UNDOING, steps=steps, ended_ms=0, due_ms=now_ms)
         return await self.ledger.put(
             record, after, Entry("action_undo_asked", f"{by} wants it undone. {reason}".strip(), by)
         )
 
     # Doing.
 
-    async def _is_stopped(self, tenant: TenantId) -> bool:
-        """Whether the global stop is set: then no call is made, be it the next step or an undo, until it is lifted."""
-        return (await self.ledger.policy(tenant)).value.stopped
-
     async def _execute(self, record: Kept) -> Kept:
-        action, now_ms = record.value, self._clock.now_ms()
+        action = record.value
         number = next((n for n, step in enumerate(action.steps) if step.state != "done"), -1)
         if number < 0:
             text = f"Done. Now watched for up to {action.expect.within_s:.0f} s."
             after = replace(action, state=S.VERIFYING, healthy_ms=0)
             return await self.ledger.put(record, after, Entry("action_done", text, case_state=CaseState.VERIFYING))
-        if await self._is_stopped(action.tenant):
+        if await self._calls.is_stopped(action.tenant):
             return record
-        step = action.steps[number]
-        if step.state == "begun":
-            return await self._resume(record, number)
+        if action.steps[number].state == "begun":
+            return await self._calls.resume(record, number)
         if number and (otherwise := await self._unless_first_is_well(record, number)) is not None:
             return otherwise
-        intent = replace(step, state="begun", begun_ms=now_ms)
-        record = await self.ledger.note(record, self._leased(with_step(action, number, intent)))
-        return await self._call(record, number)
+        return await self._calls.begin(record, number)
 
     async def _unless_first_is_well(self, record: Kept, number: int) -> Kept | None:
         """None when the next replica may be seen to after the one before it; else how it goes on instead."""
@@ -341,8 +288,8 @@ class Engine:
         case = await self.ledger.case(action.tenant, action.case)
         if case is None:
             return None
-        seen = await self.read(case, action, self._of_late_ms(last))
-        return await self.read(case, action, last.done_ms) if seen.blind else seen
+        seen = await self.looks.since(case, action.target, self._of_late_ms(last))
+        return await self.looks.since(case, action.target, last.done_ms) if seen.blind else seen
 
     async def _is_well(self, action: Action, last: Step, seen: Look) -> bool:
         """Whether the replica that was seen to last serves its own users as usual since."""
@@ -357,83 +304,15 @@ class Engine:
     def _of_late_ms(self, last: Step) -> int:
         return max(last.done_ms, self._clock.now_ms() - CANARY_MS)
 
-    async def _call(self, record: Kept, number: int) -> Kept:
-        """Make the call whose intent is written."""
-        action = record.value
-        step = action.steps[number]
-        executor = await self._executor(action.tenant, step.call)
-        if executor is None:
-            return await self._stuck(record, number, "Its executor is gone.")
-        try:
-            said = await executor.execute(step.call, key=step.key, timeout_s=self._settings.call_timeout_s)
-        except Invalid as error:
-            metrics.CALLS.labels(executor.name, "refused").inc()
-            return await self._not_made(record, number, f"It was refused: {error}")
-        except Unavailable as error:
-            metrics.CALLS.labels(executor.name, "unknown").inc()
-            log.warning("call_unanswered", action_id=action.id, step=number, reason=error.detail)
-            return record
-        metrics.CALLS.labels(executor.name, "done").inc()
-        return await self._done(record, number, said)
-
-    async def _done(self, record: Kept, number: int, said: str) -> Kept:
-        action, now_ms = record.value, self._clock.now_ms()
-        done = replace(action.steps[number], state="done", done_ms=now_ms, said=said[:500])
-        return await self.ledger.note(record, free(with_step(action, number, done)))
-
-    async def _resume(self, record: Kept, number: int) -> Kept:
-        """A call was begun, and it is not known what came of it: ask, and never make it twice."""
-        step = record.value.steps[number]
-        happened, record = await self._happened(record, number, step.call, step.key)
-        if happened is None:
-            return record
-        if happened:
-            log.info("call_resumed", action_id=record.key, step=number, happened=True)
-            return await self._done(record, number, "It had happened before the interruption.")
-        if not self._has_patience(step):
-            return await self._not_made(record, number, "It was called again and again, and never answered.")
-        if self._is_too_soon(record.value):
-            return record
-        log.info("call_resumed", action_id=record.key, step=number, happened=False)
-        return await self._call(await self.ledger.note(record, self._leased(record.value)), number)
-
-    async def _happened(self, record: Kept, number: int, call: Call, key: str) -> tuple[bool | None, Kept]:
-        """Whether a call that was begun has happened; None where that is not known, with the record as it goes on."""
-        action = record.value
-        if action.owner not in ("", self._owner) and self._clock.now_ms() < action.lease_ms:
-            return None, record
-        executor, why = await self._executor(action.tenant, call), "Nobody can tell whether it happened."
-        try:
-            happened = await executor.happened(call, key=key) if executor else None
-        except Unavailable as error:
-            if self._has_patience(action.steps[number]):
-                return None, record
-            happened, why = None, error.detail
-        except Invalid as error:
-            happened, why = None, f"{why} {error}"
-        return happened, record if happened is not None else await self._stuck(record, number, why)
-
-    async def _not_made(self, record: Kept, number: int, why: str) -> Kept:
-        """Nothing of a call happened, nor will: what was done before it is taken back."""
-        action = record.value
-        after = free(with_step(action, number, replace(action.steps[number], state="planned", said=why[:500])))
-        if any(step.state == "done" for step in action.steps):
-            return await self.ledger.put(record, replace(after, state=S.UNDOING), Entry("action_failed", why))
-        record = await self.ledger.note(record, after)
-        return await self._end(record, S.FAILED, "action_failed", why)
-
     async def abandon(self, tenant: TenantId, action_id: str, why: str) -> None:
         """What cannot go on, for a reason that nobody foresaw, is a person's."""
         record = await self.ledger.one(tenant, action_id)
-        if record.value.state in UNDER_WAY:
-            await self._end(record, S.ESCALATED, "escalated", why, case_state=CaseState.ESCALATED)
-        elif record.value.state in WAITING | {S.APPROVED}:
-            await self._end(record, S.FAILED, "action_failed", why)
-
-    async def _stuck(self, record: Kept, number: int, why: str) -> Kept:
-        step = record.value.steps[number]
-        text = f"It stands half done: {step.call.operation} {step.call.target.text}. {why} A person must look."
-        return await self._end(record, S.ESCALATED, "escalated", text, case_state=CaseState.ESCALATED)
+        if record.value.state is S.APPROVED:
+            await self._ends.end(record, S.FAILED, "action_failed", why)
+        elif record.value.state in UNDER_WAY:
+            await self._ends.end(record, S.ESCALATED, "escalated", why, case_state=CaseState.ESCALATED)
+        elif record.value.state in WAITING:
+            await self._ends.end(record, S.EXPIRED, "action_expired", why)
 
     # Verifying.
 
@@ -442,7 +321,7 @@ class Engine:
         case = await self.ledger.case(action.tenant, action.case)
         if case is not None and case.state is CaseState.CLOSED:
             text = "It was not verified, for someone closed the case; what it did stays until someone takes it back."
-            return await self._end(record, S.UNVERIFIED, "action_not_verified", text)
+            return await self._ends.end(record, S.UNVERIFIED, "action_not_verified", text)
         return record if case is None else await self._judge(record, case)
 
     async def _judge(self, record: Kept, case: Case) -> Kept:
@@ -451,7 +330,7 @@ class Engine:
         since_ms = max(step.done_ms for step in action.steps)
         if now_ms - since_ms < max(SETTLE_MS, round(self._settings.look_s * 300)):
             return record
-        seen = await self.read(case, action, since_ms)
+        seen = await self.looks.since(case, action.target, since_ms)
         if any(step.call.operation in ENDS_CALLS for step in action.steps):
             seen = seen.without_calls_to(action.target)
         well = is_well(action, case, seen) and (seen.whole or not seen.silent(action.before))
@@ -461,6 +340,7 @@ class Engine:
         if worse := seen.worse_than(action.before) if settled else ():
             count = self._worse[action.id] = self._worse.get(action.id, 0) + 1
             if count >= WORSE_LOOKS and not well:
+                self._worse.pop(action.id)
                 text = f"Users are worse off than before it. {seen.sentence(worse)}"
                 after = replace(action, state=S.UNDOING, harmful=True)
                 return await self.ledger.put(record, after, Entry("action_harmed", text))
@@ -486,108 +366,7 @@ class Engine:
             text = "It helped: the case's findings there are over."
         elif names:
             text += f" {seen.sentence(names)}"
-        return await self._end(record, S.HELPED, "action_helped", text)
-
-    # Undoing.
-
-    async def _undo(self, record: Kept) -> Kept:
-        action, now_ms = record.value, self._clock.now_ms()
-        is_stopped = await self._is_stopped(action.tenant)
-        for number in reversed(range(len(action.steps))):
-            step = action.steps[number]
-            if is_stopped and (step.state == "undo_begun" or _can_be_undone(step)):
-                return record
-            if step.state == "undo_begun":
-                return await self._resume_undo(record, number)
-            if _can_be_undone(step) and step.state == "begun":
-                return await self._settle(record, number)
-            if _can_be_undone(step):
-                intent = replace(step, state="undo_begun", begun_ms=now_ms)
-                record = await self.ledger.note(record, self._leased(with_step(action, number, intent)))
-                return await self._undo_call(record, number)
-        undone = any(step.state == "undone" for step in action.steps)
-        text = "What it did is taken back." if undone else "There was nothing to take back."
-        harmed = CaseState.ESCALATED if action.harmful else CaseState.INVESTIGATING
-        if not any(step.state != "planned" for step in action.steps):
-            return await self._end(record, S.FAILED, "action_failed", text, case_state=harmed)
-        return await self._end(record, S.UNDONE, "action_undone", text, case_state=harmed)
-
-    async def _settle(self, record: Kept, number: int) -> Kept:
-        """A call was begun and is to be undone: nothing is taken back that never happened."""
-        step = record.value.steps[number]
-        happened, record = await self._happened(record, number, step.call, step.key)
-        if happened is None:
-            return record
-        settled = replace(step, state="done" if happened else "planned", done_ms=self._clock.now_ms() * happened)
-        return await self.ledger.note(record, free(with_step(record.value, number, settled)))
-
-    async def _resume_undo(self, record: Kept, number: int) -> Kept:
-        """An undo was begun; each of its calls is asked for like any call."""
-        step = record.value.steps[number]
-        for count, call in enumerate(step.undo):
-            happened, record = await self._happened(record, number, call, undo_key(step, count))
-            if happened is None:
-                return record
-        if not self._has_patience(step):
-            return await self._stuck(record, number, "It was to be taken back again and again, and nobody answered.")
-        if self._is_too_soon(record.value):
-            return record
-        return await self._undo_call(await self.ledger.note(record, self._leased(record.value)), number)
-
-    async def _undo_call(self, record: Kept, number: int) -> Kept:
-        action = record.value
-        step, said = action.steps[number], ""
-        for count, call in enumerate(step.undo):
-            executor = await self._executor(action.tenant, call)
-            if executor is None:
-                return await self._stuck(record, number, "Its executor is gone.")
-            key = undo_key(step, count)
-            try:
-                if not await executor.happened(call, key=key):
-                    said = await executor.execute(call, key=key, timeout_s=self._settings.call_timeout_s)
-            except Invalid as error:
-                return await self._stuck(record, number, f"The undo was refused: {error}")
-            except Unavailable as error:
-                log.warning("undo_unanswered", action_id=action.id, step=number, reason=error.detail)
-                return record
-        undone = replace(step, state="undone", done_ms=self._clock.now_ms(), said=said[:500])
-        return await self.ledger.note(record, free(with_step(action, number, undone)))
-
-    # Ends.
-
-    async def _end(
-        self, record: Kept, state: ActionState, kind: str, text: str, *, by: str = CEREBRO,
-        case_state: CaseState | None = None,
-    ) -> Kept:  # fmt: skip
-        """The action is over; its playbook learns from it."""
-        action, now_ms = record.value, self._clock.now_ms()
-        self._worse.pop(action.id, None)
-        after = free(replace(action, state=state, ended_ms=now_ms, outcome=text))
-        entry = Entry(kind, text, by, case_state)
-        if state in (S.HELPED, S.UNDONE) and by == CEREBRO and action.state in UNDER_WAY:
-            playbook = await self.library.maybe(action.tenant, action.playbook)
-            record = await self.ledger.put_learned(record, after, entry, playbook)
-        else:
-            record = await self.ledger.put(record, after, entry)
-        log.info("action_ended", action_id=action.id, state=state.value, playbook=action.playbook)
-        return record
-
-    def _leased(self, action: Action) -> Action:
-        return replace(action, owner=self._owner, lease_ms=self._clock.now_ms() + self._lease_ms)
-
-    def _is_too_soon(self, action: Action) -> bool:
-        """Whether the call under way was made a moment ago: who does not answer is given time."""
-        return self._clock.now_ms() < action.lease_ms - self._lease_ms + AGAIN_MS
-
-    def _has_patience(self, step: Step) -> bool:
-        """Whether a call that has had no answer may still be tried: later, what it was decided by is no longer so."""
-        return self._clock.now_ms() - step.begun_ms < ATTEMPTS_MAX * round(self._settings.call_timeout_s * 1000)
-
-    async def _executor(self, tenant: TenantId, call: Call) -> Executor | None:
-        for each in await self._reach.of(tenant):
-            if each.name == call.executor and each.reaches(call.target, call.operation):
-                return each
-        return None
+        return await self._ends.end(record, S.HELPED, "action_helped", text)
 
 
 def needs_mending(action: Action, case: Case, seen: Look) -> bool:
@@ -611,21 +390,8 @@ def is_well(action: Action, case: Case, seen: Look) -> bool:
     return not seen.blind and not seen.suffering
 
 
-def _can_be_undone(step: Step) -> bool:
-    """Whether something of it may have happened that can be taken back."""
-    return step.state in ("begun", "done") and bool(step.undo)
-
-
-def with_step(action: Action, number: int, step: Step) -> Action:
-    """The action with another step in this place."""
-    return replace(action, steps=(*action.steps[:number], step, *action.steps[number + 1 :]))
-
-
-def free(action: Action) -> Action:
-    """The action with nobody working it."""
-    return replace(action, owner="", lease_ms=0)
-
-
-def undo_key(step: Step, number: int) -> str:
-    """The key under which a step is taken back."""
-    return f"{step.key}-undo-{number}"
+def _to_undo_anew(step: Step, now_ms: int) -> Step:
+    """A step as a person wants it undone: an undo that was given up is tried again, and so is who did not answer."""
+    if step.state == "undo_begun":
+        return replace(step, state="done", undos=0)
+    return replace(step, begun_ms=now_ms) if step.state == "begun" else step

@@ -8,6 +8,7 @@ import msgspec
 from cerebro.casework import life, metrics
 from cerebro.casework.deeds import ACTIONS, KeptAction
 from cerebro.casework.desk import Also, Desk, Stale
+from cerebro.casework.hands.policy import STARTED
 from cerebro.casework.hands.rank import moved_level, summed
 from cerebro.casework.hands.store import LOCKS, PASTS, POLICIES, POLICY, Lock, Past, Policy, keep_action, past_key
 from cerebro.casework.playbooks.model import Playbook
@@ -16,7 +17,7 @@ from cerebro.kernel.audit import Audit
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.records.port import Record, Search, Transaction
 from cerebro.spine.actions import MOVES, Action, ActionState, Level, Turn
-from cerebro.spine.cases import Case, CaseState
+from cerebro.spine.cases import LIVE, Case, CaseState
 from cerebro.spine.errors import Conflict, NotFound
 from cerebro.spine.identity import CaseId, TenantId
 
@@ -49,12 +50,23 @@ class Ledger:
         self._audit = Audit(kernel.records, kernel.clock)
 
     async def open_actions(self, tenant: TenantId) -> Sequence[Record[KeptAction]]:
-        """Those that wait or are under way, the one due first."""
-        return await self._find(tenant, Search({"open": True}, order="due_ms", limit=RECENT_MAX))
+        """Those under way, and then those that wait, the one due first: many that wait hold up none that was begun."""
+        under_way = await self._find(tenant, Search({"under_way": True}, order="due_ms", limit=RECENT_MAX))
+        known = {record.key for record in under_way}
+        found = await self._find(tenant, Search({"open": True}, order="due_ms", limit=RECENT_MAX))
+        return [*under_way, *(record for record in found if record.key not in known)]
+
+    async def lately(self, tenant: TenantId) -> Sequence[Record[KeptAction]]:
+        """The newest ones, to be changed."""
+        return await self._find(tenant, Search({}, order="-made_ms", limit=RECENT_MAX))
 
     async def recent(self, tenant: TenantId) -> Sequence[KeptAction]:
-        """The newest ones."""
-        found = await self._find(tenant, Search({}, order="-made_ms", limit=RECENT_MAX))
+        """The newest ones, and those begun last however many were only thought of since."""
+        found = await self.lately(tenant)
+        if len(found) == RECENT_MAX:
+            known, where = {record.key for record in found}, {"state": tuple(sorted(STARTED))}
+            begun = await self._find(tenant, Search(where, order="-started_ms", limit=RECENT_MAX))
+            found = [*found, *(record for record in begun if record.key not in known)]
         return [record.value for record in found]
 
     async def of_case(self, tenant: TenantId, case: CaseId) -> Sequence[KeptAction]:
@@ -160,10 +172,11 @@ class Ledger:
         async def learned(transaction: Transaction) -> None:
             await self._learn(transaction, after, playbook)
 
+        after = replace(after, learned="helped" if after.state is ActionState.HELPED else "not_helped")
         return await self.put(record, after, entry, learned)
 
     async def _learn(self, transaction: Transaction, action: Action, playbook: Playbook | None) -> None:
-        tenant, helped = action.tenant, action.state is ActionState.HELPED
+        tenant, helped = action.tenant, action.learned == "helped"
         kept = await transaction.load(POLICIES, tenant, POLICY)  # first, as who sets it does: neither waits for ever
         found = await transaction.load(PASTS, tenant, past_key(action.playbook, action.cause_kind))
         old = found.value if found else Past(action.playbook, action.cause_kind)
@@ -201,10 +214,13 @@ class Ledger:
         async def learned(transaction: Transaction) -> None:
             found = await transaction.load(PASTS, tenant, past_key(old.playbook, old.cause_kind))
             past = found.value if found else Past(old.playbook, old.cause_kind)
+            is_first = not old.verdict
             past = replace(
                 past,
                 good=max(0, past.good + (verdict == "good") - (old.verdict == "good")),
                 bad=max(0, past.bad + (verdict == "bad") - (old.verdict == "bad")),
+                judged_helped=past.judged_helped + (is_first and old.learned == "helped"),
+                judged_not=past.judged_not + (is_first and old.learned == "not_helped"),
             )
             await self._save_past(transaction, tenant, past, found)
 
@@ -287,9 +303,9 @@ class Ledger:
         case = await self.case(action.tenant, action.case)
 
         def verb(found: Case) -> Case:
-            return life.acted(
-                found, entry.kind, entry.text, now_ms, by=entry.by, action=action.id, state=entry.case_state
-            )
+            # What is taken back long after the case was over opens it no more.
+            state = entry.case_state if found.state in LIVE else None
+            return life.acted(found, entry.kind, entry.text, now_ms, by=entry.by, action=action.id, state=state)
 
         try:
             if case is None:

@@ -1,17 +1,19 @@
 """The playbooks of a tenant: those that come with Cerebro, and its own over them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from cerebro.casework.hands.store import PLAYBOOKS, KeptPlaybook
+from cerebro.casework.hands.store import PASTS, PLAYBOOKS, POLICIES, POLICY, KeptPlaybook, Past
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.casework.playbooks.read import shipped, shipped_text
 from cerebro.kernel.audit import Audit
 from cerebro.kernel.kit import Kernel
-from cerebro.kernel.records.port import Search
+from cerebro.kernel.records.port import Search, Transaction
 from cerebro.spine.errors import Conflict, NotFound
 from cerebro.spine.identity import TenantId
 
 OWN_MAX = 500
+PASTS_MAX = 200  # of one playbook: one for each kind of cause
 FRESH_S = 5.0
 
 
@@ -66,6 +68,8 @@ class Library:
     async def keep(self, tenant: TenantId, playbook: Playbook, text: str, by: str, replaces: str | None = None) -> None:
         """Sign off a playbook of the tenant's own; its name may be that of a shipped one, and then wins over it.
 
+        One that does something else, or at another risk, has earned nothing yet: its level and record begin anew.
+
         Args:
             replaces: The text that it was begun from; None when whoever asks does not mind what is there.
 
@@ -81,8 +85,23 @@ class Library:
                 )
             kept = KeptPlaybook(playbook.name, text, playbook, by, self._clock.now_ms())
             await transaction.save(PLAYBOOKS, tenant, playbook.name, kept, version=old.version if old else 0)
-            detail = {"version": playbook.version, "risk": playbook.risk}
+            former = old.value.playbook if old else shipped().get(playbook.name)
+            is_another = former is not None and (former.steps, former.risk) != (playbook.steps, playbook.risk)
+            if is_another:
+                await _forget(transaction, tenant, playbook.name)
+            detail = {"version": playbook.version, "risk": playbook.risk, "begins_anew": is_another}
             await self._audit.append(
                 tenant, by, "playbook_signed_off", f"playbook/{playbook.name}", detail, transaction=transaction
             )
         self._kept.pop(tenant, None)
+
+
+async def _forget(transaction: Transaction, tenant: TenantId, name: str) -> None:
+    """Take away what a playbook of this name has earned."""
+    kept = await transaction.load(POLICIES, tenant, POLICY)
+    if kept and name in kept.value.levels:
+        levels = {playbook: level for playbook, level in kept.value.levels.items() if playbook != name}
+        await transaction.save(POLICIES, tenant, POLICY, replace(kept.value, levels=levels), version=kept.version)
+    for record in (await transaction.find(PASTS, tenant, Search({"playbook": name}, limit=PASTS_MAX))).records:
+        empty = Past(name, record.value.cause_kind)
+        await transaction.save(PASTS, tenant, record.key, empty, version=record.version)

@@ -11,6 +11,8 @@ import hmac
 
 import msgspec
 
+from cerebro.kernel.secrets import load_secrets
+from cerebro.kernel.settings import Settings
 from cerebro.spine.errors import Unauthenticated
 from cerebro.spine.identity import ActionId, TenantId
 
@@ -30,6 +32,12 @@ class Link(msgspec.Struct, frozen=True, array_like=True):
 def key_of(secret: str) -> bytes:
     """The key of links, from a secret that is used for other things too."""
     return hmac.new(secret.encode(), b"cerebro action links v1", hashlib.sha256).digest()
+
+
+def own_key(settings: Settings) -> bytes:
+    """The key of this installation's links."""
+    own = settings.hands.link_key or settings.access.token_key
+    return key_of(own or load_secrets(settings.data_dir).token_key)
 
 
 def sign(link: Link, key: bytes) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cerebro.casework.executors.port import Executor, Preview
+from cerebro.casework.executors.port import LOOK_S, Executor, Preview, in_time
 from cerebro.casework.playbooks.fill import filled, parameters_of
 from cerebro.casework.playbooks.model import Playbook, StepPlan
 from cerebro.spine.actions import Call, Step
@@ -21,17 +21,17 @@ class Plan:
     executor: Executor  # of the first step: its level holds
 
 
-def executor_of(step: StepPlan, target: EntityKey, executors: Sequence[Executor]) -> Executor | None:
-    """The executor that can make the step's call there."""
+def executor_of(name: str, operation: str, target: EntityKey, executors: Sequence[Executor]) -> Executor | None:
+    """The executor of this name that can do this there."""
     for each in executors:
-        if each.name == step.executor and each.reaches(target, step.operation):
+        if each.name == name and each.reaches(target, operation):
             return each
     return None
 
 
 def can(playbook: Playbook, target: EntityKey, executors: Sequence[Executor]) -> bool:
     """Whether every step of the playbook can be made on the target."""
-    return all(executor_of(step, target, executors) for step in playbook.steps)
+    return all(executor_of(step.executor, step.operation, target, executors) for step in playbook.steps)
 
 
 async def planned(
@@ -48,22 +48,27 @@ async def planned(
         Unavailable: An executor does not answer.
     """
     if words and any(parameter.pick for parameter in playbook.parameters):
-        first_one = executor_of(playbook.steps[0], target, executors)
-        given = {**given, **(picked(playbook, target, await first_one.state(target), words) if first_one else {})}
+        first_one = executor_of(playbook.steps[0].executor, playbook.steps[0].operation, target, executors)
+        before = await in_time(first_one.state(target), LOOK_S) if first_one else {}
+        given = {**given, **picked(playbook, target, before, words)}
     parameters = parameters_of(playbook, given)
     steps: list[Step] = []
     share, first = 0.0, None
     for each in playbook.steps:
-        executor = executor_of(each, target, executors)
+        executor = executor_of(each.executor, each.operation, target, executors)
         if executor is None:
             raise Invalid(f"Nothing here can {each.operation} {target.text}.", "Register a control door for it.")
         call = Call(each.executor, each.operation, target, filled(each.arguments, target, parameters))
-        preview = await executor.dry_run(call)
+        preview = await in_time(executor.dry_run(call), LOOK_S)
         share, first = max(share, preview.share), first or executor
         steps += _steps(each, call, preview, parameters, key=key, count=len(steps))
     assert first is not None
     if not any(step.changes for step in steps):
         raise Invalid(f"{playbook.title}: nothing would change at {target.text}.", "It is so already.")
+    for back in (call for step in steps for call in step.undo):
+        if executor_of(back.executor, back.operation, back.target, executors) is None:
+            said = f"Nothing here can {back.operation} {back.target.text}, which is how it would be taken back."
+            raise Invalid(said, "Let the control door do that too, or write a playbook without this undo.")
     return Plan(parameters, tuple(steps), share, first)
 
 
@@ -71,10 +76,11 @@ def _steps(
     each: StepPlan, call: Call, preview: Preview, parameters: Mapping[str, str], *, key: str, count: int
 ) -> list[Step]:
     """One step, or one for each replica where a canary is asked for."""
-    calls = [call]
+    named = preview.call or call
+    calls = [named]
     if each.canary and len(preview.replicas) > 1:
         calls = [
-            Call(call.executor, call.operation, call.target, {**call.arguments, "replica": number})
+            Call(named.executor, named.operation, named.target, {**named.arguments, "replica": number})
             for number in preview.replicas
         ]
     steps = []
@@ -85,8 +91,8 @@ def _steps(
 
 def _undo(each: StepPlan, call: Call, preview: Preview, parameters: Mapping[str, str]) -> tuple[Call, ...]:
     """What takes a step back: as the other side says, else as the playbook does."""
-    if not each.undo or preview.undo:
-        return preview.undo if each.undo else ()
+    if not each.undo or preview.undo is not None:
+        return preview.undo or () if each.undo else ()
     arguments = filled(each.undo.arguments, call.target, parameters, preview.before)
     return (Call(call.executor, each.undo.operation, call.target, arguments),)
 

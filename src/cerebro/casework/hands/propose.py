@@ -8,7 +8,7 @@ from cerebro.casework.deeds import KeptAction
 from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.engine import Engine, needs_mending
 from cerebro.casework.hands.felt import is_of_users, is_piled, shape_of
-from cerebro.casework.hands.ledger import CEREBRO, Entry
+from cerebro.casework.hands.ledger import CEREBRO, RECENT_MAX, Entry
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ASKED, ORDER, STARTED, Bounds, bars, level_of, recent_of
 from cerebro.casework.hands.rank import ASKED_MORE, RIVAL, Choice, Picture, doubt_of, ranked
@@ -119,7 +119,7 @@ class Proposer:
 
     async def consider(self, case: Case, scene: Scene) -> Record[KeptAction] | None:
         """Propose the best action for the case, and begin it where allowed; None when there is nothing to do."""
-        own = [action for action in scene.recent if action.case == case.id or action.id in case.actions]
+        own = await self._own(case, scene)
         if case.state is CaseState.ESCALATED or scene.policy.stopped or any(each.state in UNDER_WAY for each in own):
             return None
         now_ms = self._clock.now_ms()
@@ -144,6 +144,14 @@ class Proposer:
             return None
         return await self._propose(case, chosen, waiting)
 
+    async def _own(self, case: Case, scene: Scene) -> Sequence[KeptAction]:
+        """What was thought of or done for the case, the newest first; asked for where the newest of all are not all."""
+        if len(scene.recent) < RECENT_MAX:
+            return [action for action in scene.recent if action.case == case.id or action.id in case.actions]
+        ledger = self._engine.ledger
+        own = await ledger.of_case(case.tenant, case.id)
+        return [*own, *await ledger.shared(case.tenant, case.id, [each.id for each in own])]
+
     def _is_known(self, case: Case, now_ms: int) -> bool:
         """Whether the same causes were thought over a moment ago."""
         said = hash(tuple((each.entity, each.kind, each.share, each.marks) for each in case.causes))
@@ -163,9 +171,7 @@ class Proposer:
     async def _offers(self, case: Case, scene: Scene, tried: set[tuple[str, object]]) -> list[Offer]:
         """What could be done about the likeliest cause that leaves something to do."""
         playbooks = (await self._engine.library.all(case.tenant)).values()
-        for cause in sorted(case.causes[:CAUSES_MAX], key=lambda each: (-_named(each), each.rank)):
-            if cause.share < SHOWN_SHARE_MIN or cause.kind == "unknown":
-                continue
+        for cause in considered(case.causes):
             picture = await self.picture(case, cause)
             known = [each for each in playbooks if can(each, cause.entity, scene.executors)]
             choices = ranked(known, picture, scene.pasts, self._clock.chance)
@@ -182,7 +188,7 @@ class Proposer:
         proof = [cause.explanation, *(each.sentence for each in cause.evidence)]
         words = " ".join((*proof, *there)).lower()[:WORDS_CHARS_MAX]
         nature = await self._users.nature(case.tenant, cause.entity)
-        seen = await self._engine.look_at(case, cause.entity, case.began_ms)
+        seen = await self._engine.looks.since(case, cause.entity, case.began_ms)
         probed = {
             p.metric for each in (await self._engine.library.all(case.tenant)).values() for p in each.trigger.probes
         }
@@ -230,12 +236,12 @@ class Proposer:
     async def _propose(self, case: Case, offer: Offer, waiting: Sequence[KeptAction]) -> Record[KeptAction] | None:
         action = self._action(case, offer)
         if offer.level not in ASKED:
-            seen = await self._engine.read(case, action, case.began_ms)
+            seen = await self._engine.looks.since(case, action.target, case.began_ms)
             if not needs_mending(action, case, seen):
                 if not await self._is_told_of_users(case, action.target):
                     return None
                 action = _for_signals(action)
-            if seen.suffering and await self._engine.is_over(case, action.target, seen):
+            if seen.suffering and await self._engine.looks.is_over(case, action.target, seen):
                 return None  # a short trouble lies in the look for half a minute; when it comes again it is thought of
             if seen.suffering:
                 users = Reason("users", seen.sentence(seen.suffering), float(len(seen.suffering)))
@@ -260,7 +266,7 @@ class Proposer:
         told = [each.signal for each in found if each.dedup_key in case.active_keys and is_of_users(each.signal)]
         if any(is_piled(signal) for signal in told):
             return True
-        return bool(told) and await self._engine.is_felt_by_some(case, target)
+        return bool(told) and await self._engine.looks.is_felt_by_some(case, target)
 
     def _action(self, case: Case, offer: Offer) -> Action:
         playbook, now_ms, choice = offer.choice.playbook, self._clock.now_ms(), offer.choice
@@ -295,6 +301,12 @@ def _for_signals(action: Action) -> Action:
     """The action, watched by the case's findings where users as a whole would show nothing."""
     after = replace(action, expect=replace(action.expect, of="signals"))
     return replace(after, digest=digest_of(after))
+
+
+def considered(causes: Sequence[Cause]) -> list[Cause]:
+    """The causes that something is thought of for, the one that is best named first."""
+    first = sorted(causes[:CAUSES_MAX], key=lambda each: (-_named(each), each.rank))
+    return [each for each in first if each.share >= SHOWN_SHARE_MIN and each.kind != "unknown"]
 
 
 def _named(cause: Cause) -> float:

@@ -181,15 +181,16 @@ def known(playbook: str, cause_kind: str, pasts: Iterable[Past]) -> tuple[float,
     for past in pasts:
         if past.playbook == playbook:
             weight = 1.0 if past.cause_kind == cause_kind else ELSEWHERE
-            helped += weight * (past.helped + VERDICT_WEIGHT * past.good)
-            not_helped += weight * (past.not_helped + HARM_WEIGHT * past.harmful + VERDICT_WEIGHT * past.bad)
+            well, badly = past.labels(VERDICT_WEIGHT)
+            helped += weight * well
+            not_helped += weight * (badly + HARM_WEIGHT * past.harmful)
     return helped, not_helped
 
 
 def is_trusted(helped: float, not_helped: float) -> bool:
-    """The floor: whether it may be done unasked, by its record."""
+    """The floor: whether it may be done unasked, by its record, without what was believed before there was any."""
     count = helped + not_helped - PRIOR_HELPED - PRIOR_NOT
-    return count < FLOOR_COUNT or helped / (helped + not_helped) >= FLOOR_RATE
+    return count < FLOOR_COUNT or (helped - PRIOR_HELPED) / count >= FLOOR_RATE
 
 
 def ranked(
@@ -236,7 +237,8 @@ def moved_level(playbook: Playbook, level: Level, past: Past, *, harmed: bool, w
         or order.index(after) > order.index(playbook.level_max)
     ):
         return level
-    sure = beta_quantile(SURE, 1.0 + past.helped + past.good, 1.0 + past.not_helped + past.bad)
+    well, badly = past.labels()
+    sure = beta_quantile(SURE, 1.0 + well, 1.0 + badly)
     return after if sure >= PROMOTE_RATE else level
 
 
@@ -258,5 +260,6 @@ def summed(pasts: Iterable[Past]) -> Mapping[str, Past]:
             past.playbook, "", old.helped + past.helped, old.not_helped + past.not_helped,
             old.harmful + past.harmful, old.good + past.good, old.bad + past.bad,
             old.since_moved + past.since_moved,
+            old.judged_helped + past.judged_helped, old.judged_not + past.judged_not,
         )  # fmt: skip
     return found

@@ -69,11 +69,20 @@ class Past:
     good: int = 0  # verdicts of people
     bad: int = 0
     since_moved: int = 0  # outcomes since its level was last changed by its record
+    judged_helped: int = 0  # of the outcomes, those in whose place a person's verdict stands
+    judged_not: int = 0
 
     @property
     def count(self) -> int:
         """How often it was done to an end."""
         return self.helped + self.not_helped
+
+    def labels(self, verdict_weight: float = 1.0) -> tuple[float, float]:
+        """How many outcomes speak for it, and against it: a person's verdict stands in the place of what was seen."""
+        return (
+            max(0, self.helped - self.judged_helped) + verdict_weight * self.good,
+            max(0, self.not_helped - self.judged_not) + verdict_weight * self.bad,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,17 @@ BYTES_MAX = 64 << 10
 DEPTH_MAX = 12
 BUILT_IN = frozenset({"target", "entity"})
 EXECUTORS = ("process", "kubernetes", "webhook", "sql", "nats", "flags", "weights", "dns", "ssh")
+OPERATIONS = {
+    "kubernetes": frozenset(
+        {"restart", "scale", "rollback", "patch_limits", "raise_memory", "cordon", "uncordon", "evict", "delete_pod"}
+    ),
+    "webhook": frozenset({"post"}),
+    "sql": frozenset({"end_blockers"}),
+    "nats": frozenset({"purge", "pause_consumer", "resume_consumer"}),
+    "flags": frozenset({"turn_on", "turn_off"}),
+    "weights": frozenset({"set_weight"}),
+    "dns": frozenset({"set_weight"}),
+}  # what control doors and the allowed commands of ssh can do, only they know
 STEP_IN_PATH = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]|\[\.\.\.\]")
 
 
@@ -183,6 +194,11 @@ def _faults(playbook: Playbook, node: yaml.Node) -> Iterator[Fault]:
 def _step_faults(step: StepPlan, known: set[str], line: int, risk: Risk) -> Iterator[Fault]:
     if step.executor not in EXECUTORS:
         yield Fault(line, f"There is no executor {step.executor!r}.", f"Write one of: {', '.join(EXECUTORS)}.")
+    known_here = OPERATIONS.get(step.executor)
+    for operation in (step.operation, *((step.undo.operation,) if step.undo else ())):
+        if known_here and operation not in known_here:
+            mend = f"It knows: {', '.join(sorted(known_here))}."
+            yield Fault(line, f"{step.executor} has no operation {operation!r}.", mend)
     for name in _places(step.arguments):
         if name not in known | BUILT_IN:
             mend = f"Declare it under `parameters`, or write one of: {', '.join(sorted(known | BUILT_IN))}."

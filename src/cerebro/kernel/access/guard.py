@@ -13,7 +13,7 @@ from cerebro.kernel.access.permissions import PERMISSIONS
 from cerebro.kernel.access.recent import Recent
 from cerebro.kernel.access.tokens import Claims, Tokens
 from cerebro.kernel.clock import Clock
-from cerebro.kernel.records.port import Records
+from cerebro.kernel.records.port import Records, Search
 from cerebro.spine.errors import Conflict, Forbidden, LimitReached, Unauthenticated, Unavailable
 from cerebro.spine.identity import TenantId
 
@@ -21,6 +21,7 @@ FRESH_S = 3.0  # so long a revoked credential may still work
 STALE_S = 60.0
 USED_MS = 300_000  # how coarse a key's `last_used_ms` is
 CREDENTIAL_CHARS_MAX = 4096
+KEY_MARK = "key:"  # before the name of a key, where it is a principal's
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,24 @@ class Guard:
         split = split_key(credential)
         return await (self._key(*split) if split else self._user(self._tokens.read(credential)))
 
+    async def standing(self, tenant: TenantId, name: str) -> Principal:
+        """What someone who proved a while ago who they are may do now, by the name of the principal that they were.
+
+        Raises:
+            Unauthenticated: Nobody of this name is let in any more.
+        """
+        async with self._records.transaction() as transaction:
+            if name.startswith(KEY_MARK):
+                keys = await transaction.find(API_KEYS, tenant, Search({"name": name.removeprefix(KEY_MARK)}, limit=1))
+                for key in [record.value for record in keys.records]:
+                    if not 0 < key.expires_ms <= self._clock.now_ms():
+                        return Principal(tenant, name, "key", frozenset(key.scopes), key.expires_ms)
+            else:
+                user = await transaction.load(USERS, tenant, name, lock=False)
+                if user and not user.value.disabled:
+                    return Principal(tenant, name, "user", PERMISSIONS[user.value.role])
+        raise Unauthenticated(f"{name} is not let in any more.", "Log in as someone who may.")
+
     async def _key(self, prefix: str, secret: str) -> Principal:
         is_formed = len(prefix) == PREFIX_BYTES * 2 and len(secret) == SECRET_BYTES * 2  # or the database is not asked
         found = await self._keys.get(prefix, self._fetching_key(prefix)) if is_formed else None
@@ -81,7 +100,7 @@ class Guard:
         tenant, key = found
         if 0 < key.expires_ms <= self._clock.now_ms():
             raise _refused("key_expired", "The API key has expired.", "Make another: cerebro key add NAME.")
-        return Principal(tenant, f"key:{key.name}", "key", frozenset(key.scopes), key.expires_ms)
+        return Principal(tenant, f"{KEY_MARK}{key.name}", "key", frozenset(key.scopes), key.expires_ms)
 
     async def _user(self, claims: Claims) -> Principal:
         name = f"{claims.tenant}/{claims.login}"

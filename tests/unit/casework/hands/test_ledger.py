@@ -6,6 +6,7 @@ import pytest
 
 from cerebro.casework.hands.ledger import Entry, Ledger
 from cerebro.casework.hands.store import Policy
+from cerebro.casework.playbooks.read import read, shipped_text
 from cerebro.spine.actions import ActionState, Level, Reason
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import DEFAULT_TENANT
@@ -60,3 +61,34 @@ async def test_a_level_is_moved_by_the_whole_record_of_its_playbook(bench, outco
         await ledger.put_learned(record, replace(record.value, state=state), Entry("action_ended", "Over."), playbook)
 
     assert (await ledger.policy(DEFAULT_TENANT)).value.levels.get(playbook.name) is level
+
+
+@pytest.mark.parametrize(("change", "is_forgotten"), [("risk: dangerous", True), ("risk: guarded", False)])
+async def test_a_playbook_that_does_something_else_begins_anew(bench, change, is_forgotten):
+    """Its name had earned a freedom, and a record: what stands behind it now has not."""
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+    await bench.rounds(12)
+    ledger, library = bench.hands.engine.ledger, bench.hands.engine.library
+    levels = Policy(levels={"rollback-deploy": Level.ACT, "scale-out": Level.ASK})
+    await ledger.set_policy(DEFAULT_TENANT, levels, 0, "anna", "levels")
+    text = shipped_text("rollback-deploy").replace("risk: guarded", change)
+
+    await library.keep(DEFAULT_TENANT, read(text), text, "anna")
+
+    assert ("rollback-deploy" in (await ledger.policy(DEFAULT_TENANT)).value.levels) is not is_forgotten
+    assert "scale-out" in (await ledger.policy(DEFAULT_TENANT)).value.levels
+    assert [past.count for past in await ledger.pasts(DEFAULT_TENANT)] == [0 if is_forgotten else 1]
+
+
+async def test_a_persons_verdict_stands_in_the_place_of_what_was_seen(bench):
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+    await bench.rounds(12)
+    (action,) = await bench.actions()
+    ledger = bench.hands.engine.ledger
+
+    for verdict, labels in (("bad", (0, 1)), ("good", (1, 0)), ("bad", (0, 1))):
+        await ledger.judge(DEFAULT_TENANT, action.id, verdict, "anna")
+        (past,) = await ledger.pasts(DEFAULT_TENANT)
+        assert (past.labels(), past.count) == (labels, 1)

@@ -51,7 +51,7 @@ async def test_those_who_ask_a_cache_tell_what_its_users_feel(bench, nature, nam
     bench.users.kind, bench.users.felt = nature, note
     case = await bench.the_case(await bench.case(target=CACHE, about=CACHE))
     engine = bench.hands.engine
-    engine._atlas = Map()
-    await engine.look_at(case, CACHE, case.began_ms)
+    engine.looks._atlas = Map()
+    await engine.looks.since(case, CACHE, case.began_ms)
 
     assert set(asked) == {names}

@@ -229,6 +229,7 @@ def test_what_helped_goes_first_and_what_never_helps_is_left_to_people(clock):
     assert not doubts["raise-pool"]
     assert "record" in doubts["restart-service"]
     assert not is_trusted(*known("restart-service", "resource", pasts))
+    assert not is_trusted(*known("restart-service", "resource", [Past("restart-service", "resource", not_helped=4)]))
     assert is_trusted(*known("scale-out", "resource", pasts))
 
 

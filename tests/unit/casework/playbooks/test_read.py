@@ -2,13 +2,19 @@
 
 import pytest
 
+from cerebro.casework.executors.choose import by_settings
 from cerebro.casework.playbooks.fill import filled, parameters_of
+from cerebro.casework.playbooks.read import OPERATIONS as KNOWN
 from cerebro.casework.playbooks.read import BadPlaybook, read, shipped
+from cerebro.kernel.clock import SystemClock
+from cerebro.kernel.settings import ReachSettings
 from cerebro.proving.faults import ALL, OPERATIONS
 from cerebro.proving.model import CONTROL
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid
 
+TARGETS = ("service/x", "node/x", "pod/x", "stream/x", "consumer/x.y", "flag/x", "backend/x/y", "system/x",
+           "backend/_x._tcp.example.org/y", "postgresql/x")  # fmt: skip
 GOOD = """\
 name: restart-it
 version: 1
@@ -38,6 +44,20 @@ def test_every_shipped_playbook_can_be_read_and_has_a_runbook():
                for each in shipped().values())  # fmt: skip
 
 
+def test_the_operations_that_a_playbook_may_name_are_those_that_executors_have(tmp_path):
+    settings = ReachSettings(
+        kubernetes_url="http://127.0.0.1:1", sql_url="postgresql://127.0.0.1/x", sql_target="postgresql/x",
+        nats_url="nats://127.0.0.1:1", unleash_url="http://127.0.0.1:1", haproxy_socket="tcp://127.0.0.1:1",
+        dns_address="127.0.0.1:53", dns_zone="example.org", dns_key_name="x", dns_key="c2VjcmV0",
+        webhooks='{"x": "http://127.0.0.1:1"}',
+    )  # fmt: skip
+    executors = {each.name: each for each in by_settings(settings, SystemClock())}
+    assert set(executors) == set(KNOWN)
+    for name, operations in KNOWN.items():
+        for operation in operations:
+            assert any(executors[name].reaches(EntityKey.parse(each), operation) for each in TARGETS), operation
+
+
 def test_every_fault_that_can_be_mended_has_a_playbook_for_its_kind_of_cause():
     """Built for the kind of the fault: some playbook for this kind of cause does what honestly helps."""
     for fault in ALL.values():
@@ -62,6 +82,7 @@ def test_every_fault_that_can_be_mended_has_a_playbook_for_its_kind_of_cause():
         ("title: Restart it", "titel: Restart it", 3, "titel"),
         ("version: 1\n", "", 1, "version"),
         ("executor: process", "executor: telepathy", 12, "telepathy"),
+        ("process\n    operation: restart", "kubernetes\n    operation: restrat", 12, "restrat"),
         ('"${replica}"', '"${pod}"', 12, "pod"),
         ("    why_no_undo: A restart cannot be taken back.\n", "", 12, "no undo"),
         ("hold_s: 10", "hold_s: 90", 17, "hold"),

@@ -15,6 +15,7 @@ const CASES_SHOWN = 6;
 export const Backtest = ({ of }) => html`<div class="backtest">
   <p><${Icon} name="retry" /> ${of.case_count ? t("playbooks.backtest", { ran: count(of.ran), cases: count(of.case_count), count: of.days }) : t("playbooks.backtest.none")}</p>
   ${of.ran ? html`<p class="soft">${t("playbooks.backtest.became", { helped: count(of.helped), not: count(of.not_helped), untried: count(of.untried) })}</p>` : null}
+  ${of.out_of_reach ? html`<p class="soft">${t("playbooks.backtest.reach", { count: of.out_of_reach })}</p>` : null}
   ${of.cases?.length ? html`<p class="soft">${t("playbooks.backtest.cases")} ${of.cases.slice(0, CASES_SHOWN).map((id, index) => html`${index ? ", " : ""}<a class="inline mono" href=${`/cases/${id}`}>${id.slice(-8)}</a>`)}${of.cases.length > CASES_SHOWN ? ` ${t("more.count", { count: of.cases.length - CASES_SHOWN })}` : ""}</p>` : null}
 </div>`;
 

@@ -1,0 +1,253 @@
+"""The calls of an action, and what takes them back: the intent of each is written before it is made.
+
+After a crash the executor is asked whether the call with this key happened; when nobody can tell, nothing is done a
+second time, and a person must look.
+"""
+
+from dataclasses import replace
+
+from cerebro.casework import metrics
+from cerebro.casework.deeds import KeptAction
+from cerebro.casework.executors.port import SPARE_S, Executor, Reach, in_time
+from cerebro.casework.hands.ends import Ends, free
+from cerebro.casework.hands.ledger import CEREBRO, Entry, Ledger
+from cerebro.casework.hands.plan import executor_of
+from cerebro.kernel.kit import Kernel
+from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.records.port import Record
+from cerebro.spine.actions import Action, ActionState, Call, Step
+from cerebro.spine.cases import CaseState
+from cerebro.spine.errors import Invalid, Unavailable
+from cerebro.spine.identity import TenantId
+
+log = get_log(__name__)
+
+LEASE_SPARE_MS = 5_000
+AGAIN_MS = 5_000  # between two attempts at a call that was not answered
+ATTEMPTS_MAX = 4
+
+S = ActionState
+Kept = Record[KeptAction]
+
+
+class Calls:
+    """Makes calls, asks what came of them, and takes them back.
+
+    Args:
+        reach: The executors of each tenant.
+        owner: This process; another one's call under way is left to it until its lease is over.
+    """
+
+    def __init__(self, kernel: Kernel, ledger: Ledger, ends: Ends, reach: Reach, owner: str) -> None:
+        self._ledger, self._ends, self._reach, self._owner = ledger, ends, reach, owner
+        self._clock, self._settings = kernel.clock, kernel.settings.hands
+        self._lease_ms = round(self._settings.call_timeout_s * 1000) + LEASE_SPARE_MS
+
+    async def is_stopped(self, tenant: TenantId) -> bool:
+        """Whether the global stop is set: then no call is made, be it the next step or an undo, until it is lifted."""
+        return (await self._ledger.policy(tenant)).value.stopped
+
+    async def begin(self, record: Kept, number: int) -> Kept:
+        """Write the intent of a step, and make its call."""
+        intent = replace(record.value.steps[number], state="begun", begun_ms=self._clock.now_ms())
+        leased = self._leased(with_step(record.value, number, intent))
+        return await self._call(await self._ledger.note(record, leased), number)
+
+    async def resume(self, record: Kept, number: int) -> Kept:
+        """A call was begun, and it is not known what came of it: ask, and never make it twice."""
+        step = record.value.steps[number]
+        happened, record = await self._whether_happened(record, number, step.call, step.key)
+        if happened is None:
+            return record
+        if happened:
+            log.info("call_resumed", action_id=record.key, step=number, happened=True)
+            return await self._done(record, number, "It had happened before the interruption.")
+        if not self._has_patience(step):
+            return await self._not_made(record, number, "It was called again and again, and never answered.")
+        if self._is_too_soon(record.value):
+            return record
+        log.info("call_resumed", action_id=record.key, step=number, happened=False)
+        return await self._call(await self._ledger.note(record, self._leased(record.value)), number)
+
+    async def undo(self, record: Kept) -> Kept:
+        """Take back what happened, the last step first."""
+        action, now_ms = record.value, self._clock.now_ms()
+        is_stopped = await self.is_stopped(action.tenant)
+        for number in reversed(range(len(action.steps))):
+            step = action.steps[number]
+            if is_stopped and (step.state == "undo_begun" or _can_be_undone(step)):
+                return record
+            if step.state == "undo_begun":
+                return await self._resume_undo(record, number)
+            if _can_be_undone(step) and step.state == "begun":
+                return await self._settle(record, number)
+            if _can_be_undone(step):
+                intent = replace(step, state="undo_begun", begun_ms=now_ms, undos=1)
+                record = await self._ledger.note(record, self._leased(with_step(action, number, intent)))
+                return await self._undo_call(record, number)
+        undone = any(step.state == "undone" for step in action.steps)
+        text = "What it did is taken back." if undone else "There was nothing to take back."
+        if action.learned == "helped":
+            text = f"It had helped. {text}"
+        harmed = CaseState.ESCALATED if action.harmful else CaseState.INVESTIGATING
+        if not any(step.state != "planned" for step in action.steps):
+            return await self._ends.end(record, S.FAILED, "action_failed", text, case_state=harmed)
+        return await self._ends.end(record, S.UNDONE, "action_undone", text, case_state=harmed)
+
+    async def _call(self, record: Kept, number: int) -> Kept:
+        """Make the call whose intent is written."""
+        action = record.value
+        step = action.steps[number]
+        try:
+            said = await self._make(action.tenant, step.call, step.key)
+        except Invalid as error:
+            metrics.CALLS.labels(step.call.executor, "refused").inc()
+            return await self._not_made(record, number, f"It was refused: {error}")
+        except Unavailable as error:
+            metrics.CALLS.labels(step.call.executor, "unknown").inc()
+            log.warning("call_unanswered", action_id=action.id, step=number, reason=error.detail)
+            return record
+        metrics.CALLS.labels(step.call.executor, "done").inc()
+        return await self._done(record, number, said)
+
+    async def _done(self, record: Kept, number: int, said: str) -> Kept:
+        action, now_ms = record.value, self._clock.now_ms()
+        done = replace(action.steps[number], state="done", done_ms=now_ms, said=said[:500])
+        return await self._ledger.note(record, free(with_step(action, number, done)))
+
+    async def _whether_happened(self, record: Kept, number: int, call: Call, key: str) -> tuple[bool | None, Kept]:
+        """Whether a call that was begun has happened; None where that is not known, with the record as it goes on.
+
+        Where nobody can tell, and a person wants it undone, it is undone as though it had happened.
+        """
+        action = record.value
+        if action.owner not in ("", self._owner) and self._clock.now_ms() < action.lease_ms:
+            return None, record
+        why, is_wanted = "Nobody can tell whether it happened.", _is_wanted_back(action)
+        try:
+            happened = await self._happened(action.tenant, call, key)
+        except Unavailable as error:
+            if self._has_patience(action.steps[number]):
+                return None, await self._asked_in_vain(record, number)
+            happened, why, is_wanted = None, error.detail, False
+        except Invalid as error:
+            happened, why = None, f"{why} {error}"
+        if happened is None and is_wanted and action.steps[number].state == "begun":
+            return True, record
+        return happened, record if happened is not None else await self._stuck(record, number, why)
+
+    async def _asked_in_vain(self, record: Kept, number: int) -> Kept:
+        """That nobody answered for an undo is counted, now and then: after a few times it is a person's."""
+        step = record.value.steps[number]
+        if step.state != "undo_begun" or self._is_too_soon(record.value):
+            return record
+        asked = with_step(record.value, number, replace(step, undos=step.undos + 1))
+        return await self._ledger.note(record, self._leased(asked))
+
+    async def _not_made(self, record: Kept, number: int, why: str) -> Kept:
+        """Nothing of a call happened, nor will: what was done before it is taken back."""
+        action = record.value
+        after = free(with_step(action, number, replace(action.steps[number], state="planned", said=why[:500])))
+        if any(step.state == "done" for step in action.steps):
+            return await self._ledger.put(record, replace(after, state=S.UNDOING), Entry("action_failed", why))
+        record = await self._ledger.note(record, after)
+        return await self._ends.end(record, S.FAILED, "action_failed", why)
+
+    async def _stuck(self, record: Kept, number: int, why: str) -> Kept:
+        step = record.value.steps[number]
+        text = f"It stands half done: {step.call.operation} {step.call.target.text}. {why} A person must look."
+        return await self._ends.end(record, S.ESCALATED, "escalated", text, case_state=CaseState.ESCALATED)
+
+    async def _settle(self, record: Kept, number: int) -> Kept:
+        """A call was begun and is to be undone: nothing is taken back that never happened."""
+        step = record.value.steps[number]
+        happened, record = await self._whether_happened(record, number, step.call, step.key)
+        if happened is None:
+            return record
+        settled = replace(step, state="done" if happened else "planned", done_ms=self._clock.now_ms() * happened)
+        return await self._ledger.note(record, free(with_step(record.value, number, settled)))
+
+    async def _resume_undo(self, record: Kept, number: int) -> Kept:
+        """An undo was begun; each of its calls is asked for like any call."""
+        step, are_all_made = record.value.steps[number], True
+        for count, call in enumerate(step.undo):
+            happened, record = await self._whether_happened(record, number, call, undo_key(step, count))
+            if happened is None:
+                return record
+            are_all_made = are_all_made and happened
+        if are_all_made:
+            undone = replace(step, state="undone", done_ms=self._clock.now_ms())
+            return await self._ledger.note(record, free(with_step(record.value, number, undone)))
+        if not self._has_patience(step):
+            return await self._stuck(record, number, "It was to be taken back again and again, and nobody answered.")
+        if self._is_too_soon(record.value):
+            return record
+        again = with_step(record.value, number, replace(step, undos=step.undos + 1))
+        return await self._undo_call(await self._ledger.note(record, self._leased(again)), number)
+
+    async def _undo_call(self, record: Kept, number: int) -> Kept:
+        action = record.value
+        step, said = action.steps[number], ""
+        for count, call in enumerate(step.undo):
+            key = undo_key(step, count)
+            try:
+                if not await self._happened(action.tenant, call, key):
+                    said = await self._make(action.tenant, call, key)
+            except Invalid as error:
+                return await self._stuck(record, number, f"The undo was refused: {error}")
+            except Unavailable as error:
+                log.warning("undo_unanswered", action_id=action.id, step=number, reason=error.detail)
+                return record
+        undone = replace(step, state="undone", done_ms=self._clock.now_ms(), said=said[:500])
+        return await self._ledger.note(record, free(with_step(action, number, undone)))
+
+    def _leased(self, action: Action) -> Action:
+        return replace(action, owner=self._owner, lease_ms=self._clock.now_ms() + self._lease_ms)
+
+    def _is_too_soon(self, action: Action) -> bool:
+        """Whether the call under way was made a moment ago: who does not answer is given time."""
+        return self._clock.now_ms() < action.lease_ms - self._lease_ms + AGAIN_MS
+
+    def _has_patience(self, step: Step) -> bool:
+        """Whether a call that has had no answer may still be tried: later, what it was decided by is no longer so.
+
+        An undo has its attempts whatever the clock says, for it may have been held by the stop, or by nobody being up.
+        """
+        if step.state == "undo_begun" and step.undos < ATTEMPTS_MAX:
+            return True
+        return self._clock.now_ms() - step.begun_ms < ATTEMPTS_MAX * round(self._settings.call_timeout_s * 1000)
+
+    async def _make(self, tenant: TenantId, call: Call, key: str) -> str:
+        limit_s = self._settings.call_timeout_s
+        executor = await self._executor(tenant, call)
+        return await in_time(executor.execute(call, key=key, timeout_s=limit_s), limit_s + SPARE_S)
+
+    async def _happened(self, tenant: TenantId, call: Call, key: str) -> bool | None:
+        executor = await self._executor(tenant, call)
+        return await in_time(executor.happened(call, key=key), self._settings.call_timeout_s)
+
+    async def _executor(self, tenant: TenantId, call: Call) -> Executor:
+        found = executor_of(call.executor, call.operation, call.target, await self._reach.of(tenant))
+        if found is None:  # as when it starts anew: it is waited for like one that does not answer
+            raise Unavailable(f"Nobody is there who can {call.operation} {call.target.text}.")
+        return found
+
+
+def _is_wanted_back(action: Action) -> bool:
+    """Whether it is a person who wants it undone."""
+    return action.state is S.UNDOING and bool(action.story) and action.story[-1].actor != CEREBRO
+
+
+def _can_be_undone(step: Step) -> bool:
+    """Whether something of it may have happened that can be taken back."""
+    return step.state in ("begun", "done") and bool(step.undo)
+
+
+def with_step(action: Action, number: int, step: Step) -> Action:
+    """The action with another step in this place."""
+    return replace(action, steps=(*action.steps[:number], step, *action.steps[number + 1 :]))
+
+
+def undo_key(step: Step, number: int) -> str:
+    """The key under which a step is taken back."""
+    return f"{step.key}-undo-{number}"

@@ -1,0 +1,171 @@
+"""An action that waits for someone, told in a chat with buttons, in Slack's own words.
+
+What is shown is text and never markup: whatever a log line or a control door says, it calls nobody and links nowhere.
+A press counts when Slack has signed it, and with the rights of the login that the settings name.
+
+Sources: Slack, “Block Kit”, “Handling user interaction” and “Verifying requests from Slack” (docs.slack.dev).
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cerebro.spine.actions import Action, ActionState
+from cerebro.spine.errors import Invalid, Unauthenticated
+
+OLD_S = 300  # a press that was signed longer ago is nobody's
+TITLE_CHARS_MAX, TEXT_CHARS_MAX, CHANGES_MAX = 150, 2900, 12
+MARK = "chat:"  # before the login, in a link that counts only with Slack's signature
+APPROVE, REFUSE = "approve", "refuse"
+ENDS = {
+    ActionState.HELPED: "It helped", ActionState.UNDONE: "Undone", ActionState.FAILED: "Not done",
+    ActionState.ESCALATED: "A person must look", ActionState.REFUSED: "Refused", ActionState.EXPIRED: "Not done",
+    ActionState.UNVERIFIED: "Not verified",
+}  # fmt: skip
+
+
+class Member(msgspec.Struct, frozen=True):
+    """Who pressed."""
+
+    id: str = ""
+    username: str = ""
+    name: str = ""
+
+
+class Pressed(msgspec.Struct, frozen=True):
+    """One button."""
+
+    action_id: str
+    value: str = ""
+
+
+class Press(msgspec.Struct, frozen=True):
+    """What Slack posts when a button was pressed, as far as it is read."""
+
+    actions: list[Pressed]
+    user: Member = Member()
+    response_url: str = ""
+
+    @property
+    def by(self) -> str:
+        """The member's name in the chat, as text."""
+        said = self.user.username or self.user.name or self.user.id or "someone"
+        return "".join(each for each in said if each.isprintable())[:80]
+
+
+def read_press(payload: str) -> Press:
+    """The press that a form's `payload` holds.
+
+    Raises:
+        Invalid: It holds none.
+    """
+    try:
+        press = msgspec.json.decode(payload, type=Press)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise Invalid("The answer cannot be read.", "Send `token` and `verdict`: approve or refuse.") from error
+    if not press.actions:
+        raise Invalid("No button was pressed.", "Send `token` and `verdict`: approve or refuse.")
+    return press
+
+
+def check_signature(secret: str, headers: Mapping[str, str], body: bytes, now_s: int) -> None:
+    """Go on only with what Slack has signed a short time ago.
+
+    Raises:
+        Unauthenticated: It has not.
+    """
+    at_s, seal = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
+    wanted = hmac.new(secret.encode(), b"v0:" + at_s.encode() + b":" + body, hashlib.sha256).hexdigest()
+    is_fresh = at_s.isascii() and at_s.isdigit() and abs(now_s - int(at_s[:12])) <= OLD_S
+    if not secret or not is_fresh or not hmac.compare_digest(f"v0={wanted}".encode(), seal.encode()):
+        raise Unauthenticated("This press was not signed by the chat.", "Look at hands.chat_secret, and at the clock.")
+
+
+def asked(action: Action, token: str, address: str) -> dict[str, Any]:
+    """The message that asks for a word on an action: its diff, what is predicted, its risk, its undo, and why.
+
+    Args:
+        action: That waits.
+        token: Of both buttons; without one there are none, and the message says how else to approve.
+        address: Of the case in the console; empty where nobody has said.
+    """
+    title = f"{action.title}: {action.target.text}"
+    back = ", ".join(f"{call.operation} {_words(call.arguments)}".strip() for s in action.steps for call in s.undo)
+    lines = [
+        f"Risk {action.risk}. {action.predicted}",
+        *_changes(action),
+        f"Undo: {back or 'nothing takes it back'}",
+        *(f"Why: {reason.text}" for reason in action.reasons if reason.what in ("share", "fit", "policy", "person")),
+    ]
+    said = [_plain("\n".join(lines))]
+    if address:
+        said.append(_ours(f"<{address}|Open the case>"))
+    if token:
+        buttons = [_button("Approve", APPROVE, token, "primary"), _button("Refuse", REFUSE, token, "danger")]
+        said.append({"type": "actions", "elements": buttons})
+    else:
+        said.append(_plain(f"Approve it: cerebro actions approve {action.id}"))
+    head = {"type": "header", "text": _text(title, TITLE_CHARS_MAX)}
+    return {"text": escaped(f"Approve? {title}"), "blocks": [head, *said]}
+
+
+def over(action: Action) -> dict[str, Any]:
+    """The message that tells how an action ended that was asked for."""
+    line = f"{ENDS.get(action.state, action.state.value)}: {action.title}, {action.target.text}. {action.outcome}"
+    return {"text": escaped(line), "blocks": [_plain(line)]}
+
+
+def answered(action: Action, by: str) -> dict[str, Any]:
+    """What takes the place of the message whose button was pressed."""
+    word = "approved" if action.state is not ActionState.REFUSED else "refused"
+    line = f"{by} {word}: {action.title}, {action.target.text}."
+    return {"replace_original": True, "text": escaped(line), "blocks": [_plain(line)]}
+
+
+def refusal(text: str) -> dict[str, Any]:
+    """What the one who pressed is told, and nobody else, where the press did not count."""
+    return {"response_type": "ephemeral", "replace_original": False, "text": escaped(text)}
+
+
+def escaped(text: str) -> str:
+    """A text that Slack shows as it is.
+
+    >>> escaped("<!channel> & co")
+    '&lt;!channel&gt; &amp; co'
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")[:TEXT_CHARS_MAX]
+
+
+def _changes(action: Action) -> list[str]:
+    changes = [(step.call, change) for step in action.steps for change in step.changes]
+    lines = [
+        f"{call.operation} {_words(call.arguments)}: {each.what} {each.before} → {each.after}".replace(" :", ":")
+        for call, each in changes[:CHANGES_MAX]
+    ]
+    left = len(changes) - CHANGES_MAX
+    return [*lines, f"… and {left} more lines: look at them in the console."] if left > 0 else lines
+
+
+def _words(arguments: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(arguments.items()))
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": _text(text, TEXT_CHARS_MAX)}
+
+
+def _ours(text: str) -> dict[str, Any]:
+    """Markup of our own words alone."""
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": text}]}
+
+
+def _text(text: str, chars_max: int) -> dict[str, Any]:
+    shown = "".join(each for each in text if each.isprintable() or each == "\n")
+    return {"type": "plain_text", "emoji": False, "text": shown[:chars_max]}
+
+
+def _button(text: str, action_id: str, token: str, style: str) -> dict[str, Any]:
+    return {"type": "button", "action_id": action_id, "style": style, "value": token, "text": _text(text, 75)}

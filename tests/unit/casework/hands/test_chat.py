@@ -1,0 +1,180 @@
+"""What a chat is told of an action, and which presses of its buttons count."""
+
+import hashlib
+import hmac
+import json
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from cerebro.casework.hands import chat
+from cerebro.casework.hands.asker import Asker
+from cerebro.spine.actions import ActionState, Difference, Reason
+from cerebro.spine.errors import Invalid, Unauthenticated, Unavailable
+from cerebro.spine.identity import DEFAULT_TENANT
+
+EVIL = "<!channel> *bold* <https://evil.example|click> \x1b[31m"
+
+
+@pytest.fixture
+async def waiting(bench):
+    """An action that waits for someone."""
+    bench.toy.level = None
+    await bench.case()
+    await bench.rounds(1)
+    (action,) = await bench.actions()
+    return action
+
+
+def texts(message):
+    """Every text of a message, by how it is read."""
+    found = {"plain_text": [], "mrkdwn": []}
+    for block in message["blocks"]:
+        parts = [block["text"]] if "text" in block else block["elements"]
+        for part in parts:
+            inner = part["text"] if isinstance(part.get("text"), dict) else part
+            found[inner["type"]].append(inner["text"])
+    return found
+
+
+def test_all_that_is_approved_is_shown_and_nothing_of_it_is_markup(waiting):
+    step = replace(waiting.steps[0], changes=(Difference(EVIL, "2", EVIL),))
+    action = replace(waiting, steps=(step,), reasons=(Reason("share", EVIL),), title=EVIL)
+
+    message = chat.asked(action, "the-token", "https://cerebro.example/cases/7")
+
+    shown = texts(message)
+    assert shown["mrkdwn"] == ["<https://cerebro.example/cases/7|Open the case>"]
+    whole = "\n".join(shown["plain_text"])
+    for part in (waiting.predicted, "Risk guarded", "2 → ", "Undo: deploy version=2", "Why: <!channel>"):
+        assert part in whole
+    assert "\x1b" not in json.dumps(message["blocks"], ensure_ascii=False)
+    assert "<" not in message["text"]
+    buttons = message["blocks"][-1]["elements"]
+    assert [(each["action_id"], each["value"]) for each in buttons] == [
+        ("approve", "the-token"), ("refuse", "the-token")
+    ]  # fmt: skip
+
+
+def test_a_message_keeps_within_what_the_chat_takes(waiting):
+    step = replace(waiting.steps[0], changes=tuple(Difference("x" * 400, "a", "b") for _ in range(40)))
+    message = chat.asked(replace(waiting, steps=(step,), title="t" * 400), "", "")
+
+    head, *rest = message["blocks"]
+    assert len(head["text"]["text"]) <= 150
+    assert all(len(each["text"]["text"]) <= 3000 for each in rest)
+    assert f"cerebro actions approve {waiting.id}" in rest[-1]["text"]["text"]
+
+
+def test_a_press_is_signed_fresh_and_for_this_app():
+    body = b"payload=%7B%7D"
+
+    def sealed(at_s, secret="secret", said=body):
+        seal = hmac.new(secret.encode(), b"v0:%d:" % at_s + said, hashlib.sha256).hexdigest()
+        return {"x-slack-request-timestamp": str(at_s), "x-slack-signature": f"v0={seal}"}
+
+    chat.check_signature("secret", sealed(1000), body, 1200)
+    bad = [
+        sealed(1000, "another"), sealed(1000, said=b"payload=x"), {}, sealed(800), sealed(1600),
+        {"x-slack-request-timestamp": "²", "x-slack-signature": "v0=x"},
+    ]  # fmt: skip
+    for headers in bad:
+        with pytest.raises(Unauthenticated):
+            chat.check_signature("secret", headers, body, 1200)
+    with pytest.raises(Unauthenticated):
+        chat.check_signature("", sealed(1000, ""), body, 1200)  # where no secret is set nothing is signed
+
+
+@pytest.mark.parametrize("payload", ["", "[]", '{"actions": []}', '{"actions": "x"}', "[" * 9000])
+def test_what_is_no_press_is_refused(payload):
+    with pytest.raises(Invalid):
+        chat.read_press(payload)
+
+
+def test_who_pressed_is_a_name_and_nothing_else():
+    assert chat.read_press(json.dumps({"actions": [{"action_id": "x"}], "user": {"name": "an\x1bna\n"}})).by == "anna"
+    assert chat.read_press('{"actions": [{"action_id": "x"}]}').by == "someone"
+
+
+class Channel:
+    """In place of the chat: it takes messages, or does not answer."""
+
+    def __init__(self):
+        self.heard, self.is_dead = [], False
+
+    async def post(self, body, headers):
+        if self.is_dead:
+            raise Unavailable("No answer.")
+        self.heard.append(msgspec.json.decode(body))
+
+
+@pytest.fixture
+def asker(bench, tmp_path):
+    settings = bench.kernel.settings
+    hands = settings.hands.model_copy(
+        update={"chat_url": "https://chat.example/x", "chat_as": "anna", "chat_secret": "s", "link_key": "k" * 32}
+    )
+    bench.kernel = replace(bench.kernel, settings=settings.model_copy(update={"hands": hands}))
+    asker = Asker(bench.kernel)
+    asker._webhook = Channel()
+    return asker
+
+
+async def test_what_waits_is_told_once_and_so_is_its_end(bench, waiting, asker):
+    assert [await asker.round() for _ in range(3)] == [1, 0, 0]
+    engine = bench.hands.engine
+
+    await engine.refuse(await engine.ledger.one(DEFAULT_TENANT, waiting.id), "anna", "Not now.")
+    assert [await asker.round() for _ in range(2)] == [1, 0]
+
+    first, last = asker._webhook.heard
+    assert first["text"].startswith("Approve? ")
+    assert "Not now." in last["text"]
+
+
+async def test_what_is_shown_anew_is_told_anew(bench, waiting, asker):
+    await asker.round()
+    ledger = bench.hands.engine.ledger
+    record = await ledger.one(DEFAULT_TENANT, waiting.id)
+    await ledger.note(record, replace(record.value, digest="another"))
+
+    assert await asker.round() == 1
+
+
+async def test_a_chat_that_does_not_answer_is_told_later(bench, waiting, asker):
+    asker._webhook.is_dead = True
+    assert [await asker.round() for _ in range(2)] == [0, 0]
+    asker._webhook.is_dead = False
+    assert await asker.round() == 0  # a moment ago
+    await bench.clock.advance(20)
+
+    assert await asker.round() == 1
+
+
+async def test_killed_after_it_was_told_it_is_told_once_more_and_no_more(bench, waiting, asker, monkeypatch):
+    async def killed(record, after):
+        raise KeyboardInterrupt
+
+    honest, claims = asker._ledger.note, []
+
+    async def note(record, after):
+        claims.append(after)
+        return await (honest if len(claims) == 1 else killed)(record, after)
+
+    monkeypatch.setattr(asker._ledger, "note", note)
+    with pytest.raises(KeyboardInterrupt):
+        await asker.round()
+    monkeypatch.setattr(asker._ledger, "note", honest)
+    await bench.clock.advance(20)
+
+    assert [await asker.round() for _ in range(2)] == [1, 0]
+
+
+async def test_what_nobody_was_asked_for_is_not_told_at_its_end(bench, asker):
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+    await bench.rounds(12)
+
+    assert [each.state for each in await bench.actions()] == [ActionState.HELPED]
+    assert await asker.round() == 0

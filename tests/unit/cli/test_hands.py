@@ -1,0 +1,91 @@
+"""What the hands' commands print: words from outside cannot steer the terminal, and a backtest tells its time."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from cerebro.cli import hands
+
+EVIL = "all is well\x1b[2J\x1b[1;1H\r\n\u202eapproved\x9b31m"
+CALL = {"operation": EVIL, "arguments": {EVIL: EVIL}}
+ACTION = {
+    "title": EVIL, "target": {"kind": EVIL, "name": EVIL}, "state": "awaiting_approval", "risk": "safe",
+    "predicted": EVIL, "digest": "d",
+    "steps": [{"call": CALL, "undo": [CALL], "state": "planned",
+               "changes": [{"what": EVIL, "before": EVIL, "after": EVIL}]}],
+    "story": [{"at_ms": 0, "actor": EVIL, "text": EVIL}],
+}  # fmt: skip
+POLICY = {"policy": {"stopped": True, "frozen": False, "by": EVIL, "reason": EVIL}, "items": []}
+TRIED = {
+    "case_count": 4, "days": 3, "from_ms": 86_400_000, "to_ms": 3 * 86_400_000, "ran": 2, "out_of_reach": 0,
+    "helped": 1, "not_helped": 0, "untried": 1,
+}  # fmt: skip
+
+
+class Asked:
+    """A Cerebro with one answer, that keeps what it was asked."""
+
+    def __init__(self, answer):
+        self.answer, self.asked = answer, []
+
+    def get(self, path, **query):
+        self.asked.append((path, query))
+        return self.answer
+
+    def post(self, path, body):
+        self.asked.append((path, body))
+        return self.answer
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    def made(answer):
+        found = Asked(answer)
+        monkeypatch.setattr(hands, "client", lambda url, key: found)
+        return found
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("answer", "command"),
+    [
+        (ACTION, lambda: hands.show("a1")),
+        (ACTION, lambda: hands.approve("a1", yes=True)),
+        (ACTION, lambda: hands.propose("c1", "restart", "service/cart")),
+        ([EVIL, EVIL], lambda: hands.why("a1")),
+        (POLICY, lambda: hands.show_autonomy(type("Context", (), {"invoked_subcommand": ""})())),
+    ],
+)
+def test_words_from_outside_are_text_and_nothing_else(asked, capsys, answer, command):
+    asked(answer)
+    command()
+    said = capsys.readouterr().out
+
+    assert "all is well" in said
+    assert all(mark.isprintable() or mark == "\n" for mark in said)
+    assert not [line for line in said.splitlines() if line.lstrip().startswith("approved")]  # a line of its own making
+
+
+@pytest.mark.parametrize("name", ["restart-service", "mine.yaml"])
+def test_a_backtest_tells_the_time_that_it_looked_at(asked, capsys, tmp_path, name):
+    (tmp_path / "mine.yaml").write_text("name: mine")
+    way = asked(TRIED | {"backtest": TRIED, "faults": []})
+    hands.backtest(str(tmp_path / name) if name.endswith(".yaml") else name, days=7)
+    said = capsys.readouterr().out
+    first, last = (datetime.fromtimestamp(day * 86_400, UTC).astimezone() for day in (1, 3))
+
+    assert way.asked[0][1]["days"] == 7
+    assert f"Of 4 cases, opened from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}, it would" in said
+    assert "more" not in said
+
+
+def test_a_backtest_tells_what_is_out_of_reach_and_that_there_was_nothing(asked, capsys):
+    asked(TRIED | {"out_of_reach": 5})
+    hands.backtest("restart-service")
+    asked(TRIED | {"case_count": 0, "from_ms": 0, "to_ms": 0})
+    hands.backtest("restart-service")
+    said = capsys.readouterr().out
+
+    assert "It fits 5 more" in said and "No past case of that time has a cause" in said
+    assert "1970-01-01 00" not in said.splitlines()[-1]
