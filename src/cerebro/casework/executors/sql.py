@@ -51,7 +51,8 @@ _BLOCKERS = """pg_stat_activity AS b WHERE b.pid IN (
        AND b.pid <> pg_backend_pid()"""
 END_BLOCKERS = Statement(
     f"SELECT count(*) FROM {_BLOCKERS}",  # noqa: S608  constants both
-    f"SELECT count(pg_terminate_backend(b.pid)) FROM {_BLOCKERS}",  # noqa: S608
+    # All of them first: while one is being ended, who waited for it is already the next at the head.
+    f"SELECT count(pg_terminate_backend(f.pid)) FROM unnest(ARRAY(SELECT b.pid FROM {_BLOCKERS})) AS f (pid)",  # noqa: S608
     "blocking sessions",
 )
 ALLOWED: Mapping[str, Statement] = {"end_blockers": END_BLOCKERS}
