@@ -207,9 +207,10 @@ def show_autonomy(context: typer.Context, url: Url = "", key: Key = "", json: Js
             as_json(answer)
             return
         policy = answer["policy"]
-        if policy["stopped"] or policy["frozen"]:
-            what = "Everything is stopped" if policy["stopped"] else "Frozen: nothing is done unasked"
-            say(clean(f"{what}, by {policy['by']}. {policy['reason']}"))
+        for switch, what in (("stopped", "Everything is stopped"), ("frozen", "Frozen: nothing is done unasked")):
+            if policy[switch]:
+                since = f"by {policy[f'{switch}_by']}, since {moment(policy[f'{switch}_ms'])}"
+                say(clean(f"{what}, {since}. {policy[f'{switch}_reason']}".rstrip()))
         rows = [[row["playbook"], row["risk"], row["level"], row["why"]] for row in answer["items"]]
         table(["playbook", "risk", "level", "because of"], rows, "")
 

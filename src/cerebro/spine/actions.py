@@ -152,6 +152,9 @@ class Action:
     made_ms: int
     updated_ms: int
     due_ms: int  # when someone looks at it again
+    expires_ms: int = 0  # what has not begun by then never will
+    needs: str = ""  # the permission that a word on it takes
+    held: str = ""  # why it has not begun, though it was approved
     approved_by: str = ""
     approved_digest: str = ""
     started_ms: int = 0
@@ -166,6 +169,7 @@ class Action:
     lease_ms: int = 0
     asked: str = ""  # the digest that was last told in the chat; `over` once its end was
     asking_ms: int = 0  # when someone last began to tell it
+    askings: int = 0  # how often, since it was last told
     before: Mapping[str, float] = field(default_factory=dict)  # what users felt just before it
     reasons: tuple[Reason, ...] = ()
     story: tuple[Turn, ...] = ()

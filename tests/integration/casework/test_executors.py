@@ -511,7 +511,9 @@ class HAProxy:
                 *((f"o{n}", state, weight) for n, (state, weight) in enumerate(self.others)),
             ]
             head = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight\n"
-            said = head + "".join(f"3 web 1 {name} 10.0.0.1 {state} 0 {weight} 1\n" for name, state, weight in rows)
+            said = head + "".join(
+                f"3 web 1 {name} 10.0.0.1 {state % 10} {state // 10} {weight} 1\n" for name, state, weight in rows
+            )
         else:
             said = f"{self.weight} (initial {self.initial})\n"
         if not self.dead:
@@ -532,7 +534,7 @@ class HAProxy:
 async def test_a_load_balancer_gets_the_weight_that_was_shown_and_has_the_old_one_back(
     weight, initial, wanted, after, share
 ):
-    proxy = HAProxy(weight, initial, [(2, 100), (2, 100)] if weight == 100 else [(2, 100), (0, 100)])
+    proxy = HAProxy(weight, initial, [(2, 100), (2, 100)] if weight == 100 else [(2, 100), (0, 100), (82, 100)])
     async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
         weights = Weights(f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         shown = await weights.dry_run(call("weights", "set_weight", "backend/web/s1", weight=wanted))

@@ -310,9 +310,15 @@ async def test_autonomy_playbooks_and_their_doors(client, make_key, app, supervi
     assert (await client.post("/autonomy", json={"levels": {"scale-out": "ask"}})).status_code == 200
     rows = {row["playbook"]: row["level"] for row in (await client.get("/autonomy")).json()["items"]}
     assert (rows["scale-out"], rows["set-clock"], rows["move-disk"]) == ("ask", "act", "suggest")
-    assert (await client.get("/autonomy")).json()["policy"][
-        "reason"
-    ] == "a release"  # of the switch, and not of a level
+    rules = [{"playbook": "set-*", "target": "host/*", "level_max": "suggest", "why": "no clocks today"}]
+    await client.post("/autonomy", json={"stopped": True, "reason": "a restore", "rules": rules})
+    answer = (await client.get("/autonomy")).json()
+    policy, found = answer["policy"], {row["playbook"]: row for row in answer["items"]}
+    assert (policy["frozen_reason"], policy["stopped_reason"]) == ("a release", "a restore")  # each switch has its own
+    assert policy["frozen_by"] == policy["stopped_by"] and policy["frozen_ms"] <= policy["stopped_ms"]
+    assert (found["scale-out"]["by"], found["set-clock"]["by"]) == (policy["stopped_by"], "")
+    assert (found["set-clock"]["bound"], found["scale-out"]["bound"]) == ("host/*: suggest (no clocks today)", "")
+    await client.post("/autonomy", json={"stopped": False})
 
     bad = (await client.post("/playbooks/check", json={"text": "name: x\nversion: 1"})).json()
     assert bad["faults"][0]["line"] == 1

@@ -184,3 +184,13 @@ def test_https_and_this_machine_are_allowed(url, quiet_kernel):
     kernel = Kernel(Settings(casework=rules), quiet_kernel.clock, quiet_kernel.bus, None, quiet_kernel.records)
 
     assert "messenger" in [task.name for task in tasks(kernel)]
+
+
+async def test_a_messenger_that_an_error_has_ended_goes_on(quiet_kernel, receiver, admit):
+    """As when the database is away for a moment: it is run again, and tells what it has to tell."""
+    messenger, stop = Messenger(quiet_kernel), asyncio.Event()
+    stop.set()
+    await messenger.run(stop)
+    await admit()
+
+    assert await messenger.round() == 1

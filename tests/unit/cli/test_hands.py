@@ -15,7 +15,8 @@ ACTION = {
                "changes": [{"what": EVIL, "before": EVIL, "after": EVIL}]}],
     "story": [{"at_ms": 0, "actor": EVIL, "text": EVIL}],
 }  # fmt: skip
-POLICY = {"policy": {"stopped": True, "frozen": False, "by": EVIL, "reason": EVIL}, "items": []}
+SWITCHES = {"stopped": True, "stopped_by": EVIL, "stopped_reason": EVIL, "stopped_ms": 5, "frozen": False}
+POLICY = {"policy": SWITCHES, "items": []}
 TRIED = {
     "case_count": 4, "days": 3, "from_ms": 86_400_000, "to_ms": 3 * 86_400_000, "ran": 2, "out_of_reach": 0,
     "helped": 1, "not_helped": 0, "untried": 1,

@@ -37,7 +37,7 @@ KEY = "cerebro.dev/action-key"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 REVISION = "deployment.kubernetes.io/revision"
 HASH = "pod-template-hash"
-LOOK_S = 10.0
+LOOK_S = 10.0  # to connect, and to answer: the client takes a pair, and passes over a lone float
 PODS_NAMED_MAX = 3
 MEBIBYTE = 1 << 20
 GONE, TOO_MANY = 404, 429
@@ -299,7 +299,7 @@ class Kubernetes:
     async def _ask(self, ask: Callable[..., Any], *words: Any, allow: tuple[int, ...] = (), **named: Any) -> Any:
         """What the API answers, as the client's model of it; the status where that is an allowed refusal."""
         try:
-            return await asyncio.to_thread(ask, *words, _request_timeout=LOOK_S, **named)
+            return await asyncio.to_thread(ask, *words, _request_timeout=(LOOK_S, LOOK_S), **named)
         except ApiException as error:
             if error.status in allow:
                 return error.status

@@ -19,7 +19,7 @@ class Webhook:
     def __init__(self, url: str) -> None:
         self._url = url
         self._host = httpx.URL(url).host
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+        self._http = _client()
 
     async def post(self, body: str, headers: dict[str, str]) -> None:
         """Post the body; return when the receiver has taken it, with a status of 200 to 299.
@@ -27,6 +27,8 @@ class Webhook:
         Raises:
             Unavailable: It did not answer in `TIMEOUT_S`, or not with such a status.
         """
+        if self._http.is_closed:  # whoever uses it was ended by an error, and goes on
+            self._http = _client()
         sent = {"content-type": "application/json", "user-agent": "cerebro", **headers}
         try:
             async with self._http.stream("POST", self._url, content=body.encode(), headers=sent) as answer:
@@ -47,3 +49,7 @@ class Webhook:
             size += len(chunk)
             if size > REPLY_BYTES_MAX:
                 return
+
+
+def _client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)

@@ -21,6 +21,7 @@ WEIGHT = re.compile(r"(\d+) \(initial (\d+)\)")
 ANSWER_BYTES_MAX = 1 << 20
 WEIGHT_MAX = 256
 RUNNING = "2"  # of `srv_op_state`
+KEPT_OUT = 0x3F  # of `srv_admin_state`: maintenance and drain, set or inherited
 
 
 class Weights:
@@ -79,9 +80,7 @@ class Weights:
         names = next((line.lstrip("# ").split() for line in lines if line.startswith("#")), [])
         rows = [dict(zip(names, line.split(), strict=False)) for line in lines if line[:1].isdigit() and " " in line]
         others = sum(
-            int(row.get("srv_uweight", "0"))
-            for row in rows
-            if row.get("srv_op_state") == RUNNING and row.get("srv_name") != server
+            int(row.get("srv_uweight", "0")) for row in rows if row.get("srv_name") != server and _takes_load(row)
         )
         return max(0, now - wanted) / max(1, now + others)
 
@@ -109,6 +108,11 @@ async def _all_of(reader: asyncio.StreamReader) -> bytes:
     while len(said) < ANSWER_BYTES_MAX and (more := await reader.read(ANSWER_BYTES_MAX)):
         said += more
     return said
+
+
+def _takes_load(row: Mapping[str, str]) -> bool:
+    """Whether a server is up, and nobody keeps the load from it."""
+    return row.get("srv_op_state") == RUNNING and not int(row.get("srv_admin_state", "0")) & KEPT_OUT
 
 
 def _named(target: EntityKey) -> str:

@@ -101,6 +101,9 @@ class LevelLine:
     why: str
     level_max: Level
     record: RecordLine
+    by: str  # who gave it its level; cerebro, where its record did; empty for nobody
+    moved_ms: int
+    bound: str  # what a rule keeps it from now; empty for nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ Responder = Annotated[Principal, Depends(needs("respond"))]
 Operator = Annotated[Principal, Depends(needs("operate"))]
 Id = Annotated[str, Path(max_length=64)]
 Text = Annotated[str, Query(max_length=300)]
-FORM_BYTES_MAX = 16_384
+FORM_BYTES_MAX = 65_536  # a press comes with the whole message
 
 Kept = Record[KeptAction]
 

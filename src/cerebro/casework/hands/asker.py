@@ -15,6 +15,7 @@ from cerebro.casework.executors.webhook import Webhook
 from cerebro.casework.hands import chat
 from cerebro.casework.hands.ledger import Ledger
 from cerebro.casework.hands.links import Link, own_key, sign
+from cerebro.casework.hands.policy import ASKED
 from cerebro.casework.notify import check_address
 from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel
@@ -27,7 +28,7 @@ from cerebro.spine.identity import DEFAULT_TENANT
 log = get_log(__name__)
 
 ROUND_S = 2.0
-AGAIN_MS = 15_000  # after an attempt that failed, or that another process has begun
+AGAIN_MS = 15_000  # after an attempt that failed, or that another process has begun; twice as long after each
 OVER = "over"  # in place of a digest, once its end is told
 
 
@@ -77,22 +78,23 @@ class Asker:
         return count
 
     def _is_due(self, action: KeptAction) -> bool:
-        if self._clock.now_ms() < action.asking_ms + AGAIN_MS:
+        if action.asking_ms and self._clock.now_ms() < action.asking_ms + (AGAIN_MS << min(action.askings, 8) - 1):
             return False
         if action.state is ActionState.AWAITING:
-            return action.asked != action.digest
+            return action.asked != action.digest and action.level in ASKED
         return action.state not in OPEN and action.asked not in ("", OVER)
 
     async def _tell(self, record: Record[KeptAction]) -> bool:
         """Tell one; it is claimed first, so that of two brains one does."""
         now_ms = self._clock.now_ms()
-        record = await self._ledger.note(record, replace(record.value, asking_ms=now_ms))
+        tries = record.value.askings + 1
+        record = await self._ledger.note(record, replace(record.value, asking_ms=now_ms, askings=tries))
         action = record.value
         waits = action.state is ActionState.AWAITING
         message = chat.asked(action, self._token(action), self._address(action)) if waits else chat.over(action)
         await self._webhook.post(msgspec.json.encode(message).decode(), {})
         told = action.digest if waits else OVER
-        await self._ledger.note(record, replace(action, asked=told, asking_ms=0))
+        await self._ledger.note(record, replace(action, asked=told, asking_ms=0, askings=0))
         return True
 
     def _token(self, action: KeptAction) -> str:

@@ -41,11 +41,13 @@ class Calls:
     def __init__(self, kernel: Kernel, ledger: Ledger, ends: Ends, reach: Reach, owner: str) -> None:
         self._ledger, self._ends, self._reach, self._owner = ledger, ends, reach, owner
         self._clock, self._settings = kernel.clock, kernel.settings.hands
-        self._lease_ms = round(self._settings.call_timeout_s * 1000) + LEASE_SPARE_MS
+        self._quiet_ms = self._clock.now_ms()  # until when nothing could be asked or done
 
     async def is_stopped(self, tenant: TenantId) -> bool:
         """Whether the global stop is set: then no call is made, be it the next step or an undo, until it is lifted."""
-        return (await self._ledger.policy(tenant)).value.stopped
+        is_stopped = (await self._ledger.policy(tenant)).value.stopped
+        self._quiet_ms = self._clock.now_ms() if is_stopped else self._quiet_ms
+        return is_stopped
 
     async def begin(self, record: Kept, number: int) -> Kept:
         """Write the intent of a step, and make its call."""
@@ -127,7 +129,7 @@ class Calls:
         try:
             happened = await self._happened(action.tenant, call, key)
         except Unavailable as error:
-            if self._has_patience(action.steps[number]):
+            if self._may_ask(action.steps[number]):
                 return None, await self._asked_in_vain(record, number)
             happened, why, is_wanted = None, error.detail, False
         except Invalid as error:
@@ -178,7 +180,7 @@ class Calls:
         if are_all_made:
             undone = replace(step, state="undone", done_ms=self._clock.now_ms())
             return await self._ledger.note(record, free(with_step(record.value, number, undone)))
-        if not self._has_patience(step):
+        if not self._may_ask(step):
             return await self._stuck(record, number, "It was to be taken back again and again, and nobody answered.")
         if self._is_too_soon(record.value):
             return record
@@ -202,20 +204,33 @@ class Calls:
         return await self._ledger.note(record, free(with_step(action, number, undone)))
 
     def _leased(self, action: Action) -> Action:
-        return replace(action, owner=self._owner, lease_ms=self._clock.now_ms() + self._lease_ms)
+        return replace(action, owner=self._owner, lease_ms=self._clock.now_ms() + self._lease_ms(action))
+
+    def _lease_ms(self, action: Action) -> int:
+        """For so long nobody else takes it up: an undo asks first, and may be several calls."""
+        undos = max((len(step.undo) for step in action.steps), default=0) if action.state is S.UNDOING else 0
+        return round(self._settings.call_timeout_s * 1000) * max(1, 2 * undos) + LEASE_SPARE_MS
 
     def _is_too_soon(self, action: Action) -> bool:
         """Whether the call under way was made a moment ago: who does not answer is given time."""
-        return self._clock.now_ms() < action.lease_ms - self._lease_ms + AGAIN_MS
+        return self._clock.now_ms() < action.lease_ms - self._lease_ms(action) + AGAIN_MS
 
     def _has_patience(self, step: Step) -> bool:
-        """Whether a call that has had no answer may still be tried: later, what it was decided by is no longer so.
+        """Whether a call that has had no answer may still be made: later, what it was decided by is no longer so."""
+        return self._clock.now_ms() - step.begun_ms < self._patience_ms
 
-        An undo has its attempts whatever the clock says, for it may have been held by the stop, or by nobody being up.
+    def _may_ask(self, step: Step) -> bool:
+        """Whether it may still be asked what came of it, and an undo be tried.
+
+        The time of a stop, or of nobody being up, does not count; and an undo has its attempts whatever the clock says.
         """
         if step.state == "undo_begun" and step.undos < ATTEMPTS_MAX:
             return True
-        return self._clock.now_ms() - step.begun_ms < ATTEMPTS_MAX * round(self._settings.call_timeout_s * 1000)
+        return self._clock.now_ms() - max(step.begun_ms, self._quiet_ms) < self._patience_ms
+
+    @property
+    def _patience_ms(self) -> int:
+        return ATTEMPTS_MAX * round(self._settings.call_timeout_s * 1000)
 
     async def _make(self, tenant: TenantId, call: Call, key: str) -> str:
         limit_s = self._settings.call_timeout_s

@@ -18,6 +18,7 @@ from cerebro.spine.errors import Invalid, Unauthenticated
 
 OLD_S = 300  # a press that was signed longer ago is nobody's
 TITLE_CHARS_MAX, TEXT_CHARS_MAX, CHANGES_MAX = 150, 2900, 12
+CUT = " … (cut: look at the whole in the console)"
 MARK = "chat:"  # before the login, in a link that counts only with Slack's signature
 APPROVE, REFUSE = "approve", "refuse"
 ENDS = {
@@ -96,8 +97,8 @@ def asked(action: Action, token: str, address: str) -> dict[str, Any]:
     back = ", ".join(f"{call.operation} {_words(call.arguments)}".strip() for s in action.steps for call in s.undo)
     lines = [
         f"Risk {action.risk}. {action.predicted}",
-        *_changes(action),
         f"Undo: {back or 'nothing takes it back'}",
+        *_changes(action),
         *(f"Why: {reason.text}" for reason in action.reasons if reason.what in ("share", "fit", "policy", "person")),
     ]
     said = [_plain("\n".join(lines))]
@@ -164,7 +165,9 @@ def _ours(text: str) -> dict[str, Any]:
 
 def _text(text: str, chars_max: int) -> dict[str, Any]:
     shown = "".join(each for each in text if each.isprintable() or each == "\n")
-    return {"type": "plain_text", "emoji": False, "text": shown[:chars_max]}
+    if len(shown) > chars_max:
+        shown = shown[: chars_max - len(CUT)] + CUT
+    return {"type": "plain_text", "emoji": False, "text": shown}
 
 
 def _button(text: str, action_id: str, token: str, style: str) -> dict[str, Any]:

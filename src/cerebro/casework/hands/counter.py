@@ -28,10 +28,10 @@ from cerebro.casework.hands.backtest import DAYS, Backtest, backtest, past_cases
 from cerebro.casework.hands.engine import Engine
 from cerebro.casework.hands.ledger import Entry, Ledger
 from cerebro.casework.hands.plan import planned
-from cerebro.casework.hands.policy import ASKED, NEEDED, ORDER, Bounds, level_of
+from cerebro.casework.hands.policy import ASKED, NEEDED, ORDER, Bounds, bound_now, level_of
 from cerebro.casework.hands.rank import summed
 from cerebro.casework.hands.reach import Doors
-from cerebro.casework.hands.store import DOORS, DoorEntry, Past, Policy
+from cerebro.casework.hands.store import DOORS, DoorEntry, Moved, Past, Policy
 from cerebro.casework.hands.users import StoredUsers
 from cerebro.casework.notify import check_address
 from cerebro.casework.playbooks.model import Playbook
@@ -98,6 +98,7 @@ class Counter:
             steps=plan.steps, predicted=playbook.predicted,
             expect=Expectation(playbook.expect.of, playbook.expect.within_s, playbook.expect.hold_s),
             digest="", made_ms=now_ms, updated_ms=now_ms, due_ms=now_ms,
+            expires_ms=now_ms + round(self._kernel.settings.hands.approval_s * 1000), needs=NEEDED[playbook.sign_off],
             reasons=(Reason("person", f"{principal.name} wants it."),),
         )  # fmt: skip
         action = replace(action, digest=digest_of(action))
@@ -195,7 +196,13 @@ class Counter:
         for each in sorted((await self.engine.library.all(tenant)).values(), key=lambda each: each.name):
             level, why = self._level(each, policy, executors)
             record = record_line(pasts.get(each.name, NOBODY))
-            rows.append(LevelLine(each.name, each.title, each.risk, level, why, each.level_max, record))
+            moved = policy.moves.get(each.name, Moved("", 0))
+            bound = bound_now(policy, each.name, level, self._clock.now_ms())
+            rows.append(
+                LevelLine(
+                    each.name, each.title, each.risk, level, why, each.level_max, record, moved.by, moved.at_ms, bound
+                )
+            )  # fmt: skip
         return Autonomy(policy, rows)
 
     async def turn(self, principal: Principal, wanted: Turn) -> None:
@@ -216,15 +223,20 @@ class Counter:
                 principal.need(NEEDED[playbook.sign_off])
         record = await self.ledger.policy(principal.tenant)
         old = record.value
-        switched = wanted.stopped is not None or wanted.frozen is not None
-        after = Policy(
-            stopped=old.stopped if wanted.stopped is None else wanted.stopped,
-            frozen=old.frozen if wanted.frozen is None else wanted.frozen,
-            by=principal.name if switched else old.by,
-            reason=wanted.reason if switched else old.reason,
+        by, now_ms = principal.name, self._clock.now_ms()
+        moved = dict.fromkeys(wanted.levels or {}, Moved(by, now_ms))
+        after = replace(
+            old,
             levels={**old.levels, **(wanted.levels or {})},
+            moves={**old.moves, **moved},
             rules=old.rules if wanted.rules is None else tuple(each.rule() for each in wanted.rules),
         )
+        if wanted.stopped is not None:
+            after = replace(
+                after, stopped=wanted.stopped, stopped_by=by, stopped_reason=wanted.reason, stopped_ms=now_ms
+            )
+        if wanted.frozen is not None:
+            after = replace(after, frozen=wanted.frozen, frozen_by=by, frozen_reason=wanted.reason, frozen_ms=now_ms)
         await self.ledger.set_policy(principal.tenant, after, record.version, principal.name, "autonomy_set")
 
     async def doors(self, tenant: TenantId) -> list[DoorLine]:

@@ -29,7 +29,7 @@ class Ends:
     ) -> Kept:  # fmt: skip
         """The action is over; its playbook learns from it."""
         action, now_ms = record.value, self._clock.now_ms()
-        after = free(replace(action, state=state, ended_ms=now_ms, outcome=text))
+        after = free(replace(action, state=state, ended_ms=now_ms, outcome=text, held=""))
         entry = Entry(kind, text, by, case_state)
         if _teaches(action, state, by):
             playbook = await self._library.maybe(action.tenant, action.playbook)
@@ -43,7 +43,8 @@ class Ends:
 def _teaches(action: Action, state: ActionState, by: str) -> bool:
     """Whether its playbook learns from this end: once, and from harm also where it could not be taken back."""
     is_told = state in (S.HELPED, S.UNDONE) or (state is S.ESCALATED and action.harmful)
-    return is_told and by == CEREBRO and action.state in UNDER_WAY and not action.learned
+    has_taught = bool(action.learned) or any(turn.state is S.HELPED for turn in action.story)
+    return is_told and by == CEREBRO and action.state in UNDER_WAY and not has_taught
 
 
 def free(action: Action) -> Action:

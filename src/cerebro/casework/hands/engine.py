@@ -82,20 +82,20 @@ class Engine:
             except Stale as error:
                 log.debug("action_crossed", action_id=record.key, detail=error.detail)
                 return record
-            if after is record:
-                break
+            if after is record or after.value.owner:  # nobody answered: the others have their turn first
+                return after
             record = after
         return record
 
     # Waiting, and beginning.
 
     async def _wait(self, record: Kept) -> Kept:
-        action, now_ms = record.value, self._clock.now_ms()
+        action = record.value
         case = await self.ledger.case(action.tenant, action.case)
         if case is None or case.state not in LIVE:
             text = "The case ended before anyone approved it."
             return await self._ends.end(record, S.EXPIRED, "action_expired", text)
-        if now_ms >= action.made_ms + round(self._settings.approval_s * 1000):
+        if self._is_late(action):
             return await self._ends.end(record, S.EXPIRED, "action_expired", "Nobody approved it in time.")
         return record
 
@@ -121,7 +121,7 @@ class Engine:
             return await self._ends.end(record, S.EXPIRED, "action_expired", over.value)
         if (otherwise := await self._unless_as_shown(record, policy)) is not None:
             return otherwise
-        begun = replace(action, state=S.EXECUTING, started_ms=now_ms, before=folded(seen.now), due_ms=now_ms)
+        begun = replace(action, state=S.EXECUTING, started_ms=now_ms, before=folded(seen.now), due_ms=now_ms, held="")
         why = seen.sentence(seen.suffering) if seen.suffering else ""
         text = f"Begun: {action.title} at {action.target.text}. {why}".strip()
         try:
@@ -140,10 +140,15 @@ class Engine:
 
     async def _held(self, record: Kept, found: Sequence[Bar]) -> Kept:
         """Not now. What passes is waited for; what does not ends it."""
-        action, now_ms = record.value, self._clock.now_ms()
-        if now_ms >= action.made_ms + round(self._settings.approval_s * 1000):
+        action = record.value
+        if self._is_late(action):
             return await self._ends.end(record, S.EXPIRED, "action_expired", f"It could not be begun: {found[0].value}")
-        return record
+        if action.held == found[0].value:
+            return record
+        return await self.ledger.note(record, replace(action, held=found[0].value))
+
+    def _is_late(self, action: Action) -> bool:
+        return self._clock.now_ms() >= (action.expires_ms or action.made_ms + round(self._settings.approval_s * 1000))
 
     async def _unless_as_shown(self, record: Kept, policy: Policy) -> Kept | None:
         """None when a fresh dry run shows what was approved, and that may still be done; else how it goes on instead.
@@ -172,7 +177,9 @@ class Engine:
         asks = action.approved_by == CEREBRO and level in ASKED
         if is_same and not asks:
             return None
-        shown = replace(fresh, digest=digest, level=level, state=S.AWAITING, approved_by="", approved_digest="")
+        shown = replace(
+            fresh, digest=digest, level=level, state=S.AWAITING, approved_by="", approved_digest="", held=""
+        )
         again = sum(turn.state is S.AWAITING for turn in action.story)
         if again >= REPLANS_MAX:
             return await self._ends.end(record, S.FAILED, "action_failed", f"{Bar.CHANGED.value} Again and again.")
@@ -254,7 +261,10 @@ class Engine:
             return record
         if action.steps[number].state == "begun":
             return await self._calls.resume(record, number)
-        if number and (otherwise := await self._unless_first_is_well(record, number)) is not None:
+        if (
+            _is_next_replica(action, number)
+            and (otherwise := await self._unless_first_is_well(record, number)) is not None
+        ):
             return otherwise
         return await self._calls.begin(record, number)
 
@@ -367,6 +377,14 @@ class Engine:
         elif names:
             text += f" {seen.sentence(names)}"
         return await self._ends.end(record, S.HELPED, "action_helped", text)
+
+
+def _is_next_replica(action: Action, number: int) -> bool:
+    """Whether a step does to another replica what the one before it did."""
+    if not number:
+        return False
+    call, last = action.steps[number].call, action.steps[number - 1].call
+    return "replica" in call.arguments and call.operation == last.operation
 
 
 def needs_mending(action: Action, case: Case, seen: Look) -> bool:

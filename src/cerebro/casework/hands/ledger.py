@@ -10,7 +10,18 @@ from cerebro.casework.deeds import ACTIONS, KeptAction
 from cerebro.casework.desk import Also, Desk, Stale
 from cerebro.casework.hands.policy import STARTED
 from cerebro.casework.hands.rank import moved_level, summed
-from cerebro.casework.hands.store import LOCKS, PASTS, POLICIES, POLICY, Lock, Past, Policy, keep_action, past_key
+from cerebro.casework.hands.store import (
+    LOCKS,
+    PASTS,
+    POLICIES,
+    POLICY,
+    Lock,
+    Moved,
+    Past,
+    Policy,
+    keep_action,
+    past_key,
+)  # fmt: skip
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.casework.store import CASES
 from cerebro.kernel.audit import Audit
@@ -183,6 +194,8 @@ class Ledger:
         past = replace(
             old, helped=old.helped + helped, not_helped=old.not_helped + (not helped),
             harmful=old.harmful + action.harmful, since_moved=old.since_moved + 1,
+            judged_helped=old.judged_helped + (bool(action.verdict) and helped),
+            judged_not=old.judged_not + (bool(action.verdict) and not helped),
         )  # fmt: skip
         await self._save_past(transaction, tenant, past, found)
         level = (kept.value if kept else Policy()).levels.get(action.playbook, action.level)
@@ -219,8 +232,8 @@ class Ledger:
                 past,
                 good=max(0, past.good + (verdict == "good") - (old.verdict == "good")),
                 bad=max(0, past.bad + (verdict == "bad") - (old.verdict == "bad")),
-                judged_helped=past.judged_helped + (is_first and old.learned == "helped"),
-                judged_not=past.judged_not + (is_first and old.learned == "not_helped"),
+                judged_helped=min(past.helped, past.judged_helped + (is_first and old.learned == "helped")),
+                judged_not=min(past.not_helped, past.judged_not + (is_first and old.learned == "not_helped")),
             )
             await self._save_past(transaction, tenant, past, found)
 
@@ -239,6 +252,7 @@ class Ledger:
             for playbook in [each for each, level in policy.levels.items() if before.get(each) is not level]:
                 await self._begin_anew(transaction, tenant, playbook)
             await self._audit.append(tenant, by, what, "policy", msgspec.to_builtins(policy), transaction=transaction)
+        await self._kernel.bus.broadcast(f"live.{tenant}.autonomy", msgspec.json.encode({"by": by, "what": what}))
 
     async def escalate(self, case: Case, text: str) -> None:
         """Call a person: Cerebro has done what it may."""
@@ -334,10 +348,10 @@ class Ledger:
     async def _set_level(self, transaction: Transaction, tenant: TenantId, playbook: str, level: Level) -> None:
         found = await transaction.load(POLICIES, tenant, POLICY)
         policy = found.value if found else Policy()
-        levels = {**policy.levels, playbook: level}
-        await transaction.save(
-            POLICIES, tenant, POLICY, replace(policy, levels=levels), version=found.version if found else 0
-        )
+        levels, now_ms = {**policy.levels, playbook: level}, self._kernel.clock.now_ms()
+        moves = {**policy.moves, playbook: Moved(CEREBRO, now_ms)}
+        after = replace(policy, levels=levels, moves=moves)
+        await transaction.save(POLICIES, tenant, POLICY, after, version=found.version if found else 0)
 
     async def _tell(self, action: Action) -> None:
         line = {

@@ -86,7 +86,7 @@ class Library:
             kept = KeptPlaybook(playbook.name, text, playbook, by, self._clock.now_ms())
             await transaction.save(PLAYBOOKS, tenant, playbook.name, kept, version=old.version if old else 0)
             former = old.value.playbook if old else shipped().get(playbook.name)
-            is_another = former is not None and (former.steps, former.risk) != (playbook.steps, playbook.risk)
+            is_another = former is not None and _does(former) != _does(playbook)
             if is_another:
                 await _forget(transaction, tenant, playbook.name)
             detail = {"version": playbook.version, "risk": playbook.risk, "begins_anew": is_another}
@@ -96,12 +96,19 @@ class Library:
         self._kept.pop(tenant, None)
 
 
+def _does(playbook: Playbook) -> tuple[object, ...]:
+    """What its record is of: what is done, how far it may go, and what counts as help."""
+    return playbook.steps, playbook.parameters, playbook.risk, playbook.expect
+
+
 async def _forget(transaction: Transaction, tenant: TenantId, name: str) -> None:
     """Take away what a playbook of this name has earned."""
     kept = await transaction.load(POLICIES, tenant, POLICY)
     if kept and name in kept.value.levels:
         levels = {playbook: level for playbook, level in kept.value.levels.items() if playbook != name}
-        await transaction.save(POLICIES, tenant, POLICY, replace(kept.value, levels=levels), version=kept.version)
+        moves = {playbook: moved for playbook, moved in kept.value.moves.items() if playbook != name}
+        after = replace(kept.value, levels=levels, moves=moves)
+        await transaction.save(POLICIES, tenant, POLICY, after, version=kept.version)
     for record in (await transaction.find(PASTS, tenant, Search({"playbook": name}, limit=PASTS_MAX))).records:
         empty = Past(name, record.value.cause_kind)
         await transaction.save(PASTS, tenant, record.key, empty, version=record.version)

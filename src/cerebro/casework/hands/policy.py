@@ -7,6 +7,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from cerebro.casework.hands.store import Policy
+from cerebro.casework.life import CEREBRO
 from cerebro.kernel.settings import HandsSettings
 from cerebro.spine.actions import Action, ActionState, Level, Risk
 from cerebro.spine.entities import EntityKey
@@ -134,7 +135,9 @@ def level_of(
     if door is not None:
         level, why = door, "the control door's own level"
     if playbook in policy.levels:
-        level, why = policy.levels[playbook], "the level set for this playbook"
+        moved = policy.moves.get(playbook)
+        earned = moved is not None and moved.by == CEREBRO
+        level, why = policy.levels[playbook], "earned by its record" if earned else "the level set for this playbook"
     level, why = lower(level, level_max, why, "the most that the playbook asks for")
     for rule in policy.rules:
         fits = fnmatchcase(playbook, rule.playbook) and fnmatchcase(target.text, rule.target)
@@ -143,6 +146,16 @@ def level_of(
     if share > bounds.share_max and door is None:
         level, why = lower(level, Level.ASK, why, f"{share:.0%} of the target would be away at once")
     return level, why
+
+
+def bound_now(policy: Policy, playbook: str, level: Level, now_ms: int) -> str:
+    """What a rule keeps a playbook from, somewhere, right now; empty where none lowers its level."""
+    for rule in policy.rules:
+        is_now = fnmatchcase(playbook, rule.playbook) and _is_now(rule.weekdays, rule.from_hour, rule.to_hour, now_ms)
+        if is_now and ORDER.index(rule.level_max) < ORDER.index(level):
+            why = f" ({rule.why})" if rule.why else ""
+            return f"{rule.target}: {rule.level_max}{why}"
+    return ""
 
 
 def lower(level: Level, most: Level, why: str, because: str) -> tuple[Level, str]:

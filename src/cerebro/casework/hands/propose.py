@@ -10,7 +10,7 @@ from cerebro.casework.hands.engine import Engine, needs_mending
 from cerebro.casework.hands.felt import is_of_users, is_piled, shape_of
 from cerebro.casework.hands.ledger import CEREBRO, RECENT_MAX, Entry
 from cerebro.casework.hands.plan import Plan, can, planned
-from cerebro.casework.hands.policy import ASKED, ORDER, STARTED, Bounds, bars, level_of, recent_of
+from cerebro.casework.hands.policy import ASKED, NEEDED, ORDER, STARTED, Bounds, bars, level_of, recent_of
 from cerebro.casework.hands.rank import ASKED_MORE, RIVAL, Choice, Picture, doubt_of, ranked
 from cerebro.casework.hands.store import Past, Policy
 from cerebro.casework.hands.users import Users
@@ -292,6 +292,8 @@ class Proposer:
             made_ms=now_ms,
             updated_ms=now_ms,
             due_ms=now_ms,
+            expires_ms=now_ms + round(self._kernel.settings.hands.approval_s * 1000),
+            needs=NEEDED[playbook.sign_off],
             reasons=(*choice.reasons, Reason("policy", f"It may {offer.level.value}: {offer.why}.")),
         )
         return replace(action, digest=digest_of(action))

@@ -40,6 +40,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """Who gave a playbook its level, and when; its record, where that is Cerebro."""
+
+    by: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What a tenant allows.
 
@@ -47,13 +55,19 @@ class Policy:
         stopped: No call is made, approved or not; what is under way waits, its next step and its undo.
         frozen: Nothing is done by itself; people may still approve.
         levels: Of playbooks that someone or their record has set, over the default of their risk.
+        moves: Who set each of these, and when.
     """
 
     stopped: bool = False
+    stopped_by: str = ""
+    stopped_reason: str = ""
+    stopped_ms: int = 0
     frozen: bool = False
-    by: str = ""
-    reason: str = ""
+    frozen_by: str = ""
+    frozen_reason: str = ""
+    frozen_ms: int = 0
     levels: Mapping[str, Level] = field(default_factory=dict)
+    moves: Mapping[str, Moved] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
 
 

@@ -146,3 +146,13 @@ def bench(clock):
 @pytest.fixture
 def make_bench(clock):
     return lambda **hands: Bench(clock, **hands)
+
+
+@pytest.fixture
+async def waiting(bench):
+    """An action that waits for someone."""
+    bench.toy.level = None
+    await bench.case()
+    await bench.rounds(1)
+    (action,) = await bench.actions()
+    return action

@@ -8,9 +8,10 @@ import pytest
 from cerebro.casework.executors.port import Preview
 from cerebro.casework.hands import ledger as ledgers
 from cerebro.casework.hands import propose
+from cerebro.casework.hands.engine import _is_next_replica
 from cerebro.casework.hands.store import Policy
 from cerebro.casework.life import closed
-from cerebro.spine.actions import ActionState, Call, Difference, Level
+from cerebro.spine.actions import ActionState, Call, Difference, Level, Step
 from cerebro.spine.cases import CaseState
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unavailable
@@ -303,3 +304,71 @@ async def test_what_was_refused_stays_so_however_much_was_thought_of_since(bench
     await bench.rounds(6)
 
     assert [each.playbook for each in await bench.actions() if each.target == CART].count(action.playbook) == 1
+
+
+async def test_a_door_that_comes_up_after_cerebro_is_waited_for_however_long_nobody_was_up(bench):
+    bench.toy.dies = "before"
+    await bench.case()
+    await bench.rounds(1)
+    honest, bench.toy.reaches = bench.toy.reaches, lambda target, operation: False
+    await bench.clock.advance(600)
+    heir = bench.brain()
+    await bench.rounds(6, hands=heir)
+    assert (await bench.actions())[0].state is ActionState.EXECUTING
+
+    bench.toy.reaches = honest
+    await bench.rounds(3, hands=heir)
+
+    action = (await bench.actions())[0]
+    assert (action.state, bench.toy.done) == (ActionState.FAILED, {})  # what it was decided by is long over
+
+
+async def test_who_does_not_answer_holds_up_no_other_action(bench):
+    """One look at an undo that nobody answers for, and it is the next one's turn, however slow the silence is."""
+    engine, asked = await scaled_and_wanted_back(bench), []
+
+    async def away(call, *, key):
+        asked.append(bench.clock.now_ms())
+        await bench.clock.advance(6)
+        raise Unavailable("No answer.")
+
+    bench.toy.happened = away
+    (action,) = await bench.actions()
+
+    await engine.run(DEFAULT_TENANT, await engine.ledger.one(DEFAULT_TENANT, action.id))
+
+    assert len(asked) <= 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_gated"),
+    [
+        (("restart", {"replica": "0"}), ("restart", {"replica": "1"}), True),
+        (("cordon", {}), ("evict", {}), False),
+        (("restore_config", {"replica": "0"}), ("warm_cache", {"replica": "0"}), False),
+    ],
+)
+def test_only_the_next_replica_waits_for_how_the_one_before_it_does(waiting, first, second, is_gated):
+    """What is done to a sick thing in two steps is not given up since it goes on being sick after the first."""
+    steps = [Step(Call("process", name, CART, arguments), (), f"k{name}") for name, arguments in (first, second)]
+    action = replace(waiting, steps=tuple(steps))
+
+    assert [_is_next_replica(action, number) for number in (0, 1)] == [False, is_gated]
+
+
+async def test_what_holds_an_approved_action_is_told_while_it_holds(bench):
+    bench.toy.level = None
+    await bench.case()
+    await bench.rounds(1)
+    engine, ledger = bench.hands.engine, bench.hands.engine.ledger
+    (action,) = await bench.actions()
+    assert (action.needs, action.expires_ms - action.made_ms, action.held) == ("operate", 1_800_000, "")
+    await ledger.set_policy(DEFAULT_TENANT, Policy(stopped=True), 0, "anna", "stopped")
+    await engine.approve(await ledger.one(DEFAULT_TENANT, action.id), "anna", action.digest)
+
+    await bench.rounds(2)
+    assert "global stop" in (await bench.actions())[0].held
+
+    await ledger.set_policy(DEFAULT_TENANT, Policy(), 1, "anna", "goes on")
+    await bench.rounds(1)
+    assert ((await bench.actions())[0].held, len(bench.toy.done)) == ("", 1)

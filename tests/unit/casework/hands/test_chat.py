@@ -10,21 +10,11 @@ import pytest
 
 from cerebro.casework.hands import chat
 from cerebro.casework.hands.asker import Asker
-from cerebro.spine.actions import ActionState, Difference, Reason
+from cerebro.spine.actions import ActionState, Difference, Level, Reason
 from cerebro.spine.errors import Invalid, Unauthenticated, Unavailable
 from cerebro.spine.identity import DEFAULT_TENANT
 
 EVIL = "<!channel> *bold* <https://evil.example|click> \x1b[31m"
-
-
-@pytest.fixture
-async def waiting(bench):
-    """An action that waits for someone."""
-    bench.toy.level = None
-    await bench.case()
-    await bench.rounds(1)
-    (action,) = await bench.actions()
-    return action
 
 
 def texts(message):
@@ -64,6 +54,7 @@ def test_a_message_keeps_within_what_the_chat_takes(waiting):
     head, *rest = message["blocks"]
     assert len(head["text"]["text"]) <= 150
     assert all(len(each["text"]["text"]) <= 3000 for each in rest)
+    assert rest[0]["text"]["text"].index("Undo: ") < 300 and rest[0]["text"]["text"].endswith("in the console)")
     assert f"cerebro actions approve {waiting.id}" in rest[-1]["text"]["text"]
 
 
@@ -145,11 +136,23 @@ async def test_what_is_shown_anew_is_told_anew(bench, waiting, asker):
 async def test_a_chat_that_does_not_answer_is_told_later(bench, waiting, asker):
     asker._webhook.is_dead = True
     assert [await asker.round() for _ in range(2)] == [0, 0]
+    await bench.clock.advance(20)
+    assert await asker.round() == 0
     asker._webhook.is_dead = False
-    assert await asker.round() == 0  # a moment ago
+    await bench.clock.advance(20)
+    assert await asker.round() == 0  # a moment ago, and once before
     await bench.clock.advance(20)
 
     assert await asker.round() == 1
+
+
+async def test_what_is_done_unasked_is_not_asked_for(bench, waiting, asker):
+    """It waits for the blink of an eye only, between its proposal and Cerebro's own word."""
+    ledger = bench.hands.engine.ledger
+    record = await ledger.one(DEFAULT_TENANT, waiting.id)
+    await ledger.note(record, replace(record.value, level=Level.ACT))
+
+    assert await asker.round() == 0
 
 
 async def test_killed_after_it_was_told_it_is_told_once_more_and_no_more(bench, waiting, asker, monkeypatch):

@@ -185,7 +185,7 @@ async def test_asking_waits_for_a_person_and_for_exactly_what_was_shown(bench):
 
 async def test_stop_and_freeze_hold(bench):
     ledger = bench.hands.engine.ledger
-    await ledger.set_policy(DEFAULT_TENANT, Policy(frozen=True, by="anna"), 0, "anna", "frozen")
+    await ledger.set_policy(DEFAULT_TENANT, Policy(frozen=True, frozen_by="anna"), 0, "anna", "frozen")
     await bench.case()
 
     await bench.rounds(5)

@@ -6,6 +6,7 @@ import pytest
 
 from cerebro.casework.hands.ledger import Entry, Ledger
 from cerebro.casework.hands.store import Policy
+from cerebro.casework.life import closed
 from cerebro.casework.playbooks.read import read, shipped_text
 from cerebro.spine.actions import ActionState, Level, Reason
 from cerebro.spine.entities import EntityKey
@@ -63,8 +64,16 @@ async def test_a_level_is_moved_by_the_whole_record_of_its_playbook(bench, outco
     assert (await ledger.policy(DEFAULT_TENANT)).value.levels.get(playbook.name) is level
 
 
-@pytest.mark.parametrize(("change", "is_forgotten"), [("risk: dangerous", True), ("risk: guarded", False)])
-async def test_a_playbook_that_does_something_else_begins_anew(bench, change, is_forgotten):
+@pytest.mark.parametrize(
+    ("old", "new", "is_forgotten"),
+    [
+        ("risk: guarded", "risk: dangerous", True),
+        ("hold_s: 20", "hold_s: 2", True),
+        ("steps:", "parameters:\n  - {name: x, about: Y.}\nsteps:", True),
+        ("cool_down_s: 900", "cool_down_s: 61", False),
+    ],
+)
+async def test_a_playbook_that_does_something_else_begins_anew(bench, old, new, is_forgotten):
     """Its name had earned a freedom, and a record: what stands behind it now has not."""
     await bench.case()
     bench.users.until_ms = bench.clock.now_ms() + 10_000
@@ -72,7 +81,8 @@ async def test_a_playbook_that_does_something_else_begins_anew(bench, change, is
     ledger, library = bench.hands.engine.ledger, bench.hands.engine.library
     levels = Policy(levels={"rollback-deploy": Level.ACT, "scale-out": Level.ASK})
     await ledger.set_policy(DEFAULT_TENANT, levels, 0, "anna", "levels")
-    text = shipped_text("rollback-deploy").replace("risk: guarded", change)
+    text = shipped_text("rollback-deploy").replace(old, new)
+    assert text != shipped_text("rollback-deploy")
 
     await library.keep(DEFAULT_TENANT, read(text), text, "anna")
 
@@ -92,3 +102,19 @@ async def test_a_persons_verdict_stands_in_the_place_of_what_was_seen(bench):
         await ledger.judge(DEFAULT_TENANT, action.id, verdict, "anna")
         (past,) = await ledger.pasts(DEFAULT_TENANT)
         assert (past.labels(), past.count) == (labels, 1)
+
+
+async def test_a_verdict_before_it_is_taken_back_stands_in_the_place_of_that(bench):
+    case_id = await bench.case(kind="capacity", text="more traffic", marks=("surged",))
+    await bench.rounds(4)
+    await bench.desk.change(DEFAULT_TENANT, case_id, lambda case: closed(case, "", "anna", bench.clock.now_ms()))
+    await bench.rounds(2)
+    engine, ledger = bench.hands.engine, bench.hands.engine.ledger
+    (action,) = await bench.actions()
+    await ledger.judge(DEFAULT_TENANT, action.id, "good", "anna")
+    await engine.take_back(await ledger.one(DEFAULT_TENANT, action.id), "anna")
+
+    await bench.rounds(2)
+
+    (past,) = await ledger.pasts(DEFAULT_TENANT)
+    assert (past.labels(), past.count) == ((1, 0), 1)
