@@ -276,15 +276,22 @@ def _say_action(found: Any) -> None:
 def _told(found: Any) -> Iterator[str]:
     yield f"{found['title']}, {_entity(found['target'])}: {found['state']}; risk {found['risk']}"
     yield f"Predicted: {found['predicted']}"
+    if found["held"]:
+        yield f"It waits: {found['held']}"
+    if found["expires_ms"] and not found["started_ms"] and not found["ended_ms"]:
+        yield f"It expires {moment(found['expires_ms'])}; a word on it takes the permission {found['needs']}."
     for step in found["steps"]:
-        arguments = " ".join(f"{name}={value}" for name, value in step["call"]["arguments"].items())
-        back = ", ".join(call["operation"] for call in step["undo"]) or "nothing"
-        yield f"  {step['call']['operation']} {arguments}".rstrip() + f"  ({step['state']}; undone by {back})"
+        back = ", ".join(map(_call, step["undo"])) or "nothing"
+        yield f"  {_call(step['call'])}  ({step['state']}; undone by {back})"
         for change in step["changes"]:
             yield f"    - {change['what']}: {change['before']}"
             yield f"    + {change['what']}: {change['after']}"
     for turn in found["story"]:
         yield f"{moment(turn['at_ms'])}  {turn['actor']}: {turn['text']}"
+
+
+def _call(call: Any) -> str:
+    return " ".join([call["operation"], *(f"{name}={value}" for name, value in call["arguments"].items())])
 
 
 def _entity(key: Any) -> str:

@@ -10,7 +10,7 @@ EVIL = "all is well\x1b[2J\x1b[1;1H\r\n\u202eapproved\x9b31m"
 CALL = {"operation": EVIL, "arguments": {EVIL: EVIL}}
 ACTION = {
     "title": EVIL, "target": {"kind": EVIL, "name": EVIL}, "state": "awaiting_approval", "risk": "safe",
-    "predicted": EVIL, "digest": "d",
+    "predicted": EVIL, "digest": "d", "held": EVIL, "expires_ms": 5, "needs": "operate", "started_ms": 0, "ended_ms": 0,
     "steps": [{"call": CALL, "undo": [CALL], "state": "planned",
                "changes": [{"what": EVIL, "before": EVIL, "after": EVIL}]}],
     "story": [{"at_ms": 0, "actor": EVIL, "text": EVIL}],
