@@ -32,6 +32,7 @@ DELTA = ("delta", "delta_histogram")
 ERROR_SHARE_MIN = 0.02  # fewer errors than these nobody feels
 SLOWER_MIN, SLOWER_S_MIN = 1.5, 0.02
 REQUESTS_MIN = 5  # fewer tell nothing
+FAILURES_MIN = 2
 LOST_SHARE = 0.85
 WORSE_SHARE, WORSE_TIMES = 0.1, 1.5  # so much worse than just before is harm
 
@@ -187,7 +188,12 @@ def feels_bad(usual: Felt, now: Felt) -> bool:
         return usual.count >= 10 * REQUESTS_MIN and now.count == 0
     slow_s = max(usual.mean_s * SLOWER_MIN, usual.mean_s + SLOWER_S_MIN)
     is_slow = usual.count >= REQUESTS_MIN and now.mean_s >= slow_s
-    return is_slow or now.error_share >= max(ERROR_SHARE_MIN, 3 * usual.error_share)
+    return is_slow or _fails(usual, now)
+
+
+def _fails(usual: Felt, now: Felt) -> bool:
+    """Whether more fails than a few; one request alone that failed, of however few, may be chance."""
+    return now.failed >= FAILURES_MIN and now.error_share >= max(ERROR_SHARE_MIN, 3 * usual.error_share)
 
 
 def shape_of(target: EntityKey, usual: Mapping[str, Felt], now: Mapping[str, Felt]) -> str:
@@ -198,7 +204,7 @@ def shape_of(target: EntityKey, usual: Mapping[str, Felt], now: Mapping[str, Fel
     before = _summed(usual[name] for name in names if name in usual)
     after = _summed(now[name] for name in names)
     slow = after.mean_s >= max(before.mean_s * SLOWER_MIN, before.mean_s + SLOWER_S_MIN)
-    failing = after.error_share >= max(ERROR_SHARE_MIN, 3 * before.error_share)
+    failing = _fails(before, after)
     if failing and slow:
         return "lost" if after.error_share >= LOST_SHARE else "slow_errors"
     return "fast_errors" if failing else "slow" if slow else "calm"
@@ -214,7 +220,7 @@ def is_worse(before: Felt, now: Felt) -> bool:
     if now.count < REQUESTS_MIN:
         return before.count >= 10 * REQUESTS_MIN and now.count == 0
     slower = before.count >= REQUESTS_MIN and now.mean_s >= before.mean_s * WORSE_TIMES + SLOWER_S_MIN
-    return slower or now.error_share >= before.error_share + WORSE_SHARE
+    return slower or (now.failed >= FAILURES_MIN and now.error_share >= before.error_share + WORSE_SHARE)
 
 
 def told(name: str, usual: Felt, now: Felt) -> str:

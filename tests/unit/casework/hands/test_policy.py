@@ -90,6 +90,9 @@ GOOD = Felt(1000, 0, 50)
     [
         (Felt(1000, 0, 55), False, False, "calm"),
         (Felt(1000, 10, 50), False, False, "calm"),
+        (Felt(30, 1, 1.5), False, False, "calm"),  # one alone may be chance, be it one of ten
+        (Felt(8, 1, 0.4), False, False, "calm"),
+        (Felt(8, 2, 0.4), True, True, "fast_errors"),
         (Felt(1000, 300, 40), True, True, "fast_errors"),
         (Felt(1000, 0, 500), True, True, "slow"),
         (Felt(1000, 300, 500), True, True, "slow_errors"),
