@@ -20,7 +20,7 @@ PAGES = (
     "/drills",
 )  # fmt: skip
 KEY = re.compile(
-    r"(?<![\w./])(?:nav|case|cases|do|entity|intake|engine|budget|problem|sql|story|action|actions|playbooks|autonomy|patterns|topology|level|changes|correlation|post_mortem|finding|drill|fault)\.[a-z_]+(?![\w/])"
+    r"(?<![\w./])(?:nav|case|cases|do|entity|intake|engine|budget|problem|sql|story|action|actions|playbooks|autonomy|patterns|topology|level|changes|correlation|post_mortem|finding|drill|fault|clash)\.[a-z_]+(?![\w/])"
 )
 OTHER_COLOUR = """() => {
   const canvas = document.querySelector('.chart canvas');
@@ -117,36 +117,184 @@ def test_every_sentence_of_a_case_has_its_proof(room, visit, console):
     assert len(marks) > 2 and "?" not in marks, marks
 
 
-def test_an_action_is_approved_as_it_was_shown(room, visit, console):
-    """With a key and a second look; what is sent names the digest of what stands there."""
-    call = {
-        "executor": "process",
-        "operation": "restart",
-        "target": {"kind": "service", "name": "pay"},
-        "arguments": {},
-    }
-    step = {"call": call, "changes": [{"what": "replica", "before": "running", "after": "restarted"}], "undo": None}
-    action = {
-        "id": "a1", "case": console.case, "playbook": "restart", "title": "Restart pay", "target": call["target"],
-        "risk": "safe", "state": "awaiting_approval", "steps": [step], "predicted": "It heals.", "digest": "d" * 64,
-        "expect": {"of": "users", "within_s": 60, "hold_s": 10}, "updated_ms": 1, "reasons": [], "story": [],
+def action(console, **otherwise):
+    """One that waits for a yes, as the API tells of it."""
+    pay = {"kind": "service", "name": "pay"}
+    call = {"executor": "process", "operation": "restart", "target": pay, "arguments": {"replica": "pay-2\u202e"}}
+    back = {**call, "operation": "start", "arguments": {"mode": "as it was"}}
+    changes = [{"what": "replica", "before": "running", "after": "restarted"}]
+    return {
+        "id": "a1", "case": console.case, "playbook": "restart-service", "title": "Restart pay", "target": pay,
+        "risk": "safe", "state": "awaiting_approval", "predicted": "It heals.", "digest": "d" * 64, "updated_ms": 1,
+        "steps": [{"call": call, "changes": changes, "undo": [back], "state": "planned"}, {"call": call, "undo": []}],
+        "expect": {"of": "users", "within_s": 60, "hold_s": 10}, "reasons": [], "story": [], **otherwise,
     }  # fmt: skip
+
+
+def told_of(visit, *actions, cursor=""):
+    """Have the API tell of these actions, whichever is asked for."""
+    page = {"items": list(actions), "cursor": cursor}
+    visit.page.route("**/api/v1/actions?*", lambda route: route.fulfill(json=page))
+
+
+def test_an_action_is_approved_as_it_was_shown(room, visit, console):
+    """With a key and a second look at every call in full; what is sent names the digest of what stands there."""
     asked = []
 
     def answer(route):
         asked.append(route.request.post_data)
-        route.fulfill(json={**action, "state": "approved"})
+        if len(asked) == 1:
+            route.fulfill(status=503, json={"detail": "The store does not answer."})
+        else:
+            route.fulfill(json=action(console, state="approved"))
 
-    visit.page.route("**/api/v1/actions?*", lambda route: route.fulfill(json={"items": [action], "cursor": ""}))
+    visit.expected = ("503",)
+    told_of(visit, action(console))
     visit.page.route("**/api/v1/actions/a1/approve", answer)
     page = visit.go(f"/cases/{console.case}")
     page.wait_for_selector(".action .diff")
     page.keyboard.press("Shift+A")
     page.wait_for_selector("dialog[open] .diff")
+    first, second = page.locator("dialog .step").all_inner_texts()
+    assert "process.restart service/pay replica=pay-2\n" in first  # and nothing that turns it round
+    assert 'process.start service/pay mode="as it was"' in first
+    assert "cannot be taken back" in second
     page.keyboard.press("Enter")
+    page.wait_for_selector(".toast.bad")
+    assert page.locator("dialog[open]").count() == 1
+    page.click("dialog button.primary")
     page.wait_for_selector("dialog", state="detached")
 
-    assert [json.loads(body) for body in asked] == [{"digest": "d" * 64}]
+    assert [json.loads(body) for body in asked] == [{"digest": "d" * 64}] * 2
+
+
+def test_what_changes_before_the_yes_is_looked_at_again(room, visit, console):
+    """The dialog does not become another under the finger: it says so, and shows the new one when asked to."""
+    shown = action(console)
+    told_of(visit, shown)
+    page = visit.go("/actions")
+    page.keyboard.press("Shift+A")
+    page.wait_for_selector("dialog[open] .step")
+    told_of(visit, action(console, digest="e" * 64, steps=shown["steps"][:1]))
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.wait_for_selector("dialog .clash")
+    assert page.locator("dialog .step").count() == 2
+    assert page.locator("dialog button.primary").is_disabled()
+    page.click("dialog .clash button")
+
+    page.wait_for_selector("dialog button.primary:not([disabled])")
+    assert page.locator("dialog .step").count() == 1
+
+
+def test_what_can_be_stopped_or_undone_is_offered(room, visit, console):
+    """By its state and by what was done; nothing to take back, no button; over only once someone has judged it."""
+    first, _ = action(console)["steps"]
+    done = [{**first, "state": "done"}]
+    rows = (
+        ("approved", {"held": "As many actions as may be are under way."}, ["Refuse"]),
+        ("executing", {"steps": done}, ["Undo"]),
+        ("verifying", {}, []),
+        ("helped", {"steps": done}, ["Undo"]),
+        ("unverified", {"steps": [{**first, "state": "done", "undo": []}]}, []),
+        ("escalated", {"steps": done}, ["Undo"]),
+        ("escalated", {"verdict": "bad"}, []),
+    )
+    told_of(visit, *(action(console, id=f"a{n}", title=f"No {n}", state=state, **more)
+                     for n, (state, more, _) in enumerate(rows)))  # fmt: skip
+    page = visit.go(f"/cases/{console.case}")
+    page.wait_for_selector(".action")
+    assert page.locator(".action").first.get_attribute("aria-label") == "No 5"
+    for title in page.locator(".action.over button").all_inner_texts():
+        page.click(f".action.over button:text-is('{title}')")
+    offered = [page.locator(f".action[aria-label='No {n}'] .action-deeds button").all_inner_texts() for n in range(7)]
+
+    assert offered == [buttons for _, _, buttons in rows]
+    assert "Waits: As many" in page.inner_text(".action[aria-label='No 0']")
+    assert "4 open, 7 in all" in page.inner_text(".case-todo")
+
+
+def test_who_may_not_decide_is_told_who_may(room, visit, console):
+    """No button and no key; an action without a word on it is anyone's who responds."""
+    me = {"name": "anna", "kind": "user", "tenant": "main", "permissions": ["read", "respond"]}
+    visit.page.route("**/api/v1/me", lambda route: route.fulfill(json=me))
+    in_time = time.time_ns() // 1_000_000 + 720_000
+    told_of(visit, action(console, needs="operate", expires_ms=in_time), cursor="more")
+    page = visit.go("/actions")
+    assert "An operator approves this" in page.inner_text(".action")
+    assert "in 12 min" in page.inner_text(".action")
+    assert "Open (1+)" in page.inner_text(".chips")
+    page.keyboard.press("Shift+A")
+    assert page.locator("dialog, .action button.primary").count() == 0
+    told_of(visit, action(console, needs=""))
+    page.evaluate("dispatchEvent(new Event('online'))")
+
+    page.wait_for_selector(".action button.primary")
+
+
+def test_a_case_says_what_it_does_not_know(room, visit, console):
+    """No actions, and the story as it was: both are told as failures, never as nothing to do."""
+    visit.expected = ("503",)
+
+    def fail(route):
+        route.fulfill(status=503, json={"detail": "The store does not answer."})
+
+    visit.page.route("**/api/v1/actions?*", fail)
+    page = visit.go(f"/cases/{console.case}")
+    page.wait_for_selector(".case-todo [role=alert]")
+    page.wait_for_selector(".story .said")
+    assert "Nothing is proposed" not in page.inner_text("main")
+    page.route("**/story?*", fail)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.wait_for_selector(".case-story [role=alert]")
+
+    assert page.locator(".story .said").count() > 2
+
+
+def test_what_keeps_it_from_acting_is_told_everywhere(room, visit, console):
+    """Who stopped it and why, on every page at once; a lifted stop is no thaw; reasons are asked for and kept."""
+    page = visit.go("/")
+    try:
+        console.api.post("/autonomy", json={"stopped": True, "frozen": True, "reason": "cables"}).raise_for_status()
+        page.wait_for_selector(".halted >> text=Everything is stopped", timeout=6_000)
+        assert "cables" in page.inner_text(".halted")
+        told_of(visit)
+        page = visit.turn(f"/cases/{console.case}")
+        page.wait_for_selector(".case-todo >> text=Everything is stopped")
+        page.click(".halted a")
+        page.wait_for_url("**/autonomy")
+        page.click("main >> text=Resume")
+        page.fill("dialog input", "moved")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".toast >> text=still frozen")
+        page.wait_for_selector(".halted >> text=Everything is stopped", state="detached")
+
+        assert "moved" in page.inner_text("main .card >> nth=0")
+        policy = console.api.get("/autonomy").json()["policy"]
+        assert (policy["stopped"], policy["stopped_by"], policy["stopped_reason"]) == (False, "anna", "moved")
+        assert (policy["frozen"], policy["frozen_reason"]) == (True, "cables")
+    finally:
+        console.api.post("/autonomy", json={"stopped": False, "frozen": False}).raise_for_status()
+
+
+def test_a_level_that_was_not_set_is_not_shown(room, visit):
+    """On a phone the list goes back to what holds when the server refuses, and moves when it does not."""
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    visit.expected = ("503",)
+    refused = {"detail": "The store does not answer."}
+    page = visit.go("/autonomy")
+    chosen = page.locator("select[aria-label='restart-service']")
+    before = chosen.input_value()
+    page.route("**/api/v1/autonomy", lambda route: route.fulfill(status=503, json=refused))
+    chosen.select_option("suggest")
+    page.wait_for_selector(".toast.bad")
+    assert chosen.input_value() == before != "suggest"
+    page.unroute("**/api/v1/autonomy")
+    chosen.select_option("suggest")
+    page.wait_for_function("() => document.querySelector('select[aria-label=restart-service]').value === 'suggest'")
+    page.wait_for_selector("tr:has(select[aria-label='restart-service']) >> text=set by anna on")
+    chosen.select_option(before)
+
+    page.wait_for_selector(".toast >> text=ask")
 
 
 def test_a_playbook_is_written_with_its_faults_named(room, visit):
@@ -182,6 +330,77 @@ def test_a_post_mortem_is_read_and_written(room, visit, console):
     page.wait_for_selector(".prose h3:has-text('Learned')")
 
     assert "All of it, <b>really</b>" in page.inner_text(".prose")
+
+
+def test_what_is_written_outlives_the_page(room, visit, console):
+    """Links, keys and the way back: a draft is there again, as long as it is neither kept nor discarded."""
+    page = visit.go("/playbooks/restart-service")
+    area = page.locator("textarea.code")
+    text = area.input_value()
+    area.fill(text + "\n# mine\n")
+    page.click("nav.side a[href='/cases']")
+    page.wait_for_url("**/cases")
+    visit.turn(f"/cases/{console.case}/post-mortem")
+    page.wait_for_selector(".prose h3")
+    page.keyboard.press("e")
+    page.locator("textarea.document").fill("## Half a thought")
+    page.click("main >> text=Its case")
+    page.wait_for_selector(".case-line")
+    page.go_back()
+    page.wait_for_selector("textarea.document")
+    assert page.locator("textarea.document").input_value() == "## Half a thought"
+    page.click("text=Discard changes")
+    page.wait_for_function("() => document.querySelector('textarea.document').value.length > 100")
+    visit.turn("/playbooks/restart-service")
+    page.wait_for_selector("main .s-good")
+    assert area.input_value().endswith("# mine\n")
+    page.click("text=Discard changes")
+
+    assert area.input_value() == text
+
+
+def test_two_who_write_one_post_mortem(room, visit, console):
+    """Who comes second is shown the first one's, and chooses; what is typed while it is kept stays."""
+    visit.expected = ("409", "ERR_FAILED")
+    path = f"/cases/{console.case}/post-mortem"
+    page = visit.go(path)
+    page.wait_for_selector(".prose h3")
+    page.keyboard.press("e")
+    area = page.locator("textarea.document")
+    begun = console.api.get(path).json()
+    mine = begun["markdown"] + "\nMine.\n"
+    area.fill(mine)
+    theirs = {"markdown": begun["markdown"] + "\nTheirs.\n", "version": begun["version"]}
+    console.api.put(path, json=theirs).raise_for_status()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".clash")
+    assert area.input_value() == mine
+    page.click(".clash summary")
+    assert "Theirs." in page.inner_text(".clash .prose")
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route(f"**/api/v1{path}", hold)
+    page.click("text=Keep mine on top of theirs")
+    while not held:
+        page.wait_for_timeout(50)
+    area.fill(mine + "And more.\n")
+    held[0].continue_()
+    page.wait_for_selector(".clash", state="detached")
+    assert area.input_value().endswith("And more.\n")
+    assert console.api.get(path).json()["markdown"] == mine
+    page.unroute(f"**/api/v1{path}")
+    page.route("**/post-mortem.pdf?*", lambda route: route.abort())
+    page.click("text=PDF")
+    page.wait_for_selector(".toast.bad >> text=Cerebro does not answer.")
+    page.keyboard.press("Escape")
+    page.click("button:has-text('Save')")
+    page.wait_for_selector("textarea.document", state="detached")
+
+    assert console.api.get(path).json()["markdown"] == mine + "And more.\n"
+    assert "And more." in page.inner_text("main .prose")
 
 
 def test_rules_are_tried_before_they_are_kept(room, visit):

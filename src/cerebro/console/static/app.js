@@ -7,9 +7,11 @@ import { link, renew } from "./lib/live.js";
 import { items } from "./lib/model.js";
 import { go, match, route } from "./lib/router.js";
 import { preference, useStore } from "./lib/store.js";
+import { counted, needsPerson, OPEN_ACTIONS } from "./ui/actions.js";
 import { Icon, Logo } from "./ui/icons.js";
 import { Palette } from "./ui/palette.js";
 import { Dialog, Empty, PageHead, Toasts } from "./ui/parts.js";
+import { PolicyStrip } from "./ui/policy.js";
 import { Actions } from "./pages/actions.js";
 import { AgentPage } from "./pages/agent.js";
 import { Audit } from "./pages/audit.js";
@@ -120,8 +122,8 @@ function Navigation({ open, onNavigate }) {
   const current = find(path).entry;
   const overview = useApi("/overview", { every: 30, kinds: "case" });
   const agents = useApi("/agents", { every: 300 });
-  const waiting = useApi("/actions?state=proposed,awaiting_approval&limit=50", { every: 30, kinds: "action case" });
-  const waits = items(waiting.data).length;
+  const actions = useApi(OPEN_ACTIONS, { every: 30, kinds: "action case" });
+  const waits = items(actions.data).filter(needsPerson).length;
   const openCount = Object.values(overview.data?.open_cases ?? {}).reduce((sum, count) => sum + count, 0);
   const shown = PAGES.filter((page) => page.name && (!page.needs || may(page.needs)));
   const agentPages = items(agents.data).flatMap((agent) => (agent.pages ?? []).map((page) => ({ ...page, agent: agent.name })));
@@ -135,7 +137,7 @@ function Navigation({ open, onNavigate }) {
         ${pages.map(
           (page) => html`<a class="nav" href=${page.path} title=${page.keys} aria-current=${page === current || current.under === page.name ? "page" : undefined}>
             <${Icon} name=${page.name} />${t(`nav.${page.name}`)}
-            ${page.name === "actions" && waits ? html`<span class="tally hot" aria-label=${t("nav.waiting_count", { count: waits })}>${waits}</span>` : null}
+            ${page.name === "actions" && waits ? html`<span class="tally hot" aria-label=${t("nav.waiting_count", { count: waits, shown: counted(waits, actions.data) })}>${counted(waits, actions.data)}</span>` : null}
             ${page.name === "cases" && openCount ? html`<span class="tally hot" aria-label=${t("nav.open_count", { count: openCount })}>${openCount}</span>` : null}
           </a>`,
         )}
@@ -231,6 +233,7 @@ function Frame() {
     </header>
     <main id="main" tabindex="-1">
       ${state === "lost" ? html`<div class="lost page" role="status"><${Icon} name="warning" /><span>${t("link.lost.text")}</span><span class="grow"></span><button class="button small" onClick=${renew}>${t("do.retry")}</button></div>` : null}
+      <${PolicyStrip} />
       <${Guarded} key=${entry.path + (entry.under ? path : "")} entry=${entry} parameters=${parameters} />
     </main>
     <nav class="tabs" aria-label=${t("nav.short")}>

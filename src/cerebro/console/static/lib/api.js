@@ -47,10 +47,16 @@ async function send(method, path, { body, headers = {}, signal } = {}) {
 async function read(response) {
   if (response.status === 204) return null;
   const kind = response.headers.get("content-type") || "";
-  const body = kind.includes("json") ? await response.json() : await response.text();
+  const body = await whole(kind.includes("json") ? response.json() : response.text());
   if (response.ok) return body;
   throw new Problem(response.status, typeof body === "object" && body ? body : {});
 }
+
+// A body that breaks off is no answer.
+const whole = (body) =>
+  body.catch((error) => {
+    throw new Problem(0, { code: error.name === "TimeoutError" ? "timeout" : "unreachable" });
+  });
 
 function take(grant) {
   token = grant.access_token;
@@ -95,7 +101,7 @@ function refresh() {
       const response = await send("POST", `${ROOT}/token/refresh`, { headers: OWN_PAGE });
       if (response.status === 401 || response.status === 403) return "refused";
       if (!response.ok) return "unreachable";
-      take(await response.json());
+      take(await read(response));
       return "granted";
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -129,7 +135,7 @@ export async function resume() {
   }
 }
 
-async function call(method, path, body, signal) {
+async function reach(method, path, body, signal) {
   if (!token || Date.now() > expiresMs) await freshToken();
   const ask = () => send(method, ROOT + path, { body, signal, headers: token ? { authorization: `Bearer ${token}` } : {} });
   let response = await ask();
@@ -138,7 +144,15 @@ async function call(method, path, body, signal) {
     if (outcome === "refused") leave();
     if (outcome === "granted") response = await ask();
   }
-  return read(response);
+  return response;
+}
+
+const call = async (...asked) => read(await reach(...asked));
+
+// A file as it is sent, for people to keep.
+export async function file(path) {
+  const response = await reach("GET", path);
+  return response.ok ? whole(response.blob()) : read(response);
 }
 
 export const get = (path, signal) => call("GET", path, undefined, signal);

@@ -106,6 +106,15 @@ export function stamp(ms) {
 
 export const utc = (ms) => `${new Date(ms).toISOString().replace("T", " ").slice(0, 19)} UTC`;
 
+// "03:40 UTC"; with its day when that is not today's.
+export function utcMinute(ms) {
+  const [day, time] = utc(ms).split(" ");
+  return `${utc(Date.now()).startsWith(day) ? "" : `${day} `}${time.slice(0, 5)} UTC`;
+}
+
+const MONDAY_MS = Date.UTC(2024, 0, 1);
+export const weekday = (number) => new Date(MONDAY_MS + number * 86_400_000).toLocaleDateString(locale(), { weekday: "short", timeZone: "UTC" });
+
 // "5 min ago", "in 2 h"; the words come from the browser, so any language works.
 export function relative(ms, now) {
   const delta = Math.round((ms - now) / 1000);
@@ -126,6 +135,17 @@ const roughly = (value) =>
   value < 1e4
     ? Number(value.toPrecision(2)).toLocaleString(locale())
     : value.toLocaleString(locale(), { notation: "compact", compactDisplay: "long", maximumSignificantDigits: 2 });
+
+// Words from elsewhere in one line, without letters that show nothing or turn others round: what is read is what is there.
+export const plain = (text) => String(text).replace(/\s+/gu, " ").replace(/[\p{C}\p{DI}]/gu, "");
+
+// The same for all words of an answer.
+export function plainly(value) {
+  if (typeof value === "string") return plain(value);
+  if (Array.isArray(value)) return value.map(plainly);
+  if (!value || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [plain(name), plainly(each)]));
+}
 
 // p-values span many orders: "1 in 20 thousand" is read at a glance, 5e-5 is not.
 export function chance(p) {

@@ -1,5 +1,6 @@
 import { html, useMemo, useRef, useState } from "../lib/html.js";
 import { may, post, query, session, useApi } from "../lib/api.js";
+import { useDraft } from "../lib/drafts.js";
 import { chance, span, stamp } from "../lib/format.js";
 import { t, word } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
@@ -7,12 +8,13 @@ import { entity, items, live, rank } from "../lib/model.js";
 import { go } from "../lib/router.js";
 import { useStore } from "../lib/store.js";
 import { titled } from "../lib/titles.js";
-import { ActionCards, UNDER_WAY, WAITING } from "../ui/actions.js";
+import { ActionCards, counted, isOpen } from "../ui/actions.js";
 import { DrillStrip } from "../ui/drill.js";
 import { Evidence, Worth } from "../ui/evidence.js";
 import { folded, Graph, graphOf, near, only } from "../ui/map.js";
 import { point, pointed, unpoint } from "../ui/moment.js";
 import { Answer, Card, copyText, Dialog, Empty, EntityLink, Glyph, Icon, PageHead, Person, Severity, State, Time, toast, useDeed, useNow } from "../ui/parts.js";
+import { isHalted, SWITCHES, usePolicy } from "../ui/policy.js";
 import { Shares, Story, useStory } from "../ui/story.js";
 
 const EVIDENCE_SHOWN = 3;
@@ -148,10 +150,20 @@ const Shown = ({ finding, one }) => html`<section class="card" id=${`finding-${f
 function ToDo({ one }) {
   const actions = useApi(`/actions${query({ case: one.id, limit: 50 })}`, { every: 15, kinds: "action case" });
   const found = items(actions.data);
-  const open = found.filter((action) => [...WAITING, ...UNDER_WAY].includes(action.state)).length;
-  return html`<${Card} title=${t("case.what_to_do")} aside=${found.length ? t("case.actions", { open, count: found.length }) : ""}>
-    ${found.length ? html`<${ActionCards} actions=${found} reload=${actions.reload} keys />` : html`<${Empty} small icon="actions" title=${live(one) ? t("case.no_actions") : t("case.no_actions.over")}>${live(one) ? html`<p>${t("case.no_actions.text")}</p>` : null}<//>`}
+  const open = found.filter(isOpen).length;
+  return html`<${Card} title=${t("case.what_to_do")} aside=${found.length ? t("case.actions", { open, count: counted(found.length, actions.data) }) : ""}>
+    <${Answer} of=${actions}>${() => (found.length ? html`<${ActionCards} actions=${found} reload=${actions.reload} keys />` : actions.error ? null : html`<${NothingToDo} one=${one} />`)}<//>
   <//>`;
+}
+
+function NothingToDo({ one }) {
+  const policy = usePolicy();
+  if (!live(one)) return html`<${Empty} small icon="actions" title=${t("case.no_actions.over")} />`;
+  if (isHalted(policy)) {
+    const name = SWITCHES.find((each) => policy[each]);
+    return html`<${Empty} small icon="autonomy" title=${t(`autonomy.halted.${name}`)}><p>${t(`autonomy.${name}.text`)}</p><p><a class="inline" href="/autonomy">${t("nav.autonomy")}</a></p><//>`;
+  }
+  return html`<${Empty} small icon="actions" title=${t("case.no_actions")}><p>${t("case.no_actions.text")}</p><//>`;
 }
 
 // What stands next to what hurts: enough to see whom it takes along.
@@ -177,7 +189,8 @@ const weight = (node) => ["good", "unknown", "notice", "minor", "major", "critic
 const LINE_ICONS = { action_proposed: "actions", action_approved: "check", action_begun: "play", action_done: "actions", action_helped: "calm", action_not_helped: "retry", action_not_verified: "search", action_undone: "retry", action_failed: "warning", action_harmed: "warning", action_refused: "close", escalated: "users", cause_named: "findings", dead_end: "close", gap: "search", post_mortem_written: "audit", diagnosed: "findings", ruled_out: "close", split: "link", commented: "comment", acknowledged: "check", assigned: "user", silenced: "silences", closed: "close", reopened: "retry", resolved: "calm", merged: "link" };
 
 function Timeline({ one, me, box, reload }) {
-  const [text, setText] = useState("");
+  const [written, keep] = useDraft(`comment/${one.id}`);
+  const text = written ?? "";
   const [busy, run] = useDeed(); // its own: a comment does not wait for a deed
   const { ms: shownMs, by } = useStore(pointed);
   const [all, setAll] = useState(false);
@@ -187,7 +200,7 @@ function Timeline({ one, me, box, reload }) {
     event?.preventDefault();
     if (!text.trim() || busy) return;
     const { error } = await run(() => post(`/cases/${one.id}/comment`, { text }));
-    if (!error) setText("");
+    if (!error) keep((now) => (now === text ? null : now));
     reload();
   };
   const onsets = useMemo(() => new Map((one.findings ?? []).map((finding) => [finding.id, finding.at_ms])), [one.findings]);
@@ -196,7 +209,7 @@ function Timeline({ one, me, box, reload }) {
   return html`<${Card} title=${t("case.timeline")} aside=${t("case.entries", { count: lines.length })}>
     ${may("respond")
       ? html`<form class="say" onSubmit=${say}>
-          <textarea class="input" rows="2" ref=${box} value=${text} placeholder=${t("case.say")} aria-label=${t("case.say")} onInput=${(event) => setText(event.target.value)}
+          <textarea class="input" rows="2" ref=${box} value=${text} placeholder=${t("case.say")} aria-label=${t("case.say")} onInput=${(event) => keep(event.target.value || null)}
             onKeyDown=${(event) => ((event.ctrlKey || event.metaKey) && event.key === "Enter" ? say(event) : event.key === "Escape" && event.target.blur())}></textarea>
           <button class="button small" disabled=${busy || !text.trim()}>${t("do.comment")}<kbd>Ctrl ↵</kbd></button>
         </form>`

@@ -1,6 +1,6 @@
 import { html, useState } from "../lib/html.js";
 import { may, post, useApi } from "../lib/api.js";
-import { count, span } from "../lib/format.js";
+import { count, plain, span, stamp, utc, weekday } from "../lib/format.js";
 import { t, word } from "../lib/i18n.js";
 import { items } from "../lib/model.js";
 import { refine, route } from "../lib/router.js";
@@ -8,6 +8,7 @@ import { useStore } from "../lib/store.js";
 import { Risk } from "../ui/actions.js";
 import { Backtest } from "./playbook.js";
 import { Card, Dialog, Empty, Glyph, Icon, Offered, PageHead, useDeed } from "../ui/parts.js";
+import { isHalted, SWITCHES, Turned } from "../ui/policy.js";
 
 export const LEVELS = ["suggest", "ask", "act", "silent"];
 const LADDER = { suggest: 1, ask: 2, act: 3, silent: 4, act_silently: 4 };
@@ -64,9 +65,9 @@ function Details({ one, onClose }) {
 }
 
 export function Autonomy() {
-  const autonomy = useApi("/autonomy", { every: 30, kinds: "action" });
+  const autonomy = useApi("/autonomy", { every: 30, kinds: "action autonomy" });
   const [busy, run] = useDeed();
-  const turn = (body, said) => run(() => post("/autonomy", body), said).then(autonomy.reload);
+  const turn = (body, said) => run(() => post("/autonomy", body), said).then((outcome) => (autonomy.reload(), outcome));
   return html`<div class="page">
     <${PageHead} title=${t("nav.autonomy")} lead=${t("autonomy.lead")} />
     <${Offered} of=${autonomy} icon="autonomy" title=${t("autonomy.empty.title")} text=${t("autonomy.empty.text")}>
@@ -80,17 +81,50 @@ export function Autonomy() {
   </div>`;
 }
 
+const DO = { stopped: ["stop", "resume"], frozen: ["freeze", "thaw"] };
+
 function Switches({ policy, busy, turn }) {
+  const [asked, setAsked] = useState(""); // which switch is about to be turned
   const look = policy.stopped ? "hot" : policy.frozen ? "warm" : "good";
+  const told = SWITCHES.filter((name) => policy[`${name}_ms`] || policy[`${name}_by`]);
   return html`<${Card} title=${t("autonomy.now")}><div class="card-body stack">
-    <p><span class=${`state ${look}`}>${policy.stopped ? t("autonomy.stopped") : policy.frozen ? t("autonomy.frozen") : t("autonomy.works")}</span> ${policy.by ? html`<span class="soft">${policy.by}${policy.reason ? `: ${policy.reason}` : ""}</span>` : null}</p>
+    <p><span class=${`state ${look}`}>${policy.stopped ? t("autonomy.stopped") : policy.frozen ? t("autonomy.frozen") : t("autonomy.works")}</span>${policy.stopped && policy.frozen ? html` <span class="state warm">${t("autonomy.frozen")}</span>` : null}</p>
     <p class="soft">${policy.stopped ? t("autonomy.stopped.text") : policy.frozen ? t("autonomy.frozen.text") : t("autonomy.works.text")}</p>
-    ${may("operate") ? html`<p class="action-deeds"><button class=${`button ${policy.stopped ? "" : "danger"}`} disabled=${busy} onClick=${() => turn({ stopped: !policy.stopped }, policy.stopped ? t("autonomy.resumed") : t("autonomy.stopped"))}>${policy.stopped ? t("autonomy.resume") : t("autonomy.stop")}</button>
-      <button class="button" disabled=${busy} onClick=${() => turn({ frozen: !policy.frozen }, policy.frozen ? t("autonomy.resumed") : t("autonomy.frozen"))}>${policy.frozen ? t("autonomy.thaw") : t("autonomy.freeze")}</button></p>` : null}
+    ${told.length ? html`<dl class="facts small">${told.map((name) => html`<dt>${t(`autonomy.switch.${name}`)}</dt><dd><b>${policy[name] ? t("autonomy.on_now") : t("autonomy.off_now")}</b> <${Turned} policy=${policy} name=${name} /></dd>`)}</dl>` : null}
+    ${may("operate") ? html`<p class="action-deeds">${SWITCHES.map((name) => html`<button class=${`button ${name === "stopped" && !policy.stopped ? "danger" : ""}`} disabled=${busy} onClick=${() => setAsked(name)}>${t(`autonomy.${DO[name][Number(Boolean(policy[name]))]}`)}</button>`)}</p>` : null}
+    ${asked ? html`<${TurnDialog} name=${asked} on=${!policy[asked]} busy=${busy} turn=${turn} onClose=${() => setAsked("")} />` : null}
   </div><//>`;
 }
 
-const Rules = ({ rules }) => (rules.length ? html`<${Card} title=${t("autonomy.rules")}><ul class="rows">${rules.map((rule) => html`<li class="row plain"><span class="row-text"><code>${rule.playbook}</code> ${t("autonomy.on")} <code>${rule.target}</code>${rule.from_hour === rule.to_hour ? "" : ` ${rule.from_hour}–${rule.to_hour} UTC`}<span class="row-note faint">${rule.why}</span></span><${Level} value=${rule.level_max} /></li>`)}</ul><//>` : null);
+// What holds after a switch was turned, by the server's own answer: another one may still be on.
+const toldOf = (name, { policy }) => (policy[name] ? t(`autonomy.halted.${name}`) : isHalted(policy) ? t(`autonomy.still.${SWITCHES.find((each) => policy[each])}`) : t("autonomy.resumed"));
+
+function TurnDialog({ name, on: first, busy, turn, onClose }) {
+  const [on] = useState(first); // as it was asked for, whatever others do meanwhile
+  const [reason, setReason] = useState("");
+  const verb = DO[name][on ? 0 : 1];
+  const go = async (event) => {
+    event.preventDefault();
+    const { error } = await turn({ [name]: on, reason }, (answer) => toldOf(name, answer));
+    if (!error) onClose();
+  };
+  return html`<${Dialog} title=${t(`autonomy.ask.${verb}`)} onClose=${onClose}><form class="stack" onSubmit=${go}>
+    <p class="soft">${t(on ? `autonomy.${name}.text` : `autonomy.lift.${name}`)}</p>
+    <label class="field"><span>${t("silence.reason")}</span><input class="input" name="reason" value=${reason} onInput=${(event) => setReason(event.target.value)} maxlength="300" autofocus autocomplete="off" /><small>${t("autonomy.reason.hint")}</small></label>
+    <div class="dialog-foot"><button type="button" class="button" onClick=${onClose}>${t("do.cancel")}</button><button class=${`button ${on ? "danger" : "primary"}`} disabled=${busy}>${t(`autonomy.${verb}`)}</button></div>
+  </form><//>`;
+}
+
+const hour = (number) => `${String(number).padStart(2, "0")}:00`;
+
+// When a rule holds: its days and hours, both of UTC.
+function when(rule) {
+  const days = rule.weekdays?.length && rule.weekdays.length < 7 ? [...rule.weekdays].sort().map(weekday).join(", ") : "";
+  const hours = (rule.to_hour - rule.from_hour) % 24 === 0 ? "" : `${hour(rule.from_hour)}–${hour(rule.to_hour)}`;
+  return days || hours ? `${[days, hours].filter(Boolean).join(" ")} UTC` : t("autonomy.always");
+}
+
+const Rules = ({ rules }) => (rules.length ? html`<${Card} title=${t("autonomy.rules")}><ul class="rows">${rules.map((rule) => html`<li class="row plain"><span class="row-text"><code>${rule.playbook}</code> ${t("autonomy.on")} <code>${rule.target}</code> <span class="soft">${when(rule)}</span><span class="row-note faint">${plain(rule.why ?? "")}</span></span><${Level} value=${rule.level_max} /></li>`)}</ul><//>` : null);
 
 const Meanings = () => html`<${Card} title=${t("autonomy.meaning")}><dl class="facts card-body">${LEVELS.map((level) => html`<dt><b>${word("level", level)}</b></dt><dd>${t(`autonomy.level.${level}`)}</dd>`)}</dl><//>`;
 
@@ -112,12 +146,24 @@ function Matrix({ data, busy, turn }) {
     <tbody>${rows.map((row) => {
       const name = row.playbook?.name ?? row.playbook ?? row.name;
       const most = row.level_max ?? row.playbook?.level_max;
-      return html`<tr key=${name}><td class="wide"><b>${row.title ?? row.playbook?.title ?? name}</b><span class="row-note faint">${name}</span>
-          <select class="input phone-only" aria-label=${name} disabled=${busy || !may("operate")} onChange=${(event) => turn({ levels: { [name]: event.target.value } }, t("autonomy.moved", { name, level: word("level", event.target.value) }))}>${LEVELS.map((level) => html`<option value=${level} selected=${row.level === level} disabled=${most && LADDER[level] > LADDER[most]}>${word("level", level)}</option>`)}</select></td><td class="tight"><${Risk} value=${row.risk ?? row.playbook?.risk} /></td>
-        ${LEVELS.map((level) => {
-          const beyond = most && LADDER[level] > LADDER[most];
-          return html`<td class="tight desk"><input type="radio" name=${`level-${name}`} aria-label=${`${name}: ${word("level", level)}`} checked=${row.level === level} disabled=${busy || beyond || !may("operate")} onChange=${() => turn({ levels: { [name]: level } }, t("autonomy.moved", { name, level: word("level", level) }))} /></td>`;
-        })}
-        <td><${Record} of=${row.record ?? row} />${row.why ? html`<span class="row-note faint">${word("autonomy.why", row.why)}</span>` : null}</td></tr>`;
+      const beyond = (level) => most && LADDER[level] > LADDER[most];
+      const fixed = busy || !may("operate");
+      const move = (level) => turn({ levels: { [name]: level } }, t("autonomy.moved", { name, level: word("level", level) }));
+      return html`<tr key=${name}><td class="wide"><b>${row.title ?? row.playbook?.title ?? name}</b><span class="row-note faint">${name}</span>${row.bound ? html`<${Bound} by=${row.bound} />` : null}
+          <select class="input phone-only" aria-label=${name} value=${row.level} disabled=${fixed} onChange=${(event) => move(event.target.value)}>${LEVELS.map((level) => html`<option value=${level} disabled=${beyond(level)}>${word("level", level)}</option>`)}</select></td><td class="tight"><${Risk} value=${row.risk ?? row.playbook?.risk} /></td>
+        ${LEVELS.map((level) => html`<td class="tight desk"><input type="radio" name=${`level-${name}`} aria-label=${`${name}: ${word("level", level)}`} checked=${row.level === level} disabled=${fixed || beyond(level)} onChange=${() => move(level)} /></td>`)}
+        <td><${Record} of=${row.record ?? row} /><${Why} row=${row} /></td></tr>`;
     })}</tbody></table></div><//>`;
+}
+
+// A rule keeps it lower somewhere now: "service/*: ask (nights)".
+const Bound = ({ by }) => html`<span class="row-note bound s-major"><${Icon} name="clock" />${t("autonomy.bound", { rule: plain(by).replace(/: (suggest|ask|act|silent)\b/, (_, level) => `: ${word("level", level)}`) })}</span>`;
+
+const MOVED = ["the level set for this playbook", "earned by its record"]; // by whom is told beside it
+
+// Why a playbook has its level, and who gave it.
+function Why({ row }) {
+  const moved = row.by && { who: row.by, when: row.moved_ms ? stamp(row.moved_ms) : "" };
+  return html`${row.why && !(moved && MOVED.includes(row.why)) ? html`<span class="row-note faint">${word("autonomy.why", row.why)}</span>` : null}
+    ${moved ? html`<span class="row-note faint" title=${row.moved_ms ? utc(row.moved_ms) : ""}>${t(row.by === "cerebro" ? "autonomy.moved_by_record" : "autonomy.moved_by", moved)}</span>` : null}`;
 }

@@ -101,6 +101,12 @@ export function Offered({ of, icon, title, text, bones = 6, children }) {
   return html`<${Answer} of=${of} bones=${bones}>${children}<//>`;
 }
 
+// Someone else was faster than what is written here: theirs to be read, and what shall become of mine.
+export const Clash = ({ text, ms = 0, busy = false, onMine, onTheirs, children }) => html`<div class="lost clash" role="alert">
+  <${Icon} name="warning" /><div class="clash-text"><p>${text}${ms ? html` <span class="soft"><${Time} ms=${ms} /></span>` : null}</p><details class="query"><summary>${t("clash.theirs")}</summary>${children}</details></div>
+  <button type="button" class="button small" disabled=${busy} onClick=${onMine}>${t("clash.keep_mine")}</button><button type="button" class="button small" disabled=${busy} onClick=${onTheirs}>${t("clash.discard_mine")}</button>
+</div>`;
+
 // --- things to press ----------------------------------------------------------------------------------------------
 
 export function Copy({ text, label }) {
@@ -185,14 +191,15 @@ export function Toasts() {
   </div>`;
 }
 
-// Runs something that the server may refuse; says so, and tells whether it is running.
+// Runs something that the server may refuse; says so, and tells whether it is running. What is said of success may
+// depend on the answer.
 export function useDeed() {
   const [busy, setBusy] = useReducer((_, next) => next, false);
   const run = async (deed, done = "") => {
     setBusy(true);
     try {
       const answer = await deed();
-      if (done) toast(done);
+      if (done) toast(typeof done === "function" ? done(answer) : done);
       return { answer };
     } catch (error) {
       if (error.status === undefined) throw error;

@@ -41,7 +41,7 @@ export function Story({ id, causes, onProof, story }) {
   if (!data && told.error?.status === 404) return null;
   return html`<div class="case-story"><${Card} title=${t("story.title")} aside=${data?.worded_by ? t("story.worded", { model: data.worded_by }) : t("story.aside", { count: proofs.length })}
     actions=${data ? html`${data.can_word ? html`<button class="button bare small" aria-pressed=${String(worded)} title=${worded ? data.not_worded : ""} onClick=${() => setWorded(!worded)}>${t("story.word")}</button>` : null}<button class="button bare small" onClick=${verify} disabled=${checking} title="v"><${Icon} name="check" />${checking ? t("story.checking") : t("story.check")}</button>` : null}>
-    ${told.error && !data ? html`<${Failure} error=${told.error} retry=${told.reload} />` : null}
+    ${told.error ? html`<${Failure} error=${told.error} retry=${told.reload} />` : null}
     ${checkFault ? html`<${Failure} error=${checkFault} retry=${verify} />` : null}
     ${data
       ? html`<dl class="story">${PARTS.map((part) => {
