@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from statistics import median
 
@@ -26,7 +25,7 @@ from cerebro.kernel.records.port import Search
 from cerebro.kernel.telemetry.sampled import note_watched
 from cerebro.spine.cases import LIVE, Case, CaseState, Cause, Entry
 from cerebro.spine.entities import EntityKey
-from cerebro.spine.errors import CerebroError, NotFound
+from cerebro.spine.errors import CerebroError, Invalid, NotFound
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
 from cerebro.spine.topology import Topology
@@ -98,8 +97,10 @@ class Investigator:
                 return
         if await self._looks.finish(tenant, case, self._now_ms()):
             DIAGNOSES.labels("made").inc()
-            with suppress(NotFound):
+            try:
                 await self._desk.change(tenant, case.id, lambda now: diagnosed(now, told, self._now_ms()))
+            except (Invalid, NotFound) as error:  # one that cannot be written down keeps no other from its own
+                log.warning("diagnosis_not_kept", tenant=tenant, case_id=case.id, reason=error.detail)
 
     async def _diagnosis(self, tenant: TenantId, case: Case) -> Diagnosis:
         topology = await self._atlas.at(tenant, self._now_ms())

@@ -7,7 +7,7 @@ import numpy as np
 from cerebro.casework.cause.clues import Family
 from cerebro.casework.cause.picture import NOBODY
 from cerebro.casework.cause.view import View
-from cerebro.casework.quote import quoted
+from cerebro.casework.quote import one_line, quoted
 
 TEXT_CHARS_MAX = 120
 THOUSANDS = 10_000.0  # from here on they are set apart
@@ -37,7 +37,7 @@ def clue_line(view: View, row: int) -> str:
     """One clue as one sentence."""
     picture, found = view.picture, view.found
     who = picture.entities[found.entity[row]]
-    family, text = Family(found.family[row]), _short(found.text[row])
+    family, text = Family(found.family[row]), _short(one_line(found.text[row]))
     more = found.sign[row] > 0
     level, change = float(found.level[row]), float(found.change[row])
     if found.table[row] == "tracks":
@@ -52,7 +52,9 @@ def clue_line(view: View, row: int) -> str:
     before, now = 100 * level, 100 * (level + change)
     if family == Family.LOGS:
         verb = "is said more often" if more else "is said less often"
-        return f"“{text}” {verb} by {who.text}: {_number(before, 2)} % of the time before, {_number(now, 2)} % now."
+        return (
+            f"{quoted(text)} {verb} by {who.text}: {_number(before, 2)} % of the time before, {_number(now, 2)} % now."
+        )
     if family == Family.FLOW:
         return f"In {who.text}, {text} is taken {_number(now)} % of the time, {_number(before)} % before."
     if family == Family.WIRE and found.peer[row] != NOBODY:

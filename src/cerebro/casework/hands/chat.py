@@ -101,7 +101,7 @@ def asked(action: Action, token: str, address: str) -> dict[str, Any]:
         *_changes(action),
         *(f"Why: {reason.text}" for reason in action.reasons if reason.what in ("share", "fit", "policy", "person")),
     ]
-    said = [_plain("\n".join(lines))]
+    said = [_plain("\n".join(map(_line, lines)))]
     if address:
         said.append(_ours(f"<{address}|Open the case>"))
     if token:
@@ -109,21 +109,21 @@ def asked(action: Action, token: str, address: str) -> dict[str, Any]:
         said.append({"type": "actions", "elements": buttons})
     else:
         said.append(_plain(f"Approve it: cerebro actions approve {action.id}"))
-    head = {"type": "header", "text": _text(title, TITLE_CHARS_MAX)}
+    head = {"type": "header", "text": _text(_line(title), TITLE_CHARS_MAX)}
     return {"text": escaped(f"Approve? {title}"), "blocks": [head, *said]}
 
 
 def over(action: Action) -> dict[str, Any]:
     """The message that tells how an action ended that was asked for."""
     line = f"{ENDS.get(action.state, action.state.value)}: {action.title}, {action.target.text}. {action.outcome}"
-    return {"text": escaped(line), "blocks": [_plain(line)]}
+    return {"text": escaped(line), "blocks": [_plain(_line(line))]}
 
 
 def answered(action: Action, by: str) -> dict[str, Any]:
     """What takes the place of the message whose button was pressed."""
     word = "approved" if action.state is not ActionState.REFUSED else "refused"
     line = f"{by} {word}: {action.title}, {action.target.text}."
-    return {"replace_original": True, "text": escaped(line), "blocks": [_plain(line)]}
+    return {"replace_original": True, "text": escaped(line), "blocks": [_plain(_line(line))]}
 
 
 def refusal(text: str) -> dict[str, Any]:
@@ -137,7 +137,12 @@ def escaped(text: str) -> str:
     >>> escaped("<!channel> & co")
     '&lt;!channel&gt; &amp; co'
     """
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")[:TEXT_CHARS_MAX]
+    return _line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")[:TEXT_CHARS_MAX]
+
+
+def _line(text: str) -> str:
+    """What is said in one line, so that nobody else begins one."""
+    return " ".join(text.split())
 
 
 def _changes(action: Action) -> list[str]:
