@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from math import isfinite
 
+from cerebro.spine.quote import unit_named
+
 LANGUAGES = ("en", "ru")
 NOBODY_SAID = "–"
 
@@ -198,7 +200,7 @@ class Teller:
             long = abs(value) >= 1
             second, thousandth = ("с", "мс") if self.language == "ru" else ("s", "ms")
             return f"{_figures(value if long else value * 1000)} {second if long else thousandth}{per}"
-        name = "" if unit in ("", "1") else " " + unit.strip("{}").replace("_", " ")
+        name = "" if unit in ("", "1") else f" {unit_named(unit)}"
         return f"{_figures(value)}{name}{per}"
 
 

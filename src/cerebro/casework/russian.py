@@ -7,7 +7,7 @@ import re
 
 from cerebro.casework.phrases import ENTITY_KINDS_RU
 
-THING = r"(?P<{0}>[a-z_]+/\S+?)"  # `kind/name`
+THING = r"(?P<{0}>[a-z_]+/(?:“[^”]*”|\S+?))"  # `kind/name`, or `kind/“a name”`
 WHO, OTHER = THING.format("who"), THING.format("other")
 FROM_TO = r"(?P<before>\S+) to (?P<now>\S+?)"
 SHARES = r"(?P<before>\S+) % before, (?P<now>\S+) % now"
@@ -34,6 +34,7 @@ FORMS: tuple[tuple[str, str], ...] = (
     (rf"{WHO} tells nothing of itself, and all that need it suffer without another reason\.",
      "{who} о себе молчит, а всё, что от него зависит, страдает без другой причины."),
     (r"(?P<what>.+) came (?P<now>\d+) min before the first sign\.", "{what}: за {now} мин до первого признака."),
+    (r"(?P<what>.+) came (?P<now>\d+) s before the first sign\.", "{what}: за {now} с до первого признака."),
     (r"What needs it suffers too\.", "То, что от него зависит, тоже страдает."),
     (rf"{WHO} fits what was noticed, without a clear sign of its own\.",
      "{who} подходит к тому, что замечено, но явного признака у него нет."),

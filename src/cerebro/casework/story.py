@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 from cerebro.casework.phrases import ENTITY_KINDS_RU, MOVED_RU, Teller
 from cerebro.casework.proof import CLICKHOUSE, Part, Sentence, digest_of_rows, fault_of, recorded
-from cerebro.casework.quote import one_line, quoted
 from cerebro.casework.reread import chosen, path_of
 from cerebro.casework.russian import in_russian
 from cerebro.spine.cases import LIVE, Case, Cause, Entry, Signal
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Evidence, Finding
 from cerebro.spine.identity import FindingId, TenantId
+from cerebro.spine.quote import named, one_line, quoted
 
 SIGNALS_TOLD = 5
 CAUSES_TOLD = 3
@@ -24,7 +24,8 @@ TRIED_TOLD = 12
 BEFORE_MS = 3_600_000  # changes so long before the first sign may have to do with it
 AFTER_MS = 60_000
 CHANGE_COLUMNS = ("at_ms", "kind", "entity_kind", "entity_name", "source", "title")
-UNKNOWN = "unknown"
+UNKNOWN, ALERT = "unknown", "alert"
+TITLE_CHARS_MAX = 300
 OF_ACTIONS = ("action_", "acted", "proposed", "approved", "refused", "executed", "verified", "undone", "escalated")
 OF_GAPS = ("gap", "dead_end")
 
@@ -154,7 +155,7 @@ def _cause(material: Material, teller: Teller) -> Iterator[Sentence]:
         said = teller.words(
             key,
             share=teller.share(cause.share),
-            entity=named(cause.entity, teller),
+            entity=said_of(cause.entity, teller),
             kind=teller.cause_kind(cause.kind),
             explanation=_told(cause.explanation, teller),
         )
@@ -178,7 +179,7 @@ def _changed(material: Material, teller: Teller) -> Iterator[Sentence]:
             "changed.event",
             at=teller.at(change.at_ms),
             kind=teller.change_kind(change.kind),
-            entity=named(change.entity, teller),
+            entity=said_of(change.entity, teller),
             title=f" — {quoted(change.title)}" if change.title else "",
         )
         yield Sentence(said, (changes.evidence,), Part.CHANGED)
@@ -222,14 +223,16 @@ def proved(case: Case) -> list[Cause]:
 
 def titled(finding: Finding, teller: Teller) -> str:
     """What was found, as a title: the agent's own in English, one made of its facts in Russian."""
+    if finding.kind == ALERT:
+        return quoted(finding.title, TITLE_CHARS_MAX)
     if teller.language != "ru" or finding.kind not in MOVED_RU:
         return one_line(finding.title)
     if finding.kind == "silence":
-        return f"{named(finding.entity, teller)}: {MOVED_RU[finding.kind][0]}"
+        return f"{said_of(finding.entity, teller)}: {MOVED_RU[finding.kind][0]}"
     sample = finding.evidence[0].sample if finding.evidence else {}
     now, usual = _last(sample.get("value")), _last(sample.get("expected"))
     up = now is None or usual is None or now >= usual
-    said = f"{named(finding.entity, teller)}: {one_line(finding.signal)} — {MOVED_RU[finding.kind][0 if up else 1]}"
+    said = f"{said_of(finding.entity, teller)}: {_signal(finding.signal)} — {MOVED_RU[finding.kind][0 if up else 1]}"
     if now is None:
         return said
     unit, rate = str(sample.get("unit", "")), sample.get("reading") == "rate"
@@ -237,10 +240,15 @@ def titled(finding: Finding, teller: Teller) -> str:
     return said + (f" при обычных {teller.amount(usual, unit, finding.signal, rate=rate)}" if usual is not None else "")
 
 
-def named(entity: EntityKey, teller: Teller) -> str:
+def _signal(signal: str) -> str:
+    kind, _, of = signal.partition(":")
+    return quoted(of) if kind == "span" else named(signal)
+
+
+def said_of(entity: EntityKey, teller: Teller) -> str:
     """An entity as people say it: `service checkout`."""
     kind = ENTITY_KINDS_RU.get(entity.kind, entity.kind) if teller.language == "ru" else entity.kind
-    return f"{kind} {entity.name}"
+    return f"{kind} {named(entity.name)}"
 
 
 def _told(text: str, teller: Teller) -> str:

@@ -36,10 +36,15 @@ LIVE = frozenset(CaseState) - {CaseState.RESOLVED, CaseState.CLOSED}
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the evidence says of the kind of a thing's trouble: a word of a closed set, and how loudly in nats."""
+    """What the evidence says of the kind of a thing's trouble: a word of a closed set, and how loudly in nats.
+
+    Args:
+        claimed: Whether only lines say so, and nothing that is measured bears it out.
+    """
 
     word: str
     nats: float
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

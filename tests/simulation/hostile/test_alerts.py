@@ -47,11 +47,6 @@ async def test_alerts_about_the_one_that_is_broken_choose_nothing():
     assert [name for name in SAME if getattr(poisoned.told, name) != getattr(harmless.told, name)] == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="excess.py, reach.py: role_of reads an alert's name: “failed” is errors",
-)
 async def test_the_name_of_a_rule_moves_no_share():
     harmless, poisoned = [
         await aimed([{}] * BEFORE_STEPS + [{"alert_names": [(0, "only", text)]}] + [{}] * 13, "bad_deploy_errors")

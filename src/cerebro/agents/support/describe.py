@@ -26,7 +26,7 @@ from cerebro.agents.support.nature import (
     weight_of,
 )
 from cerebro.agents.support.silence import Silence
-from cerebro.agents.support.words import amount, lasting, rarity, subject_of
+from cerebro.agents.support.words import amount, first_up, lasting, rarity, subject_of, thing_of
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Evidence, Finding, Severity
 from cerebro.spine.identity import FindingId, TenantId, new_id
@@ -117,19 +117,19 @@ def opened(  # noqa: PLR0917
         allowed: Why the budget let it through.
     """
     kind = KINDS[moment.test]
-    subject, whose = subject_of(name), f"{name.entity_kind} {name.entity_name}"
+    subject, whose = subject_of(name), thing_of(name.entity_kind, name.entity_name)
     usual, now = amount(moment.expected, name), amount(moment.value, name)
     verb = _verb(moment)
     more = f" {others} more series of {whose} moved in the same moment." if others else ""
     sentence = (
-        f"{_first_up(subject)} {verb} from about {usual} to {now}, {moment.effect:.1f} times the half-width of the "
+        f"{first_up(subject)} {verb} from about {usual} to {now}, {moment.effect:.1f} times the half-width of the "
         f"band it was expected in; on ordinary days something as strange is expected {rarity(moment.weekly)}, and the "
         f"noise budget of {allowed.per_week:g} a week allows this series {rarity(allowed.weekly)}.{more}"
     )
     outlook = _outlook(name, moment) if kind == "leak" else ""
     if kind == "leak":
         sentence = (
-            f"{_first_up(subject)} {verb} from about {usual} to {now} in {lasting(_lasted_s(moment))}; without a trend "
+            f"{first_up(subject)} {verb} from about {usual} to {now} in {lasting(_lasted_s(moment))}; without a trend "
             f"something as steady is expected {rarity(moment.weekly)}{outlook or '.'}{more}"
         )
     admission = {
@@ -138,7 +138,7 @@ def opened(  # noqa: PLR0917
     }  # fmt: skip
     more_fields = {"onset_ms": moment.onset_ms, "others": others, "admission": admission}
     evidence = _evidence(tenant, name, points, sentence, more_fields)
-    title = f"{_first_up(subject)} of {whose} {verb} from {usual} to {now}{outlook.replace('. At', '; at').rstrip('.')}"
+    title = f"{first_up(subject)} of {whose} {verb} from {usual} to {now}{outlook.replace('. At', '; at').rstrip('.')}"
     key = dedup_key(tenant, name.hi, name.lo, kind, moment.onset_ms)
     severity = severity_of(name, moment.value, moment.expected)
     return _finding(tenant, name, kind, moment, severity, chance_a_day(moment.weekly), title, evidence, key, False)
@@ -146,17 +146,17 @@ def opened(  # noqa: PLR0917
 
 def cleared(tenant: TenantId, name: SeriesName, moment: Moment, points: Band, episode: Episode) -> Finding:
     """The finding that ends an episode: the signal is back, or stays where it is, or is gone."""
-    subject, whose = subject_of(name), f"{name.entity_kind} {name.entity_name}"
+    subject, whose = subject_of(name), thing_of(name.entity_kind, name.entity_name)
     now, after = amount(moment.value, name), lasting((moment.at_ms - episode.onset_ms) / 1000.0)
     if moment.turn is Turn.SETTLED:
-        title = f"{_first_up(subject)} of {whose} has settled at {now}"
+        title = f"{first_up(subject)} of {whose} has settled at {now}"
         former = amount(episode.expected, name)
         sentence = f"It stayed away from its former {former} for {after}; {now} is its new usual value."
     elif moment.turn is Turn.NONE:
-        title = f"{_first_up(subject)} of {whose} is no longer reported"
+        title = f"{first_up(subject)} of {whose} is no longer reported"
         sentence = "Nothing has come of it for a day, so nothing is left to be said of it."
     else:
-        title = f"{_first_up(subject)} of {whose} is back at {now}"
+        title = f"{first_up(subject)} of {whose} is back at {now}"
         sentence = f"It has lain inside its expected band again, {after} after it left it."
     evidence = _evidence(tenant, name, points, sentence, {"onset_ms": episode.onset_ms})
     return _finding(
@@ -166,8 +166,8 @@ def cleared(tenant: TenantId, name: SeriesName, moment: Moment, points: Band, ep
 
 def silenced(tenant: TenantId, names: list[SeriesName], silence: Silence, episode: Episode | None) -> Finding:
     """The finding of a silence, or, with the `episode` it ends, of its end."""
-    kind, whose = "silence", f"{silence.entity[0]} {silence.entity[1]}"
-    what = _first_up(whose) if silence.whole else f"{_counted(len(names))} of {whose}"
+    kind, whose = "silence", thing_of(*silence.entity)
+    what = first_up(whose) if silence.whole else f"{_counted(len(names))} of {whose}"
     first = min(names, key=lambda name: (name.hi, name.lo))
     now_ms = silence.last_ms + round(silence.wait_s * 1000)
     if episode is None:
@@ -365,7 +365,3 @@ def _entity_number(silence: Silence) -> tuple[int, int]:
 
 def _counted(count: int) -> str:
     return "One series" if count == 1 else f"{count} series"
-
-
-def _first_up(text: str) -> str:
-    return text[:1].upper() + text[1:]

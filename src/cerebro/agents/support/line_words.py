@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from cerebro.agents.support.describe import AGENT, chance_a_day, dedup_key, digest
-from cerebro.agents.support.words import lasting, rarity
+from cerebro.agents.support.words import first_up, lasting, rarity, thing_of
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Evidence, Finding, Severity
 from cerebro.spine.identity import FindingId, TenantId, new_id
+from cerebro.spine.quote import quoted
 
-TEXT_CHARS_MAX = 120
+VALUE_CHARS_MAX = 300
 WINDOW_MS = 600_000
 KINDS = {"log.unseen_transitions": "sequence", "log.odd_values": "parameter"}
 LINES_METRICS = ("log.lines", "log.error.lines")
@@ -54,8 +55,7 @@ def translated(finding: Finding, told_of: Callable[[tuple[str, str, str, str]], 
         if not more and not finding.cleared:
             finding = replace(finding, severity=min(finding.severity, Severity.MINOR))
         verb = "come more often" if more else "come less often"
-        text = shown(told.text, TEXT_CHARS_MAX)
-        title = f"Lines “{text}” of {_whose(told)} {verb}: {now:.0f} a minute, usually {usual:.0f}"
+        title = f"Lines {quoted(told.text)} of {_whose(told)} {verb}: {now:.0f} a minute, usually {usual:.0f}"
     else:
         kind = KINDS[metric]
         what = "steps in an order never seen" if kind == "sequence" else "numbers outside their usual range"
@@ -71,19 +71,20 @@ def novel_finding(  # noqa: PLR0917
     tenant: TenantId, kind: str, told: Told, at_ms: int, seen_ms: int, weekly: float, *, began: Finding | None = None
 ) -> Finding:
     """A template that nobody had seen on the entity; with `began`, that it has stopped."""
-    text = shown(told.text, TEXT_CHARS_MAX)
+    text = quoted(told.text)
     if began is None:
         what = "never seen before" if kind == "new_template" else "not seen for more than a day"
-        title = f"{_whose(told).capitalize()} says something {what}: “{text}”"
+        title = f"{first_up(_whose(told))} says something {what}: {text}"
         if kind == "parameter":
-            title = f"{_whose(told).capitalize()} names a value never seen in its place: “{told.samples[0]}”"
+            value = quoted(told.samples[0], VALUE_CHARS_MAX)
+            title = f"{first_up(_whose(told))} names a value never seen in its place: {value}"
         sentence = (
             f"Lines that are new in such a way to their entity and come as thick are expected {rarity(weekly)}, "
             "had nothing changed."
         )
         key = dedup_key(tenant, hash_of(told), int(told.template, 16), kind, at_ms)
     else:
-        title = f"{_whose(told).capitalize()} no longer says “{text}”"
+        title = f"{first_up(_whose(told))} no longer says {text}"
         sentence = f"Nothing of it came for 5 minutes, {lasting((at_ms - began.at_ms) / 1000)} after it began."
         key = began.dedup_key
     return Finding(
@@ -138,7 +139,7 @@ def _evidence(told: Told, sentence: str, now_ms: int, more: dict[str, object]) -
 
 
 def _whose(told: Told) -> str:
-    return f"{told.entity[0]} {told.entity[1]}"
+    return thing_of(*told.entity)
 
 
 def _last(column: object) -> float:

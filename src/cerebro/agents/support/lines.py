@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cerebro.agents.support.choices import STRANGE_MS, Choice, strange
-from cerebro.agents.support.gravity import Lexicon, is_grave
+from cerebro.agents.support.gravity import ERROR_LEVEL, Lexicon, is_grave
 from cerebro.agents.support.gravity import learn as learn_words
 from cerebro.agents.support.line_words import Told, novel_finding, shown, translated
 from cerebro.agents.support.minutes import Minutes, add, closed, series_of
@@ -237,13 +237,16 @@ def _new(lines: Lines, at_pair: int, before_ms: int, number: int, at_ms: int) ->
     if not 0 <= at_ms - pair.born_ms <= WINDOW_MS:
         return None
     pair.born_count += number
-    if pair.born_count < LINES_MIN or not admits(lines.novelty, pair.entity, lines.born_ms[pair.entity], at_ms):
+    sure = pair.level >= ERROR_LEVEL
+    if pair.born_count < LINES_MIN or not admits(
+        lines.novelty, pair.entity, lines.born_ms[pair.entity], at_ms, sure=sure
+    ):
         return None
     watched_ms = pair.born_ms - (pair.first_ms if pair.is_back else lines.born_ms[pair.entity])
     weekly = weekly_of(lines.novelty, pair.born_count, watched_ms, at_ms)
     if weekly > lines.watch.budget.novel_unit:
         return None
-    lines.novelty = told(lines.novelty, pair.entity, at_ms)
+    lines.novelty = told(lines.novelty, pair.entity, at_ms, sure=sure)
     kind = "rare_template" if pair.is_back else "new_template"
     finding = novel_finding(lines.tenant, kind, _of(lines, pair), max(pair.born_ms, pair.begun_ms), at_ms, weekly)
     lines.novel[at_pair] = finding
@@ -391,6 +394,7 @@ class Kept:
     newest_ms: int
     choices: dict[str, Choice] = field(default_factory=dict)
     odd_since: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
+    novelty_sure_ms: list[tuple[tuple[str, str], int]] = field(default_factory=list)
 
 
 def keep(lines: Lines) -> Kept:
@@ -412,6 +416,7 @@ def keep(lines: Lines) -> Kept:
         since_ms=lines.novelty.since_ms,
         novelty_count=lines.novelty.count,
         novelty_ms=list(lines.novelty.told_ms.items()),
+        novelty_sure_ms=list(lines.novelty.sure_ms.items()),
         novel=list(lines.novel.items()),
         named=lines.named,
         newest_ms=lines.newest_ms,
@@ -442,7 +447,7 @@ def again(kept: Kept, watch: Watch) -> Lines:
     if lines.pairs:
         lines.numbers[: len(lines.pairs)] = np.array(kept.numbers)
     lines.lexicon = Lexicon(dict(kept.words), *kept.levels)
-    lines.novelty = Novelty(kept.since_ms, kept.novelty_count, dict(kept.novelty_ms))
+    lines.novelty = Novelty(kept.since_ms, kept.novelty_count, dict(kept.novelty_ms), dict(kept.novelty_sure_ms))
     lines.novel, lines.newest_ms = dict(kept.novel), kept.newest_ms
     lines.choices = {key: replace(each, values=dict(each.values)) for key, each in kept.choices.items()}
     lines.odd_since = dict(kept.odd_since)

@@ -31,6 +31,7 @@ GOLDEN = re.compile(
     r"|system\.filesystem\.(inode\.)?utilization|system\.disk\.utilization"
     r"|:(error|unserved)_ratio$|:mean$|limit_(ratio|utilization)$|(^|[._])(latency|duration|queue|lag|saturation|backlog)|requests?[._](total|count|rate)|^up$"
 )
+NAME = re.compile(r"[A-Za-z0-9_.:/-]+")
 DETAIL_LABELS = frozenset({"cpu", "cpu.logical_number", "core", "le", "quantile", "pid", "process.pid"})
 DETAIL_KINDS = frozenset({"process", "container", "pod"})
 CUMULATIVE = frozenset({SeriesType.COUNTER, SeriesType.HISTOGRAM})
@@ -87,7 +88,7 @@ def reading_of(name: SeriesName) -> Reading:
 
 def kind_of(name: SeriesName, reading: Reading) -> int:  # noqa: PLR0911  a table in words
     """The row of the table above."""
-    metric, unit = name.metric.lower(), name.unit
+    metric, unit = _read(name.metric), name.unit
     if metric.endswith((":error_ratio", ":unserved_ratio")):
         return FAILING
     stem = metric.removesuffix("_total").removesuffix("_sum")
@@ -108,6 +109,11 @@ def kind_of(name: SeriesName, reading: Reading) -> int:  # noqa: PLR0911  a tabl
     return UNKNOWN
 
 
+def _read(metric: str) -> str:
+    """The name as its words are looked for; a sentence is no name, and has none."""
+    return metric.lower() if NAME.fullmatch(metric) else ""
+
+
 def weight_of(name: SeriesName, kind: int) -> float:
     """Its part of the noise budget, beside others."""
     if name.entity_kind == FORECAST:
@@ -115,6 +121,6 @@ def weight_of(name: SeriesName, kind: int) -> float:
     labels = {label for label, _ in name.labels}
     if name.entity_kind in DETAIL_KINDS or labels & DETAIL_LABELS or name.metric.endswith("_bucket"):
         return WEIGHT_DETAIL
-    if GOLDEN.search(name.metric.lower()):
+    if GOLDEN.search(_read(name.metric)):
         return WEIGHT_GOLDEN
     return WEIGHT_FAULT if kind == FAULTS else 1.0

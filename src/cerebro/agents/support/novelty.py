@@ -29,11 +29,18 @@ BURST = 3.0  # lines that come at once, as one request that fails makes several
 
 @dataclass(frozen=True, slots=True)
 class Novelty:
-    """How often something new came. `since_ms` is when watching began; `told_ms` when an entity was last told of."""
+    """How often something new came.
+
+    Args:
+        since_ms: When watching began.
+        told_ms: When an entity was last told of.
+        sure_ms: When it was last told of by what its sender calls an error.
+    """
 
     since_ms: int = 0
     count: float = 0.0
     told_ms: dict[tuple[str, str], int] = field(default_factory=dict)
+    sure_ms: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 def is_rare(before_ms: int, at_ms: int) -> bool:
@@ -68,15 +75,21 @@ def weekly_of(novelty: Novelty, count: int, watched_ms: float, at_ms: int) -> fl
     return rate * _beyond(count / BURST, mean)
 
 
-def admits(novelty: Novelty, entity: tuple[str, str], born_ms: int, at_ms: int) -> bool:
-    """Whether the entity has been watched for long enough, and was not told of a moment ago."""
+def admits(novelty: Novelty, entity: tuple[str, str], born_ms: int, at_ms: int, *, sure: bool = False) -> bool:
+    """Whether the entity has been watched for long enough, and was not told of a moment ago.
+
+    Args:
+        sure: Whether its sender calls it an error: what only its words make grave cannot hold that back.
+    """
     ready = at_ms - max(born_ms, novelty.since_ms) >= READY_MS
-    return ready and at_ms - novelty.told_ms.get(entity, 0) > TOGETHER_MS
+    before_ms = (novelty.sure_ms if sure else novelty.told_ms).get(entity, 0)
+    return ready and at_ms - before_ms > TOGETHER_MS
 
 
-def told(novelty: Novelty, entity: tuple[str, str], at_ms: int) -> Novelty:
+def told(novelty: Novelty, entity: tuple[str, str], at_ms: int, *, sure: bool = False) -> Novelty:
     """The entity was told of."""
-    return replace(novelty, told_ms=novelty.told_ms | {entity: at_ms})
+    sure_ms = novelty.sure_ms | {entity: at_ms} if sure else novelty.sure_ms
+    return replace(novelty, told_ms=novelty.told_ms | {entity: at_ms}, sure_ms=sure_ms)
 
 
 def _beyond(count: float, mean: float) -> float:

@@ -5,12 +5,14 @@ from random import Random
 
 from cerebro.agents.support.describe import AGENT, chance_a_day, dedup_key, digest
 from cerebro.agents.support.newcomers import ARROW, CUT, News
-from cerebro.agents.support.words import rarity
+from cerebro.agents.support.words import first_up, rarity, thing_of
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Evidence, Finding, Severity
 from cerebro.spine.identity import FindingId, TenantId, new_id
+from cerebro.spine.quote import quoted
 
 WINDOW_MS = 600_000
+PATH_CHARS_MAX = 300
 KINDS = {
     "span.requests": "rate",
     "span.errors": "errors",
@@ -33,9 +35,9 @@ def translated(finding: Finding) -> Finding | None:
     is_edge, is_path = metric.startswith("edge."), metric.startswith("path.")
     gone = metric == "edge.requests" and now <= 0.1 * usual
     kind = "lost_edge" if gone else KINDS[metric]
-    whose = f"{finding.entity.text.replace('/', ' ', 1)}"
-    what = f"calls of {whose} to {of.replace('/', ' ', 1)}" if is_edge else f"“{of}” of {whose}"
-    what = f"the path “{of}”" if is_path else what
+    whose = thing_of(finding.entity.kind, finding.entity.name)
+    what = f"calls of {whose} to {_thing(of)}" if is_edge else f"{quoted(of)} of {whose}"
+    what = f"the path {quoted(of, PATH_CHARS_MAX)}" if is_path else what
     title = (
         f"{_said(kind, now, usual)} of {what}"
         if kind != "lost_edge"
@@ -56,7 +58,7 @@ def edge_finding(
     tenant: TenantId, source: tuple[str, str], target: tuple[str, str], at_ms: int, weekly: float
 ) -> Finding:
     """An edge that nobody had seen."""
-    of, whose = "/".join(target), " ".join(source)
+    of, whose = "/".join(target), thing_of(*source)
     sample: dict[str, object] = {"source": "/".join(source), "target": of}
     start_ms = at_ms - WINDOW_MS
     sentence = f"No call between the two was seen before; edges as new are expected {rarity(weekly)}."
@@ -75,7 +77,7 @@ def edge_finding(
         p_value=chance_a_day(weekly),
         effect=1.0,
         signal=f"span:{of}",
-        title=f"{whose.capitalize()} calls {of.replace('/', ' ', 1)} for the first time",
+        title=f"{first_up(whose)} calls {thing_of(*target)} for the first time",
         evidence=(Evidence(sentence, "clickhouse", query, start_ms, at_ms + 1, digest(sample), sample),),
         dedup_key=key,
     )
@@ -84,12 +86,12 @@ def edge_finding(
 def newcomer_finding(tenant: TenantId, news: News, seen_ms: int) -> Finding:
     """An operation, or a path along which errors run, that nobody had seen."""
     entity = EntityKey(*news.entity)
-    whose = " ".join(news.entity)
+    whose = first_up(thing_of(*news.entity))
     if news.kind == "error_path":
-        title = f"{whose.capitalize()} fails along a path never seen: “{news.text}”"
+        title = f"{whose} fails along a path never seen: {quoted(news.text, PATH_CHARS_MAX)}"
         sentence, of = "No error had run along this path", last_operation(entity, news.text)
     else:
-        title = f"{whose.capitalize()} does something never seen before: “{news.text}”"
+        title = f"{whose} does something never seen before: {quoted(news.text)}"
         sentence, of = "The operation is new to a service that is well known", news.text
     sentence += f"; as many at once, as new, are expected {rarity(news.weekly)}, had nothing changed."
     sample: dict[str, object] = {"of": news.text, "count": news.count, "trace_id": news.sample}
@@ -161,6 +163,11 @@ def spans_sql(tenant: str, entity: EntityKey, of: str, start_ms: int, end_ms: in
         "SELECT at, duration_ns, status, status_message, trace_id FROM spans"  # noqa: S608  every text is quoted
         f" WHERE {window} AND {which} ORDER BY at LIMIT 100"
     )
+
+
+def _thing(text: str) -> str:
+    kind, _, name = text.partition("/")
+    return thing_of(kind, name)
 
 
 def _said(kind: str, now: float, usual: float) -> str:

@@ -9,7 +9,7 @@ from cerebro.agents.support.band import Band
 from cerebro.agents.support.describe import AGENT, Episode, chance_a_day, dedup_key, digest, drawing_of, samples_sql
 from cerebro.agents.support.model import SeriesName, Turn
 from cerebro.agents.support.together import Strange
-from cerebro.agents.support.words import lasting, rarity, subject_of
+from cerebro.agents.support.words import first_up, lasting, rarity, subject_of, thing_of
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Evidence, Finding, Severity
 from cerebro.spine.identity import FindingId, TenantId, new_id
@@ -41,17 +41,17 @@ def joint_finding(  # noqa: PLR0917
         allowed: Expected count a week that the budget allowed.
         episode: The one that ends.
     """
-    whose = f"{entity[0]} {entity[1]}"
+    whose = thing_of(*entity)
     named = ", ".join(subject_of(mover.name) for mover in movers[:MOVERS_NAMED])
     if episode is None:
-        title = f"{whose[:1].upper()}{whose[1:]} behaves unlike itself: {named}"
+        title = f"{first_up(whose)} behaves unlike itself: {named}"
         sentence = (
             f"Its series together lie {strange.effect:.1f} times as far from what is usual for them as they rarely do; "
             f"something as strange is expected {rarity(strange.weekly)}, and the noise budget allows {rarity(allowed)}."
             f" Furthest out: {named}."
         )
     else:
-        title = f"{whose[:1].upper()}{whose[1:]} behaves as usual again"
+        title = f"{first_up(whose)} behaves as usual again"
         sentence = f"Its series have moved together as they do again, {_after(strange, episode)} after they ceased to."
     return _finding(
         tenant, entity, "joint", "joint behaviour", strange, movers, points, title, sentence, allowed, episode
@@ -63,7 +63,7 @@ def concert_finding(  # noqa: PLR0917
     allowed: float, episode: Episode | None,
 ) -> Finding:  # fmt: skip
     """An entity of which several measures left their bands at once; arguments as of `joint_finding`."""
-    whose = f"{entity[0]} {entity[1]}"
+    whose = thing_of(*entity)
     named = ", ".join(subject_of(mover.name) for mover in movers[:MOVERS_NAMED])
     if episode is None:
         title = f"Several measures of {whose} moved at once: {named}"
@@ -83,16 +83,16 @@ def peer_finding(  # noqa: PLR0917
 ) -> Finding:  # fmt: skip
     """A series that does what its peers do not; with the `episode`, its end."""
     entity = (name.entity_kind, name.entity_name)
-    whose, subject = f"{name.entity_kind} {name.entity_name}", subject_of(name)
+    whose, subject = thing_of(name.entity_kind, name.entity_name), subject_of(name)
     if episode is None:
-        title = f"{subject[:1].upper()}{subject[1:]} of {whose} stands out among its {peer_count} peers"
+        title = f"{first_up(subject)} of {whose} stands out among its {peer_count} peers"
         sentence = (
             f"It lies {strange.effect:.1f} times as far from the median of its peers as it rarely does, who are "
             f"{peer_count} series that differ only in instance, zone or version; something as strange is expected "
             f"{rarity(strange.weekly)}, and the noise budget allows {rarity(allowed)}."
         )
     else:
-        title = f"{subject[:1].upper()}{subject[1:]} of {whose} is like its peers again"
+        title = f"{first_up(subject)} of {whose} is like its peers again"
         sentence = f"It does what its peers do again, {_after(strange, episode)} after it ceased to."
     movers = (Mover(row, name, away),)
     return _finding(tenant, entity, "peer", name.metric, strange, movers, points, title, sentence, allowed, episode)

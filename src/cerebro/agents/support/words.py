@@ -4,6 +4,7 @@ from math import isfinite
 
 from cerebro.agents.support.model import Reading, SeriesName
 from cerebro.agents.support.nature import FAILING, PERCENT, SHARE, kind_of, reading_of
+from cerebro.spine.quote import named, quoted, unit_named
 
 SAID = {
     "system.cpu.busy": "CPU utilisation",
@@ -47,15 +48,31 @@ def subject_of(name: SeriesName) -> str:
     metric, _, derived = name.metric.rpartition(":")
     if derived not in DERIVED:
         metric = name.metric
-    said = SAID.get(metric) or metric.replace("_", " ").replace(".", " ").removesuffix(" total")
+    said = SAID.get(metric) or _in_words(metric)
     said = DERIVED.get(derived, "{}").format(said)
     told = [
-        value[:LABEL_CHARS_MAX]
+        named(value[:LABEL_CHARS_MAX])
         for label, value in name.labels
         if value and not label.startswith(IDENTITY) and label not in ("job", "instance", "__name__")
     ]
     told = list(dict.fromkeys(told))  # a status code is often the kind of the error too: once is enough
     return f"{said} ({', '.join(told[:LABELS_MAX])})" if told else said
+
+
+def thing_of(kind: str, name: str) -> str:
+    """Whose something is: "service checkout"."""
+    return f"{kind} {named(name)}"
+
+
+def first_up(text: str) -> str:
+    """The text as a sentence begins."""
+    return text[:1].upper() + text[1:]
+
+
+def _in_words(metric: str) -> str:
+    """The name of a metric as people say it; what is no such name stays a quotation."""
+    words = metric.replace("_", " ").replace(".", " ").removesuffix(" total").strip()
+    return words if words and named(metric) == metric else quoted(metric)
 
 
 def amount(value: float, name: SeriesName) -> str:  # noqa: PLR0911  one line a unit
@@ -75,7 +92,7 @@ def amount(value: float, name: SeriesName) -> str:  # noqa: PLR0911  one line a 
         return f"{_digits(value * 100.0)} %"
     if kind == PERCENT:
         return f"{_digits(value)} %"
-    unit = name.unit.strip("{}").replace("_", " ")
+    unit = unit_named(name.unit)
     per = "/s" if reading is Reading.RATE else ""
     if unit == "By" or name.metric.removesuffix("_total").endswith("_bytes"):
         return _scaled(value, BINARY, "B") + per

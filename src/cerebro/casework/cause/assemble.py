@@ -331,9 +331,10 @@ def _changes(held: Held) -> tuple[Change, ...]:
 
 
 def _signs(findings: Sequence[Finding]) -> tuple[Sign, ...]:
+    """What was noticed; how somebody named a rule of theirs says nothing of what it measures."""
     chosen = sorted(findings, key=lambda each: (each.at_ms, each.entity, each.signal, each.id))[:SIGNS_MAX]
     return tuple(
-        Sign(each.entity, each.kind, each.signal, each.at_ms, each.effect, each.title)
+        Sign(each.entity, each.kind, "" if each.kind == "alert" else each.signal, each.at_ms, each.effect, each.title)
         for each in chosen
         if not each.cleared
     )

@@ -22,6 +22,7 @@ REASONS = frozenset(
 RESTORING = re.compile(
     r"\b(roll(ed|ing)?[ -]?back|revert(ed|s|ing)?|restor(ed|es|ing)|put back|taken back|undone|as before)\b", re.I
 )
+AT_ONCE_MS = 2_000  # what is undone was done before: with it comes no undoing of it, but one more part of it
 RENEWING = frozenset({"deploy", "rollout", "release", "restart", "scale", "boot"})
 
 
@@ -54,7 +55,10 @@ def changes_of(picture: Picture, evidence: Real) -> NDArray[np.int64]:
         if change.kind not in REASONS:
             continue  # what an autoscaler, a supervisor or we did about a trouble is no reason for it
         if entity is not None and -GRACE_MS <= before <= CHANGE_WITHIN_MS and evidence[entity] >= 2 * NATS_MIN:
-            found[entity] = NOBODY if puts_back(change) else k
+            if not puts_back(change):
+                found[entity] = k
+            elif found[entity] == NOBODY or change.at_ms - picture.changes[found[entity]].at_ms >= AT_ONCE_MS:
+                found[entity] = NOBODY
     return found
 
 

@@ -13,14 +13,14 @@ from cerebro.casework.cause.kinds import kind_of
 from cerebro.casework.cause.marks import marks_of
 from cerebro.casework.cause.picture import Picture
 from cerebro.casework.cause.queues import left_undone
-from cerebro.casework.cause.telling import clue_line, sentence_of
+from cerebro.casework.cause.telling import clue_line, said_of, sentence_of
 from cerebro.casework.cause.view import View
-from cerebro.casework.cause.vocabulary import CHANGED, CLEAR, OCCUPIED, telling
+from cerebro.casework.cause.vocabulary import CHANGED, CLEAR, OCCUPIED, telling, worth
 from cerebro.casework.proof import digest as digest_of
-from cerebro.casework.quote import quoted
 from cerebro.spine.cases import Cause
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Evidence
+from cerebro.spine.quote import quoted
 
 NOBODY_KNOWN = EntityKey("unknown", "unknown")
 CAUSES_MAX = 5
@@ -84,7 +84,7 @@ def _marked(view: View) -> View:
     score = view.fused.score.copy()
     for entity in ranking(view.picture, view.fused)[:MARKED_MAX]:
         done = view.fused.change[entity] >= 0
-        outright = any(telling(mark.word) == OUTRIGHT for mark in marks_of(view, entity))
+        outright = any(worth(mark) == OUTRIGHT for mark in marks_of(view, entity))
         if outright and score[entity] >= NATS_MIN and not done:
             score[entity] = BEND * ((1.0 + score[entity] / BEND) * np.exp(MARKED * TEMPERATURE / BEND) - 1.0)
     return replace(view, fused=replace(view.fused, score=score))
@@ -113,7 +113,7 @@ def _laid_on(view: View) -> View:
 
 def _named(view: View, entity: int) -> set[str]:
     """The marks that name what is wrong with it: no such as any trouble has, and no change alone."""
-    clear = {mark.word for mark in marks_of(view, entity) if mark.nats > CLEAR and telling(mark.word) > 1}
+    clear = {mark.word for mark in marks_of(view, entity) if mark.nats > CLEAR and worth(mark) > 1}
     return clear - OCCUPIED - set(CHANGED.values())
 
 
@@ -215,13 +215,15 @@ def _dead_ends(picture: Picture, fused: Fused, order: Sequence[int]) -> list[Dea
         if fused.suffering[entity] >= 2 * NATS_MIN and fused.explained[entity] >= 0.5 and fused.explainer[entity] >= 0:
             by = picture.entities[fused.explainer[entity]]
             part = round(100 * float(fused.explained[entity]))
-            ends.append(DeadEnd(who, f"{who.text} suffers, but {by.text}, which it needs, explains {part} % of it."))
+            ends.append(
+                DeadEnd(who, f"{said_of(who)} suffers, but {said_of(by)}, which it needs, explains {part} % of it.")
+            )
         elif not fused.reached[entity] and fused.own[entity] + fused.symptom[entity] >= 2 * NATS_MIN:
-            ends.append(DeadEnd(who, f"{who.text} is not its usual self, but nothing that was noticed needs it."))
+            ends.append(DeadEnd(who, f"{said_of(who)} is not its usual self, but nothing that was noticed needs it."))
     accused = {picture.entities[k] for k in range(len(picture.entities)) if fused.change[k] >= 0}
     for change in sorted(picture.changes, key=lambda each: (each.at_ms, each.entity, each.title)):
         if change.entity not in accused and change.at_ms <= picture.onset_ms:
-            what = f"{quoted(change.title or change.kind)} of {change.entity.text}"
+            what = f"{quoted(change.title or change.kind)} of {said_of(change.entity)}"
             why = f"{what} came before, but nothing else speaks against it."
             ends.append(DeadEnd(change.entity, why))
     return ends[:20]

@@ -45,6 +45,7 @@ def _gauge(
 
 
 EVER = float("inf")
+NAME = re.compile(r"[a-z0-9_.:/-]+")  # of a metric: a sentence is none, whatever words are in it
 OWN_CPU = re.compile(r"process.{0,3}cpu.{0,3}utili[sz]ation")
 CPU = re.compile(r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)")
 # Bounds are those that operators' handbooks give for an alert, or plainly more than a usual day's swing.
@@ -106,7 +107,7 @@ FAILS = _gauge("failing", "", step=20.0, times=2.0)  # percent of its calls
 @lru_cache(METRICS_KEPT)
 def gauges_of(signal: str) -> tuple[Gauge, ...]:
     """Those that a metric of this name answers to; in lower case."""
-    return tuple(gauge for gauge in GAUGES if gauge.metric.search(signal))
+    return tuple(gauge for gauge in GAUGES if gauge.metric.search(signal)) if NAME.fullmatch(signal) else ()
 
 
 def is_beyond(gauge: Gauge, then: float, now: float, work: float = 1.0) -> bool:

@@ -6,7 +6,7 @@ read from measured amounts, not from how unusual they are alone; texts from outs
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from cerebro.casework.cause.facts import (
     LOST_MIN,
     MOST,
     asked_of,
+    callees_of,
     callers_of,
     is_lopsided,
     louder,
@@ -31,9 +32,11 @@ from cerebro.casework.cause.picture import NOBODY, Tracks
 from cerebro.casework.cause.queues import CONSUMES, left_undone
 from cerebro.casework.cause.reach import BELONGS
 from cerebro.casework.cause.steps import lately, middle, most, newest, some, usual_of
+from cerebro.casework.cause.testimony import HURT_MIN, is_hurt
 from cerebro.casework.cause.view import View
 from cerebro.casework.cause.vocabulary import AWAY, CHANGED, CLEAR, HELD, OCCUPIED, telling
 from cerebro.casework.cause.ways import farther, is_cut_off, longer_ways, travelled
+from cerebro.casework.cause.words import OF_SELF
 from cerebro.spine.cases import Mark
 
 ENDS_S = 900.0  # so far ahead it is looked whether the limit is met
@@ -44,7 +47,21 @@ BURNS, BURNS_MIN = 2.0, 0.2  # times what is usual for each request, and of the 
 STARVED, STARVED_S, STARVED_CPU = 3.0, 0.05, 1.3  # times and seconds of own time; times of the processor's
 KEPT, KEPT_S = 2.0, 0.02  # times and seconds of own time, where one waits before its door as well
 ANSWERS_FEW = 90.0  # percent that fail
-MISSED_MIN = {FAILED: 2.0, LOST: 20.0, CEASED: 50.0}  # percent more than usual
+MISSED_MIN = {**HURT_MIN, CEASED: 50.0}  # percent more than usual
+# What a thing measures of itself where its own lines say such a word of it.
+BORNE_OUT_BY: Mapping[str, frozenset[str]] = {
+    "clock": frozenset({"clock"}),
+    "no_space": frozenset({"full_disk", "filling_disk"}),
+    "no_files": frozenset({"many_files", "filling", "held_pool"}),
+    "no_memory": frozenset({"full_memory", "growing", "filling", "collecting", "crashed", "silent"}),
+    "no_connections": frozenset({"held_pool", "waiting_pool", "starved", "many_files"}),
+    "no_threads": frozenset({"stuck", "starved", "busy_cpu", "filling"}),
+    "deadlock": frozenset({"deadlock", "locked"}),
+    "locked": frozenset({"locked", "long_session", "deadlock"}),
+    "poison": frozenset({"poison", "piling_up", "undrained"}),
+    "overlap": frozenset({"overlap"}),
+    "crashed": frozenset({"crashed", "silent", "growing", "filling"}),
+}
 SURGED, BURST = 1.6, 3.0  # times what is usually asked; in one step
 HANDED_ON = 0.1  # of what is asked of a thing, that must be asked of its caller for it to be handed on
 FLOODED = 0.7  # of its processors
@@ -58,14 +75,13 @@ GIVEN_UP_MOST = 20.0  # percent of its calls that it gave up itself
 
 def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
     """What the evidence says of this one, the loudest first."""
-    best: dict[str, float] = {}
-    for mark in (
-        *_spoken(view, entity), *_gauged(view, entity), *travelled(view, entity), *farther(view, entity),
-        *_done(view, entity),
-    ):  # fmt: skip
-        if mark.nats >= CLEAR:
-            best[mark.word] = max(best.get(mark.word, 0.0), round(mark.nats, 3))
-    names_itself = any(telling(word) > 1 and word != "refused" for word in best)
+    seen = _loudest(
+        (*_gauged(view, entity), *travelled(view, entity), *farther(view, entity), *_done(view, entity))
+    )  # fmt: skip
+    heard = _loudest(_spoken(view, entity))
+    best = {word: max(seen.get(word, 0.0), heard.get(word, 0.0)) for word in (*seen, *heard)}
+    claimed = {word for word in heard if not _is_borne_out(view, entity, word, seen.keys())}
+    names_itself = any(telling(word) > 1 and word != "refused" for word in best.keys() - claimed)
     if not names_itself and is_cut_off(view, entity):
         best["unreachable"] = max(best.get("unreachable", 0.0), CLEAR)
     if "surged" in best:  # more work uses up more of everything
@@ -81,7 +97,34 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
         best.pop("uneven", None)
     if _lays_it_on_another(view, entity):
         best = {word: nats for word, nats in best.items() if word not in HELD}
-    return tuple(Mark(word, nats) for word, nats in sorted(best.items(), key=lambda each: (-each[1], each[0])))
+    order = sorted(best.items(), key=lambda each: (-each[1], each[0]))
+    return tuple(Mark(word, nats, claimed=word in claimed) for word, nats in order)
+
+
+def _loudest(marks: Iterable[Mark]) -> dict[str, float]:
+    best: dict[str, float] = {}
+    for mark in marks:
+        if mark.nats >= CLEAR:
+            best[mark.word] = max(best.get(mark.word, 0.0), round(mark.nats, 3))
+    return best
+
+
+def _is_borne_out(view: View, entity: int, word: str, seen: Collection[str]) -> bool:
+    """Whether something that is measured agrees with what lines say: anyone may write a line.
+
+    Of what it says of itself, a gauge; of what is said of it or of its calls, calls that fail, are lost or take longer.
+    """
+    if word in seen or telling(word) == 1:
+        return True
+    if word in OF_SELF:
+        return not BORNE_OUT_BY.get(word, frozenset()).isdisjoint(seen)
+    tallies = view.picture.tallies
+    by_others = any(
+        tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.text[row] == word
+        for row in range(len(tallies))
+    )
+    asked = {entity} if by_others else {entity, *callees_of(view, entity)}
+    return any(is_hurt(view.picture.tracks, each) for each in asked)
 
 
 def _spoken(view: View, entity: int) -> Iterator[Mark]:

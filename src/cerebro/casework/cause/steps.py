@@ -26,6 +26,12 @@ def lately(values: NDArray[np.float64]) -> float:
     return float(values.min()) if len(values) else float("nan")
 
 
+def highest(values: NDArray[np.float64]) -> float:
+    """The more of the newest two, so that a single one is enough."""
+    values = values[np.isfinite(values)][-2:]
+    return float(values.max()) if len(values) else float("nan")
+
+
 def newest(values: NDArray[np.float64]) -> float:
     """The newest that is known; NaN of nothing."""
     values = values[np.isfinite(values)]

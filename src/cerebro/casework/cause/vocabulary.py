@@ -1,5 +1,7 @@
 """The closed set of words that marks are of: which name a cause outright, and which belong to what."""
 
+from cerebro.spine.cases import Mark
+
 CLEAR = 3.0  # nats, from here on a mark is one
 # How directly a mark names what is wrong. The first ones hardly anything else brings about; the next ones are used up
 # by the trouble itself or by waiting for another; all the rest is what any trouble looks like.
@@ -80,6 +82,15 @@ HELD = frozenset(
 )
 AWAY = frozenset({"refused", "crashed", "silent"})
 OCCUPIED = HELD | {"stuck"}  # and what its requests look like meanwhile
+
+
+def worth(mark: Mark) -> int:
+    """As `telling`; what is only claimed names nothing.
+
+    >>> worth(Mark("poison", 9.0)), worth(Mark("poison", 9.0, claimed=True))
+    (3, 1)
+    """
+    return 1 if mark.claimed else telling(mark.word)
 
 
 def telling(word: str) -> int:

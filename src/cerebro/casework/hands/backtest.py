@@ -12,7 +12,7 @@ from cerebro.casework.deeds import ACTIONS, KeptAction
 from cerebro.casework.executors.port import Executor
 from cerebro.casework.hands.plan import can
 from cerebro.casework.hands.propose import considered
-from cerebro.casework.hands.rank import Picture, fit
+from cerebro.casework.hands.rank import Picture, fit, words_of
 from cerebro.casework.hands.users import Moment, StoredUsers
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.casework.store import CASES, every
@@ -25,7 +25,6 @@ CASES_SHOWN, CASES_TRIED = 50, 1000
 DAYS, DAYS_MAX = 30, 366  # that are looked back on
 PAGE = 500
 MOMENTS_MAX = 1000  # whose gauges are asked for at once
-WORDS_CHARS_MAX = 20_000
 PROBE_MS = 300_000  # after a case began, in which a gauge that a playbook probes is looked at
 
 
@@ -108,14 +107,8 @@ async def pictures(playbook: Playbook, cases: Sequence[PastCase], users: StoredU
     found: dict[str, list[Picture]] = {case.id: [] for case in cases}
     for (case, cause), then in zip(blamed, gauges, strict=True):
         burnt = frozenset({case.objective} - {""})
-        found[case.id].append(Picture(cause, natures[cause.entity], _words(case, cause), burnt, "", then))
+        found[case.id].append(Picture(cause, natures[cause.entity], words_of(cause), burnt, "", then))
     return [(case, found[case.id]) for case in cases]
-
-
-def _words(case: PastCase, cause: Cause) -> str:
-    there = [f"{each.key} {each.title}" for each in case.signals if each.entity == cause.entity]
-    proof = [cause.explanation, *(each.sentence for each in cause.evidence)]
-    return " ".join((*proof, *there)).lower()[:WORDS_CHARS_MAX]
 
 
 def backtest(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from cerebro.casework.cause.vocabulary import telling
+from cerebro.casework.cause.vocabulary import worth
 from cerebro.casework.deeds import KeptAction
 from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.engine import Engine, needs_mending
@@ -11,7 +11,7 @@ from cerebro.casework.hands.felt import is_of_users, is_piled, shape_of
 from cerebro.casework.hands.ledger import CEREBRO, RECENT_MAX, Entry
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ASKED, NEEDED, ORDER, STARTED, Bounds, bars, level_of, recent_of
-from cerebro.casework.hands.rank import ASKED_MORE, RIVAL, Choice, Picture, doubt_of, ranked
+from cerebro.casework.hands.rank import ASKED_MORE, RIVAL, Choice, Picture, doubt_of, named_in, ranked, words_of
 from cerebro.casework.hands.store import Past, Policy
 from cerebro.casework.hands.users import Users
 from cerebro.casework.store import CASES, findings_of
@@ -29,7 +29,6 @@ log = get_log(__name__)
 
 CASES_MAX = 100
 CAUSES_MAX = 3
-WORDS_CHARS_MAX = 20_000
 FINDINGS_MAX = 60
 SECOND_BEST = 0.6  # of the best score: below it, what may be done by itself does not push in front of what may not
 SHOWN_SHARE_MIN = 0.2  # of a cause, before anything is shown for it
@@ -182,11 +181,6 @@ class Proposer:
 
     async def picture(self, case: Case, cause: Cause) -> Picture:
         """What is known of the cause, for choosing."""
-        async with self._kernel.records.transaction() as transaction:
-            found = await findings_of(transaction, case.tenant, case.id, FINDINGS_MAX)
-        there = [f"{each.signal} {each.title}" for each in found if each.entity == cause.entity]
-        proof = [cause.explanation, *(each.sentence for each in cause.evidence)]
-        words = " ".join((*proof, *there)).lower()[:WORDS_CHARS_MAX]
         nature = await self._users.nature(case.tenant, cause.entity)
         seen = await self._engine.looks.since(case, cause.entity, case.began_ms)
         probed = {
@@ -194,7 +188,8 @@ class Proposer:
         }
         gauges = await self._users.gauges(case.tenant, cause.entity, sorted(probed)) if probed else {}
         shape = shape_of(cause.entity, seen.usual, seen.now)
-        return Picture(cause, nature, words, frozenset({case.objective} - {""}), shape, gauges)
+        burnt = frozenset({case.objective} - {""})
+        return Picture(cause, nature, words_of(cause), burnt, shape, gauges, named_in(cause))
 
     async def _offer(self, case: Case, choice: Choice, picture: Picture, scene: Scene) -> Offer | None:
         """The choice as it would be done; None when it cannot be done, or must not be now."""
@@ -203,7 +198,7 @@ class Proposer:
             return None  # it is not broken
         key = self._clock.new_id()
         try:
-            plan = await planned(playbook, choice.target, {}, scene.executors, key=key, words=picture.words)
+            plan = await planned(playbook, choice.target, {}, scene.executors, key=key, words=picture.named)
         except (Invalid, Unavailable) as error:
             log.debug("playbook_does_not_fit", playbook=playbook.name, target=choice.target.text, reason=error.detail)
             return None
@@ -313,7 +308,7 @@ def considered(causes: Sequence[Cause]) -> list[Cause]:
 
 def _named(cause: Cause) -> float:
     """Its share of the blame, counted more when the evidence tells what is wrong with it, too."""
-    return cause.share * (1 + max((telling(mark.word) for mark in cause.marks), default=0))
+    return cause.share * (1 + max(map(worth, cause.marks), default=0))
 
 
 def overloaded(cases: Sequence[Case]) -> frozenset[EntityKey]:

@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from random import Random
 
 from cerebro.algorithms.beta import beta_quantile
-from cerebro.casework.cause.vocabulary import CLEAR, OCCUPIED, telling
+from cerebro.casework.cause.telling import changes_named
+from cerebro.casework.cause.vocabulary import CLEAR, OCCUPIED, telling, worth
 from cerebro.casework.hands.store import Past
 from cerebro.casework.playbooks.model import Playbook, Probe
 from cerebro.spine.actions import Level, Reason, Risk
 from cerebro.spine.cases import Cause, Mark
 from cerebro.spine.entities import EntityKey
+from cerebro.spine.quote import unquoted
 
 WORD_GAIN, WORDS_MAX = 0.35, 3
+WORDS_CHARS_MAX = 20_000
 SHAPE_GAIN, PROBE_GAIN = 0.2, 0.8  # what is measured says more than what is said
 NARROW_GAIN = 0.15  # for a playbook that is for this kind of thing alone
 RISK_FACTOR = {Risk.READ: 1.0, Risk.SAFE: 1.0, Risk.GUARDED: 0.95, Risk.DANGEROUS: 0.7}
@@ -38,10 +41,12 @@ class Picture:
 
     Args:
         nature: What the thing to blame is: database, cache, queue, external, or its kind.
-        words: All that proves the cause and that was found there, in lower case.
+        words: What proves the cause in Cerebro's own words, its marks among them, in lower case: what telemetry says
+            stands in quotation marks there, and chooses nothing.
         objectives: That burn.
         shape: What those who use it feel; see `felt.shape_of`.
         gauges: Its gauges that playbooks probe, as they are now.
+        named: The words, with the titles of the changes that came just before: they may name a flag or a replica.
     """
 
     cause: Cause
@@ -50,6 +55,23 @@ class Picture:
     objectives: frozenset[str] = frozenset()
     shape: str = ""
     gauges: Mapping[str, float] = field(default_factory=dict)
+    named: str = ""
+
+
+def words_of(cause: Cause) -> str:
+    """What proves a cause, in lower case: Cerebro's own words, and nothing that telemetry says."""
+    said = [mark.word.replace("_", " ") for mark in cause.marks]
+    return " ".join((*map(unquoted, _proof(cause)), *said)).lower()[:WORDS_CHARS_MAX]
+
+
+def named_in(cause: Cause) -> str:
+    """The same with the titles of the changes that came just before, which may name a flag or a replica."""
+    changes = " ".join(map(changes_named, _proof(cause))).lower()
+    return f"{words_of(cause)} {changes}"[:WORDS_CHARS_MAX]
+
+
+def _proof(cause: Cause) -> list[str]:
+    return [cause.explanation, *(each.sentence for each in cause.evidence)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +96,14 @@ SURE_AGAIN = 0.9  # of the blame, from where on something is done unasked after 
 def answered(playbook: Playbook, cause: Cause) -> tuple[float, tuple[str, ...]]:
     """How much of what the evidence says the playbook answers, and to which words."""
     held = [mark for mark in cause.marks if mark.word in playbook.trigger.marks]
-    worth = [telling(mark.word) * (0.5 + 0.5 * min(mark.nats, LOUD_NATS) / LOUD_NATS) for mark in held]
-    return max(worth, default=0.0), tuple(mark.word for mark in held)
+    values = [worth(mark) * (0.5 + 0.5 * min(mark.nats, LOUD_NATS) / LOUD_NATS) for mark in held]
+    return max(values, default=0.0), tuple(mark.word for mark in held)
 
 
 def is_answer(playbook: Playbook, cause: Cause) -> bool:
     """Whether it answers to the most telling of the marks, so that it may be done unasked."""
-    most = max((telling(mark.word) for mark in cause.marks), default=0)
-    held = [telling(mark.word) for mark in cause.marks if mark.word in playbook.trigger.marks]
+    most = max(map(worth, cause.marks), default=0)
+    held = [worth(mark) for mark in cause.marks if mark.word in playbook.trigger.marks]
     return most <= 1 or max(held, default=0) >= most
 
 
@@ -93,8 +115,15 @@ def is_unsaid(playbook: Playbook, cause: Cause) -> bool:
     if playbook.undoable and playbook.risk is Risk.SAFE:
         return False
     sure = (mark for mark in cause.marks if playbook.undoable or mark.nats > CLEAR or telling(mark.word) == OUTRIGHT)
-    said = {mark.word for mark in sure}
+    said = {mark.word for mark in sure if not mark.claimed}
     return bool(playbook.trigger.marks) and not said & set(playbook.trigger.marks)
+
+
+def is_only_claimed(playbook: Playbook, cause: Cause) -> bool:
+    """Whether it is chosen for what lines say and nothing else: text alone has nothing done unasked."""
+    held = [mark for mark in cause.marks if mark.word in playbook.trigger.marks]
+    by_kind = cause.kind in playbook.trigger.causes and not playbook.trigger.mark_needed
+    return bool(held) and not by_kind and all(mark.claimed for mark in held)
 
 
 def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, failed: bool) -> str:
@@ -106,6 +135,8 @@ def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, faile
     Args:
         failed: Whether something was done for the case already, and did not help.
     """
+    if is_only_claimed(playbook, cause):
+        return "only lines say so, and nothing that is measured bears it out"
     if is_unsaid(playbook, cause):
         return "the evidence says nothing of what it is for"
     rivals = [each for each in causes if each.entity != cause.entity]
@@ -128,7 +159,7 @@ def named_by(mark: Mark) -> int:
 
     What is held while another is waited for names nothing then, and neither does what is barely beyond its bound.
     """
-    return 1 if mark.word in OCCUPIED or mark.nats <= CLEAR else telling(mark.word)
+    return 1 if mark.word in OCCUPIED or mark.nats <= CLEAR else worth(mark)
 
 
 def applies(playbook: Playbook, picture: Picture) -> bool:
@@ -137,7 +168,7 @@ def applies(playbook: Playbook, picture: Picture) -> bool:
     kinds = {picture.nature, cause.entity.kind} if picture.nature == cause.entity.kind else {picture.nature}
     said = {mark.word for mark in cause.marks}
     by_kind = cause.kind in trigger.causes and not (trigger.marks and trigger.mark_needed)
-    named = any(telling(word) >= USED for word in said & set(trigger.marks))  # what is felt tells no more
+    named = any(worth(mark) >= USED for mark in cause.marks if mark.word in trigger.marks)  # what is felt tells no more
     refusals = (
         not kinds & set(trigger.entities),
         cause.share < trigger.share_min,

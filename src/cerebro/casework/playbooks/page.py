@@ -19,9 +19,11 @@ of the thing to blame, never by words alone.
 PARTS = (
     ("`trigger`", "`entities` (a kind, or a nature such as database) must fit, and one of the `marks` that the evidence"
      " has for the cause; with `mark_needed: false`, or without marks, the kind of the cause (`causes`) is enough;"
-     " none of `without` may be there; of `needs` one word must be in the proof; `words` make it fit better"),
+     " none of `without` may be there; of `needs` one word must be in the proof, in Cerebro's own words or its marks,"
+     " not in what it quotes; `words` make it fit better"),
     ("`marks`", "words of a closed set for what the evidence says: `untrusted`, `unresolved`, `locked`, `full_disk`, …"
-     " (docs/decisions/0040-marks.md); unasked, a playbook is done only when it answers to the most telling of them"),
+     " (docs/decisions/0040-marks.md); unasked, a playbook is done only when it answers to the most telling of them,"
+     " and not for one that only lines give and nothing that is measured bears out"),
     ("`trigger`, further", "`shapes`: what callers feel (`slow`, `slow_errors`, `fast_errors`, `lost`); `probes`:"
      " gauges of the target (`metric`, `above`), read again just before it is done unasked; `share_min` of the blame;"
      " `objectives` that must burn"),

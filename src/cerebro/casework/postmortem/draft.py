@@ -17,11 +17,11 @@ from cerebro.casework.postmortem.timeline import told
 from cerebro.casework.postmortem.timing import ended_ms, merged_ms, noticed_ms, went_on_in
 from cerebro.casework.postmortem.words import SEVERITIES, WORDS
 from cerebro.casework.proof import Part, Sentence, proof_id
-from cerebro.casework.quote import one_line
 from cerebro.casework.seal import Seal
-from cerebro.casework.story import named, proved
+from cerebro.casework.story import proved, said_of
 from cerebro.spine.actions import Action, ActionState
 from cerebro.spine.cases import Case
+from cerebro.spine.quote import one_line
 
 MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&@$])")
 LATE_MS = 300_000  # noticed later than this, and someone should ask why
@@ -169,7 +169,7 @@ class Draft:
         if not causes:
             found.append(self._say("fu.cause"))
         elif f"fu.{causes[0].kind}" in self._words:
-            found.append(self._say(f"fu.{causes[0].kind}", entity=plain(named(causes[0].entity, self._teller))))
+            found.append(self._say(f"fu.{causes[0].kind}", entity=plain(said_of(causes[0].entity, self._teller))))
         late_ms = self._noticed_ms - case.began_ms
         if case.began_ms and late_ms >= LATE_MS:
             found.append(self._say("fu.detect", span=self._teller.span(late_ms)))
@@ -178,7 +178,7 @@ class Draft:
         if any(entry.kind == "reopened" for entry in case.timeline):
             found.append(self._say("fu.reopened"))
         if not case.assignee and case.entities:
-            found.append(self._say("fu.owner", entity=plain(named(case.entities[0], self._teller))))
+            found.append(self._say("fu.owner", entity=plain(said_of(case.entities[0], self._teller))))
         return found or [self._say("fu.nothing")]
 
     def _proven(self, case: Case) -> Iterator[str]:

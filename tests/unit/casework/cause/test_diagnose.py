@@ -142,7 +142,7 @@ def test_its_own_time_tells_the_slow_one_from_the_waiting_one(draw):
     cause = first(replace(picture, times=times))
 
     assert cause.entity.name == "cart"
-    assert "POST /cart in service/cart took longer by itself" in cause.explanation
+    assert "“POST /cart” in service/cart took longer by itself" in cause.explanation
 
 
 def test_a_new_line_of_a_callee_outweighs_the_callers_echo(draw):

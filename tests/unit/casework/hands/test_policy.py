@@ -223,9 +223,9 @@ def test_what_another_case_finds_overloaded_is_not_broken_in_this_one():
 
 def test_what_helped_goes_first_and_what_never_helps_is_left_to_people(clock):
     pasts = [Past("restart-service", "resource", not_helped=20), Past("raise-pool", "resource", helped=20)]
-    words = picture(words="connection pool")
+    pool = Picture(Cause(CART, "resource", 0.9, 1, "", marks=(Mark("held_pool", 9.0),)), "service", "")
 
-    choices = ranked(shipped().values(), words, pasts, clock.chance)
+    choices = ranked(shipped().values(), pool, pasts, clock.chance)
 
     doubts = {each.playbook.name: each.doubt for each in choices}
     assert choices[0].playbook.name == "raise-pool"
