@@ -42,8 +42,8 @@ class Trigger(Struct, frozen=True):
     Args:
         causes: Kinds of the case's cause.
         entities: Kinds or natures of the thing to blame: service, database, cache, queue, external, host, …
-        needs: One of these words must be in what proves the cause, in Cerebro's own words or its marks (`no space`), and
-            not in what it quotes; none for any proof.
+        needs: One of these words must be in what proves the cause, in its marks (`no space`) or other words of Cerebro,
+            and not in what it quotes; none for any proof.
         words: Each that is there makes it fit better; they never make it apply.
         marks: Words of `Cause.marks`, one of which the evidence must say; none for a playbook that goes by the kind of
             the cause.
