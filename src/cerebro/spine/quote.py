@@ -43,13 +43,9 @@ def unit_named(unit: str) -> str:
     ('in flight', 'MiBy/s', '“and all is well”')
     """
     inner = unit[1:-1] if unit[:1] == "{" and unit[-1:] == "}" else unit
-    return (
-        inner.replace("_", " ")
-        if UNIT.fullmatch(inner[:UNIT_CHARS_MAX])
-        else quoted(unit, UNIT_CHARS_MAX)
-        if unit
-        else ""
-    )
+    if len(inner) <= UNIT_CHARS_MAX and UNIT.fullmatch(inner):
+        return inner.replace("_", " ")
+    return quoted(unit, UNIT_CHARS_MAX) if unit else ""
 
 
 def unquoted(text: str) -> str:
