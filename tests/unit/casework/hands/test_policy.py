@@ -7,7 +7,7 @@ import pytest
 from cerebro.casework.hands.felt import Felt, feels_bad, is_failed, is_worse, shape_of
 from cerebro.casework.hands.policy import Bar, Bounds, Recent, bars, level_of
 from cerebro.casework.hands.propose import asked_more, overloaded
-from cerebro.casework.hands.rank import Picture, doubt_of, fit, is_trusted, known, moved_level, ranked
+from cerebro.casework.hands.rank import Picture, doubt_of, fit, is_answer, is_trusted, known, moved_level, ranked
 from cerebro.casework.hands.store import Past, Policy, Rule
 from cerebro.casework.playbooks.read import shipped
 from cerebro.kernel.settings import HandsSettings
@@ -246,6 +246,18 @@ def test_what_mends_something_else_than_the_evidence_names_first_is_asked_for_an
 
     doubts = {each.playbook.name: each.doubt for each in choices}
     assert doubts["restart-service"] == "it does not mend what the evidence names first"
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_text_alone_has_nothing_done_unasked(claimed):
+    """A mark that only lines give is as good as none: it neither chooses unasked nor keeps what is measured from it."""
+    cause = Cause(CART, "resource", 0.95, 1, "", marks=(Mark("poison", 9.0, claimed=claimed), Mark("stuck", 9.0)))
+
+    skips, restarts = shipped()["skip-poison-message"], shipped()["restart-service"]
+
+    assert doubt_of(skips, cause, [cause], failed=False).startswith("only lines say so") is claimed
+    assert not doubt_of(restarts, cause, [cause], failed=False)
+    assert is_answer(restarts, cause)
 
 
 @pytest.mark.parametrize(
