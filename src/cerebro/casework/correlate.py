@@ -308,7 +308,7 @@ class _Cluster:
             return ""
         apart_ms, _, reason = tied[0]
         when = f"{_seconds(apart_ms)} apart" if apart_ms else "at the same time"
-        return f"It is about {finding.entity.text}, which {reason}; their troubles began {when}."
+        return f"It is about {finding.entity.said}, which {reason}; their troubles began {when}."
 
     def _may(self, line: Line) -> bool:
         return line.live and line.id not in self.joined and line.id not in self._apart
@@ -369,7 +369,7 @@ def _near(finding: Finding, line: Line, spots: Iterable[Spot]) -> str:
 def _where(finding: Finding, line: Line) -> str:
     if finding.entity in line.spots:
         return f"It is about the same {finding.entity.kind}"
-    return f"It is about {finding.entity.text}, which shares {scene(finding.entity)} with this case"
+    return f"It is about {finding.entity.said}, which shares {scene(finding.entity)} with this case"
 
 
 def _span(apart_ms: int) -> str:

@@ -33,8 +33,8 @@ FORMS: tuple[tuple[str, str], ...] = (
      "{what}, {who}: сбои свои собственные, {before} % раньше, {now} % теперь."),
     (rf"{WHO} tells nothing of itself, and all that need it suffer without another reason\.",
      "{who} о себе молчит, а всё, что от него зависит, страдает без другой причины."),
-    (r"(?P<what>.+) came (?P<now>\d+) min before the first sign\.", "{what}: за {now} мин до первого признака."),
-    (r"(?P<what>.+) came (?P<now>\d+) s before the first sign\.", "{what}: за {now} с до первого признака."),
+    (r"(?P<what>“[^”]*”) came (?P<now>\d+) min before the first sign\.", "{what}: за {now} мин до первого признака."),
+    (r"(?P<what>“[^”]*”) came (?P<now>\d+) s before the first sign\.", "{what}: за {now} с до первого признака."),
     (r"What needs it suffers too\.", "То, что от него зависит, тоже страдает."),
     (rf"{WHO} fits what was noticed, without a clear sign of its own\.",
      "{who} подходит к тому, что замечено, но явного признака у него нет."),
@@ -53,7 +53,7 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"Something that cannot be seen from here\.", "Что-то, чего отсюда не видно."),
 )  # fmt: skip
 COMPILED = tuple((re.compile(pattern), form) for pattern, form in FORMS)
-BETWEEN = re.compile(r"(?<=[.])\s+(?=[^\s])")  # sentences end with a full stop and a blank
+BETWEEN = re.compile(r"(?<=[.])\s+(?=[^\s])(?![^“]*”)")  # sentences end with a full stop and a blank, outside marks
 WORDS: tuple[tuple[str, dict[str, str]], ...] = (("moved", MOVED), ("longer", LONGER), ("said", SAID))
 
 

@@ -86,7 +86,7 @@ class MapTies:
             return
         for forwards, words in ((True, NEEDS), (False, BACK)):
             for near, kind in self._next(entity, forwards=forwards):
-                yield near, Tie(f"{words[kind]} {near.text}", within_ms)
+                yield near, Tie(f"{words[kind]} {near.said}", within_ms)
         if hops > 1:
             yield from self._through(entity, within_ms)
 
@@ -96,12 +96,12 @@ class MapTies:
             for near, _ in self._next(entity, forwards=forwards):
                 if self._fan(near) <= FAN_MAX:
                     for far, _ in self._next(near, forwards=forwards):
-                        yield far, Tie(f"{way} {far.text} through {near.text}", within_ms)
+                        yield far, Tie(f"{way} {far.said} through {near.said}", within_ms)
         for near, kind in self._next(entity, forwards=True):
             if kind in ASKED and self._fan(near) <= FAN_MAX:
                 for sibling, other in self._next(near, forwards=False):
                     if other in ASKED:
-                        yield sibling, Tie(f"needs {near.text} as {sibling.text} does", within_ms)
+                        yield sibling, Tie(f"needs {near.said} as {sibling.said} does", within_ms)
 
     def _next(self, entity: EntityKey, *, forwards: bool) -> Iterator[tuple[EntityKey, str]]:
         relations = self.topology.outward if forwards else self.topology.inward
@@ -140,7 +140,7 @@ class MapTies:
             return
         for other, together in self.history.get(entity, {}).items():
             if together.count >= self.rules.history_min and together.share >= self.rules.history_share:
-                said = f"had trouble with {other.text} in {together.count} of {together.of} earlier cases"
+                said = f"had trouble with {other.said} in {together.count} of {together.of} earlier cases"
                 yield other, Tie(said, round(self.rules.within_s * 1000))
 
     def _kept_apart(self, entity: EntityKey, other: EntityKey) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from cerebro.spine.identity import TenantId
+from cerebro.spine.quote import named
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -24,6 +25,15 @@ class EntityKey:
     def text(self) -> str:
         """The key as people and addresses write it."""
         return f"{self.kind}/{self.name}"
+
+    @property
+    def said(self) -> str:
+        """The key in a sentence of ours: a name that is more than one word stands in quotation marks.
+
+        >>> EntityKey("service", "all is well").said
+        'service/“all is well”'
+        """
+        return f"{self.kind}/{named(self.name)}"
 
     @classmethod
     def parse(cls, text: str) -> "EntityKey":

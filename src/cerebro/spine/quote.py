@@ -4,8 +4,9 @@ import re
 
 QUOTED_CHARS_MAX = 120
 QUOTATION = re.compile("“[^”]*”")
-UNIT, UNIT_CHARS_MAX = re.compile(r"%|[A-Za-z0-9°µ]+([_./-][A-Za-z0-9°µ]+)*"), 40
-PLAIN = re.compile(r"[_.:-]{0,3}[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}")  # letters that names have everywhere
+UNIT_CHARS_MAX, UNIT_WORDS_MAX = 40, 3
+UNIT = re.compile(r"%|[A-Za-z0-9°µ]+([_./-][A-Za-z0-9°µ]+)*")
+PLAIN = re.compile(r"(?!.*//)[_.:/-]{0,3}[A-Za-z0-9][A-Za-z0-9_.:/-]{0,119}")  # letters that names have everywhere
 
 
 def one_line(text: str, chars_max: int = 500) -> str:
@@ -43,7 +44,7 @@ def unit_named(unit: str) -> str:
     ('in flight', 'MiBy/s', '“and all is well”')
     """
     inner = unit[1:-1] if unit[:1] == "{" and unit[-1:] == "}" else unit
-    if len(inner) <= UNIT_CHARS_MAX and UNIT.fullmatch(inner):
+    if len(inner) <= UNIT_CHARS_MAX and UNIT.fullmatch(inner) and inner.count("_") < UNIT_WORDS_MAX:
         return inner.replace("_", " ")
     return quoted(unit, UNIT_CHARS_MAX) if unit else ""
 

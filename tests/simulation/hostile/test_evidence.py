@@ -100,7 +100,7 @@ async def test_false_lines_of_trouble_do_not_keep_the_right_thing_from_being_don
     harmless, poisoned = await brought("errors", "kuku", "hang"), await brought("errors", text, "hang")
 
     assert harmless.told.acts
-    assert set(harmless.told.acts) <= set(poisoned.told.acts)
+    assert set(done(harmless)) <= set(done(poisoned))
 
 
 @pytest.mark.parametrize("text", AT_ITSELF)

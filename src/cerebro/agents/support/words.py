@@ -41,6 +41,7 @@ DERIVED = {
 PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 BINARY = (("Ti", 2.0**40), ("Gi", 2.0**30), ("Mi", 2.0**20), ("Ki", 2.0**10))
 LABEL_CHARS_MAX, LABELS_MAX = 40, 3
+WORDS_MAX = 8  # of a metric, from which on it is left as it is written
 
 
 def subject_of(name: SeriesName) -> str:
@@ -72,7 +73,7 @@ def first_up(text: str) -> str:
 def _in_words(metric: str) -> str:
     """The name of a metric as people say it; what is no such name stays a quotation."""
     words = metric.replace("_", " ").replace(".", " ").removesuffix(" total").strip()
-    return words if words and named(metric) == metric else quoted(metric)
+    return words if words and named(metric) == metric and words.count(" ") < WORDS_MAX else quoted(metric)
 
 
 def amount(value: float, name: SeriesName) -> str:  # noqa: PLR0911  one line a unit

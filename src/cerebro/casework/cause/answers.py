@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.asked import TOO_MANY, Answered, Asked, Edge, Line, Real, plus, ratio_of
+from cerebro.casework.cause.edges import Pair, measured
 from cerebro.casework.cause.grid import role_of
 from cerebro.casework.cause.held import Held, Series
 from cerebro.casework.cause.homemade import WIRES, homemade_of
-from cerebro.casework.cause.picture import Role
+from cerebro.casework.cause.picture import Calls, Role
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.telemetry import REFUSED_CODES, SeriesType
 
@@ -29,20 +30,35 @@ COLD, LOST, TURNED_AWAY = "cache.missed.share", "calls.lost.share", "calls.limit
 CEASED, IDLE = "calls.ceased.share", 0.5  # of what is usually asked, below which hardly anything is
 OWN_TIME = "own.mean"  # of an answer, seconds that no call of its own explains
 IN_FLIGHT = re.compile(r"active_requests|in_?flight")  # requests that are being worked
+FULLNESS = re.compile(r"(filesystem|disk)[._]?(utili[sz]ation|used_ratio|percent)")  # one that is full is enough
 ANSWERED_MIN = 0.1  # answers a second, from which on they tell that someone is there
 LATELY_STEPS = 12  # a replica that has told nothing for longer is no more
 HELD_MIN = 3.0  # requests in work, from which on it tells something who has them
 ASKED_MIN = 0.5  # requests a second and replica, from which on one that answers none does not just wait for its turn
 INSTANCES = ("service.instance.id", "instance", "k8s.pod.name", "pod")
 FAILURES = ("error.type", "error_type")
-STATUS = ("http.response.status_code", "http_response_status_code", "status_code", "code", "status")
+STATUS = (
+    "http.response.status_code", "http_response_status_code", "status_code", "code", "status", "response_code",
+)  # fmt: skip
+GRPC = ("rpc.grpc.status_code", "rpc_grpc_status_code", "grpc_code", "grpc_status", "grpc_response_status")
+GRPC_FAILED = frozenset(  # as OpenTelemetry's conventions have it for servers of RPC
+    {
+        "2", "4", "8", "10", "13", "14", "15", "unknown", "deadlineexceeded", "resourceexhausted", "aborted",
+        "internal", "unavailable", "dataloss",
+    }
+)  # fmt: skip
 SENT = re.compile(r"network[._](io|packets?|bytes|receive|transmit)(?!.*(err|drop))")
 MACHINES = frozenset({"host", "node"})
 FINE = frozenset({"le", "quantile"})
 
 
 def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
-    """Every track that the series give.
+    """Every track that the series give; see `read`."""
+    return read(held, known)[0]
+
+
+def read(held: Held, known: Mapping[str, EntityKey]) -> tuple[list[Line], dict[Pair, Calls]]:
+    """Every track that the series give, and the calls of each pair as their caller measures them.
 
     Args:
         known: Entities by the names and addresses that callers know them by.
@@ -82,7 +98,8 @@ def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
     ]
     silent += _ceased(asked, gone, held.grid.split)
     homemade = homemade_of(asked, found, held.grid.split)
-    return [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade)]
+    lines = [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade)]
+    return lines, measured(asked, held.grid.split)
 
 
 def _ceased(asked: Asked, gone: Mapping[EntityKey, NDArray[np.bool_]], split: int) -> list[Line]:
@@ -255,7 +272,10 @@ def _error(series: Series) -> str:
     if said := next((series.labels[name] for name in FAILURES if series.labels.get(name)), ""):
         return said
     codes = (series.labels.get(name, "") for name in STATUS)
-    return next((code for code in codes if code.startswith("5") or code in REFUSED_CODES), "")
+    if code := next((code for code in codes if code.startswith("5") or code in REFUSED_CODES), ""):
+        return code
+    grpc = (series.labels.get(name, "") for name in GRPC)
+    return next((f"gRPC {code}" for code in grpc if code.replace("_", "").lower() in GRPC_FAILED), "")
 
 
 def _peer(series: Series, known: Mapping[str, EntityKey]) -> EntityKey | None:
@@ -273,7 +293,7 @@ def _named(series: Series, known: Mapping[str, EntityKey]) -> EntityKey | None:
 
 
 def _merged(found: Sequence[Line]) -> list[Line]:
-    """One line an entity, peer and signal: the mean of those that differ in labels only."""
+    """One line an entity, peer and signal: the mean of those that differ in labels only, of disks the fullest."""
     groups: dict[tuple[EntityKey, EntityKey | None, str], list[Line]] = {}
     for line in found:
         groups.setdefault((line.entity, line.peer, line.signal), []).append(line)
@@ -282,13 +302,18 @@ def _merged(found: Sequence[Line]) -> list[Line]:
         if len(lines) == 1:
             merged += lines
             continue
-        total, count = np.zeros(len(lines[0].values)), np.zeros(len(lines[0].values))
+        first = lines[0]
+        if FULLNESS.search(first.signal):
+            fullest = np.fmax.reduce([line.values for line in lines])
+            merged.append(Line(first.entity, first.peer, first.role, first.signal, fullest))
+            continue
+        total, count = np.zeros(len(first.values)), np.zeros(len(first.values))
         for line in lines:
             fine = np.isfinite(line.values)
             total += np.where(fine, line.values, 0.0)
             count += fine
         with np.errstate(invalid="ignore", divide="ignore"):
-            merged.append(Line(lines[0].entity, lines[0].peer, lines[0].role, lines[0].signal, total / count))
+            merged.append(Line(first.entity, first.peer, first.role, first.signal, total / count))
     return merged
 
 

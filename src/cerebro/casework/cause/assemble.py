@@ -8,13 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.answers import lines_of
+from cerebro.casework.cause.answers import read
 from cerebro.casework.cause.asked import Line
+from cerebro.casework.cause.edges import Pair, both, told
 from cerebro.casework.cause.grid import on_grid
 from cerebro.casework.cause.held import Held
 from cerebro.casework.cause.lines import Lines, tallied_lines, tallied_words
 from cerebro.casework.cause.picture import (
     NOBODY,
+    Calls,
     Change,
     Picture,
     Role,
@@ -28,6 +30,7 @@ from cerebro.casework.cause.picture import (
     no_tracks,
 )
 from cerebro.casework.cause.spans import Spans, summarised
+from cerebro.casework.cause.testimony import believed
 from cerebro.casework.cause.words import CANCELLED
 from cerebro.casework.topology.spans import CONSUMER
 from cerebro.kernel.telemetry.maps import looked_up
@@ -63,14 +66,16 @@ def unplaced(topology: Topology) -> list[EntityKey]:
 def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: Topology) -> Picture:
     """The picture; the same whatever order anything came in."""
     known = _known(topology, case)
-    lines = [*lines_of(held, known), *_clocks(held)]
-    told = _told_by(held, lines)
-    entities = tuple(sorted({*case.entities, *told, *topology.entities}))
+    lines, measured = read(held, known)
+    lines += _clocks(held)
+    entities = tuple(sorted({*case.entities, *_told_by(held, lines), *topology.entities}))
     place = {key: k for k, key in enumerate(entities)}
     times, spans, calls = _from_spans(held, place, known)
     between = [(line.entity, line.peer) for line in lines if line.peer]
     pairs = {(entities[a], entities[b]) for a, b in calls} | {(a, b) for a, b in between if b}
     relations = _relations(topology, pairs)
+    edges = _edges(measured, spans, place)
+    words = believed(_from_logs(held, place, known, _database_of(relations, lines, place)), edges)
     return Picture(
         entities=entities,
         relations=relations,
@@ -79,13 +84,33 @@ def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: To
         onset_ms=case.began_ms or case.opened_ms,
         end_ms=held.grid.end_ms,
         tracks=_tracks(lines, place, held),
-        tallies=joined_tallies([spans, _from_logs(held, place, known, _database_of(relations, lines, place))]),
+        tallies=joined_tallies([spans, words]),
         times=times,
         changes=_changes(held),
         signs=_signs(findings),
         proofs=held.proofs,
         gaps=held.gaps,
+        edges=edges,
     )
+
+
+def _edges(
+    measured: Mapping[Pair, Calls], spans: Tallies, place: Mapping[EntityKey, int]
+) -> dict[tuple[int, int], Calls]:
+    """The calls of each pair, by what series tell of them, and spans."""
+    found = {}
+    for (caller, callee), calls in measured.items():
+        if caller in place and (callee is None or callee in place):
+            found[place[caller], NOBODY if callee is None else place[callee]] = calls
+    for row in range(len(spans)):
+        if spans.kind[row] == "call":
+            pair = int(spans.entity[row]), int(spans.peer[row])
+            one = told(
+                (float(spans.hits_before[row]), float(spans.of_before[row])),
+                (float(spans.hits_during[row]), float(spans.of_during[row])),
+            )
+            found[pair] = both(found[pair], one) if pair in found else one
+    return found
 
 
 def _known(topology: Topology, case: Case) -> dict[str, EntityKey]:

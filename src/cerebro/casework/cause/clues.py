@@ -1,7 +1,7 @@
 """What speaks against the usual, from every column of a picture, in one measure: nats."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from cerebro.algorithms.shift import excess_of_counts, medians, shifts
 from cerebro.casework.cause.grid import falls
 from cerebro.casework.cause.picture import NOBODY, Picture, Role, Tallies, Times, Tracks
-from cerebro.casework.cause.testimony import refuted
 
 
 class Family(IntEnum):
@@ -79,9 +78,7 @@ def got_better(found: Clues) -> NDArray[np.bool_]:
 
 def clues(picture: Picture) -> Clues:
     """Everything in the picture that speaks, whatever it is worth."""
-    told = _of_tallies(picture.tallies)
-    told = replace(told, nats=np.where(refuted(picture), 0.0, told.nats))
-    parts = [_of_tracks(picture.tracks), told, _of_times(picture.times)]
+    parts = [_of_tracks(picture.tracks), _of_tallies(picture.tallies), _of_times(picture.times)]
     return _joined([part for part in parts if len(part)] or parts[:1])
 
 

@@ -13,7 +13,7 @@ from cerebro.casework.cause.kinds import kind_of
 from cerebro.casework.cause.marks import marks_of
 from cerebro.casework.cause.picture import Picture
 from cerebro.casework.cause.queues import left_undone
-from cerebro.casework.cause.telling import clue_line, said_of, sentence_of
+from cerebro.casework.cause.telling import clue_line, sentence_of
 from cerebro.casework.cause.view import View
 from cerebro.casework.cause.vocabulary import CHANGED, CLEAR, OCCUPIED, telling, worth
 from cerebro.casework.proof import digest as digest_of
@@ -215,15 +215,13 @@ def _dead_ends(picture: Picture, fused: Fused, order: Sequence[int]) -> list[Dea
         if fused.suffering[entity] >= 2 * NATS_MIN and fused.explained[entity] >= 0.5 and fused.explainer[entity] >= 0:
             by = picture.entities[fused.explainer[entity]]
             part = round(100 * float(fused.explained[entity]))
-            ends.append(
-                DeadEnd(who, f"{said_of(who)} suffers, but {said_of(by)}, which it needs, explains {part} % of it.")
-            )
+            ends.append(DeadEnd(who, f"{who.said} suffers, but {by.said}, which it needs, explains {part} % of it."))
         elif not fused.reached[entity] and fused.own[entity] + fused.symptom[entity] >= 2 * NATS_MIN:
-            ends.append(DeadEnd(who, f"{said_of(who)} is not its usual self, but nothing that was noticed needs it."))
+            ends.append(DeadEnd(who, f"{who.said} is not its usual self, but nothing that was noticed needs it."))
     accused = {picture.entities[k] for k in range(len(picture.entities)) if fused.change[k] >= 0}
     for change in sorted(picture.changes, key=lambda each: (each.at_ms, each.entity, each.title)):
         if change.entity not in accused and change.at_ms <= picture.onset_ms:
-            what = f"{quoted(change.title or change.kind)} of {said_of(change.entity)}"
+            what = f"{quoted(change.title or change.kind)} of {change.entity.said}"
             why = f"{what} came before, but nothing else speaks against it."
             ends.append(DeadEnd(change.entity, why))
     return ends[:20]

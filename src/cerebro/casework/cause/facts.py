@@ -97,13 +97,6 @@ def callers_of(view: View, callee: int) -> set[int]:
     return {int(tracks.entity[k]) for k in np.flatnonzero(tracks.peer == callee)}
 
 
-def callees_of(view: View, caller: int) -> set[int]:
-    """Whom it calls, as far as calls are told of."""
-    tracks = view.picture.tracks
-    mine = (tracks.entity == caller) & (tracks.peer != NOBODY)
-    return {int(peer) for peer in tracks.peer[mine]}
-
-
 def louder(view: View, row: int) -> float:
     """How strongly a word is said more than usual; what was never said before and is said often now is clear."""
     tallies = view.picture.tallies

@@ -10,7 +10,6 @@ from cerebro.casework.cause.diagnose import Diagnosis, diagnose
 from cerebro.casework.cause.held import HISTORY_MS, Held, Source, grid_around
 from cerebro.casework.cause.looks import Looks
 from cerebro.casework.cause.ours import Done, done_lately, of_others
-from cerebro.casework.cause.telling import said_of
 from cerebro.casework.cause.usual import without
 from cerebro.casework.desk import Desk
 from cerebro.casework.life import TIMELINE_MAX
@@ -195,4 +194,4 @@ def _said(causes: Sequence[Cause]) -> str:
     first = causes[0]
     if first.kind == "unknown":
         return "What there is to see does not tell the cause."
-    return f"Likely cause: {said_of(first.entity)} ({first.kind}, {100 * first.share:.0f} %). {first.explanation}"
+    return f"Likely cause: {first.entity.said} ({first.kind}, {100 * first.share:.0f} %). {first.explanation}"

@@ -48,7 +48,7 @@ def kind_of(view: View, entity: int, rows: Sequence[int], marks: Sequence[Mark] 
         return changed
     if who.kind in OUTSIDE:
         return "external"
-    named = [OF_MARK[mark.word] for mark in marks if mark.word in OF_MARK]
+    named = [OF_MARK[mark.word] for mark in marks if mark.word in OF_MARK and not mark.claimed]
     if named:
         return named[0]
     weight = _weights(found, entity, rows)

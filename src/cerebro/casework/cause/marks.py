@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.answers import CEASED, FAILED, LOST, OWN_TIME, REQUESTS
+from cerebro.casework.cause.assemble import CLOCK_AHEAD
 from cerebro.casework.cause.facts import (
     LINES_MIN,
     LOST_MIN,
     MOST,
     asked_of,
-    callees_of,
     callers_of,
     is_lopsided,
     louder,
@@ -32,7 +32,7 @@ from cerebro.casework.cause.picture import NOBODY, Tracks
 from cerebro.casework.cause.queues import CONSUMES, left_undone
 from cerebro.casework.cause.reach import BELONGS
 from cerebro.casework.cause.steps import lately, middle, most, newest, some, usual_of
-from cerebro.casework.cause.testimony import HURT_MIN, is_hurt
+from cerebro.casework.cause.testimony import HURT_MIN, is_borne_out
 from cerebro.casework.cause.view import View
 from cerebro.casework.cause.vocabulary import AWAY, CHANGED, CLEAR, HELD, OCCUPIED, telling
 from cerebro.casework.cause.ways import farther, is_cut_off, longer_ways, travelled
@@ -48,6 +48,7 @@ STARVED, STARVED_S, STARVED_CPU = 3.0, 0.05, 1.3  # times and seconds of own tim
 KEPT, KEPT_S = 2.0, 0.02  # times and seconds of own time, where one waits before its door as well
 ANSWERS_FEW = 90.0  # percent that fail
 MISSED_MIN = {**HURT_MIN, CEASED: 50.0}  # percent more than usual
+GONE = frozenset({"silent", "crashed", "stuck"})
 # What a thing measures of itself where its own lines say such a word of it.
 BORNE_OUT_BY: Mapping[str, frozenset[str]] = {
     "clock": frozenset({"clock"}),
@@ -112,19 +113,21 @@ def _loudest(marks: Iterable[Mark]) -> dict[str, float]:
 def _is_borne_out(view: View, entity: int, word: str, seen: Collection[str]) -> bool:
     """Whether something that is measured agrees with what lines say: anyone may write a line.
 
-    Of what it says of itself, a gauge; of what is said of it or of its calls, calls that fail, are lost or take longer.
+    Of what it says of itself, a gauge; of what is said of it or of its calls, calls that suffer.
     """
-    if word in seen or telling(word) == 1:
+    if word in seen or not BORNE_OUT_BY.get(word, GONE).isdisjoint(seen):
         return True
-    if word in OF_SELF:
-        return not BORNE_OUT_BY.get(word, frozenset()).isdisjoint(seen)
-    tallies = view.picture.tallies
-    by_others = any(
-        tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.text[row] == word
+    picture, tallies = view.picture, view.picture.tallies
+    if word == "clock" and any(picture.tracks.signal[row] == CLOCK_AHEAD for row in rows_of(picture.tracks, entity)):
+        return True  # behind as well as ahead
+    speakers = {
+        int(tallies.entity[row])
         for row in range(len(tallies))
-    )
-    asked = {entity} if by_others else {entity, *callees_of(view, entity)}
-    return any(is_hurt(view.picture.tracks, each) for each in asked)
+        if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.text[row] == word
+    }
+    if not speakers and (word in OF_SELF or telling(word) == 1):
+        return telling(word) == 1  # what any trouble looks like chooses nothing
+    return is_borne_out(picture, entity, word, speakers)
 
 
 def _spoken(view: View, entity: int) -> Iterator[Mark]:

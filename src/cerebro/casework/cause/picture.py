@@ -103,6 +103,23 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
+class Calls:
+    """What a caller measures of its calls to one callee.
+
+    Args:
+        failing: Whether of late more fail than usual.
+        slow: Whether of late they take longer.
+        well: Whether some were made of late, and at no time of the trouble they did either.
+        ceased: Whether of late hardly any is made.
+    """
+
+    failing: bool
+    slow: bool
+    well: bool
+    ceased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """Something that someone did."""
 
@@ -156,6 +173,7 @@ class Picture:
         end_ms: When the picture was taken.
         engine: That answers the queries.
         gaps: What could not be looked at, a sentence each.
+        edges: By caller and callee, calls as their caller measures them; with `NOBODY` for a callee, what it answers.
     """
 
     entities: tuple[EntityKey, ...]
@@ -172,6 +190,24 @@ class Picture:
     proofs: Mapping[str, Evidence] = field(default_factory=dict)  # whole queries, by the table that they filled
     engine: str = "clickhouse"
     gaps: tuple[str, ...] = ()
+    edges: Mapping[tuple[int, int], Calls] = field(default_factory=dict)
+
+
+def chosen_tallies(tallies: Tallies, kept: NDArray[np.bool_]) -> Tallies:
+    """Those rows of them, in their order."""
+    at = np.flatnonzero(kept).tolist()
+    return Tallies(
+        tallies.entity[at],
+        tallies.peer[at],
+        tuple(tallies.kind[k] for k in at),
+        tuple(tallies.text[k] for k in at),
+        tallies.severity[at],
+        tallies.hits_before[at],
+        tallies.of_before[at],
+        tallies.hits_during[at],
+        tallies.of_during[at],
+        tuple(tallies.query[k] if k < len(tallies.query) else "" for k in at),
+    )
 
 
 def joined_tallies(parts: Sequence[Tallies]) -> Tallies:

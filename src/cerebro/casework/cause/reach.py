@@ -61,7 +61,8 @@ def reached_from(picture: Picture, needs: NDArray[np.bool_]) -> NDArray[np.bool_
     reached[noticed] = True
     # what is seen inside of a thing, its sessions or its work, is also what those who use it do to it
     answers = {place[sign.entity] for sign in picture.signs if sign.entity in place and role_of(sign.signal) in ANSWERS}
-    inside = [entity for entity in noticed if entity not in answers]
+    told = {place[sign.entity] for sign in picture.signs if sign.entity in place and sign.signal}
+    inside = [entity for entity in noticed if entity not in answers and (entity in told or not picture.signs)]
     reached |= needs[:, inside].any(axis=1)
     while True:
         wider = reached | needs[reached].any(axis=0)

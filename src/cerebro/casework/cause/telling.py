@@ -8,7 +8,6 @@ import numpy as np
 from cerebro.casework.cause.clues import Family
 from cerebro.casework.cause.picture import NOBODY
 from cerebro.casework.cause.view import View
-from cerebro.spine.entities import EntityKey
 from cerebro.spine.quote import named, quoted
 
 CAME = re.compile("“([^”]*)” came [0-9]+ (?:s|min) before the first sign")
@@ -19,7 +18,7 @@ RESIDUE, BEYOND_WORDS = 1e-9, 1e15  # what a difference of nothing leaves; what 
 def sentence_of(view: View, entity: int, rows: Sequence[int]) -> str:
     """Why this entity, in one or two sentences."""
     picture, fused = view.picture, view.fused
-    who = said_of(picture.entities[entity])
+    who = picture.entities[entity].said
     parts = []
     if rows:
         parts.append(clue_line(view, rows[0]))
@@ -35,11 +34,6 @@ def sentence_of(view: View, entity: int, rows: Sequence[int]) -> str:
     return " ".join(parts) or f"{who} fits what was noticed, without a clear sign of its own."
 
 
-def said_of(entity: EntityKey) -> str:
-    """A thing as the diagnosis names it: `service/checkout`."""
-    return f"{entity.kind}/{named(entity.name)}"
-
-
 def changes_named(sentence: str) -> str:
     """The titles of changes that a sentence of ours speaks of, and nothing else of it.
 
@@ -52,17 +46,17 @@ def changes_named(sentence: str) -> str:
 def clue_line(view: View, row: int) -> str:
     """One clue as one sentence."""
     picture, found = view.picture, view.found
-    who = said_of(picture.entities[found.entity[row]])
+    who = picture.entities[found.entity[row]].said
     family, text = Family(found.family[row]), named(found.text[row])
     more = found.sign[row] > 0
     level, change = float(found.level[row]), float(found.change[row])
     if found.table[row] == "tracks":
         moved = "rose" if more else "fell"
-        toward = f" towards {said_of(picture.entities[found.peer[row]])}" if found.peer[row] != NOBODY else ""
+        toward = f" towards {picture.entities[found.peer[row]].said}" if found.peer[row] != NOBODY else ""
         return f"{text} of {who}{toward} {moved} from {_number(level)} to {_number(level + change)}."
     if found.table[row] == "times":
         peer = found.peer[row]
-        what = f"asking {said_of(picture.entities[peer])}" if peer != NOBODY else "by itself"
+        what = f"asking {picture.entities[peer].said}" if peer != NOBODY else "by itself"
         verb = "took longer" if more else "took less time"
         return f"{text} in {who} {verb} {what}: {_number(level)} ms before, {_number(level + change)} ms now."
     before, now = 100 * level, 100 * (level + change)
@@ -73,7 +67,7 @@ def clue_line(view: View, row: int) -> str:
     if family == Family.FLOW:
         return f"In {who}, {text} is taken {_number(now)} % of the time, {_number(before)} % before."
     if family == Family.WIRE and found.peer[row] != NOBODY:
-        asked = said_of(picture.entities[found.peer[row]])
+        asked = picture.entities[found.peer[row]].said
         return f"Calls of {who} to {asked} fail: {_number(before, 2)} % before, {_number(now, 2)} % now."
     return f"{text} of {who} fails by itself: {_number(before, 2)} % before, {_number(now, 2)} % now."
 

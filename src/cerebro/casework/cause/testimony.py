@@ -1,32 +1,62 @@
 """What lines say of others, and whether anything that is measured bears it out: anyone may write a line."""
 
+from collections.abc import Collection, Mapping
+
 import numpy as np
-from numpy.typing import NDArray
 
 from cerebro.casework.cause.answers import DURATION, FAILED, LOST
-from cerebro.casework.cause.homemade import GIVEN_UP
-from cerebro.casework.cause.picture import NOBODY, Picture, Tracks
+from cerebro.casework.cause.edges import towards
+from cerebro.casework.cause.picture import NOBODY, Calls, Picture, Tallies, chosen_tallies
 from cerebro.casework.cause.steps import highest, some, usual_of
 
 HURT_MIN, HURT_TIMES = {FAILED: 2.0, LOST: 20.0}, 1.5  # percent more than usual, and times as long
+SLOW_TOO = frozenset({"late", "busy", "locked", "deadlock"})  # where calls that take longer bear a word out, too
 
 
-def is_hurt(tracks: Tracks, entity: int) -> bool:
-    """Whether what is asked of it fails, never comes or takes longer than usual of late, as far as it is measured."""
+def believed(tallies: Tallies, edges: Mapping[tuple[int, int], Calls]) -> Tallies:
+    """The tallies without lines that blame one whose calls are measured to be well.
+
+    Those of the speaker itself decide; of who was never seen to call it, those of all others.
+    """
+    rows = zip(tallies.kind, tallies.entity.tolist(), tallies.peer.tolist(), strict=True)
+    kept = np.array([kind != "blames" or not _is_well(edges, who, peer) for kind, who, peer in rows], np.bool_)
+    return tallies if kept.all() else chosen_tallies(tallies, kept)
+
+
+def _is_well(edges: Mapping[tuple[int, int], Calls], speaker: int, peer: int) -> bool:
+    own = edges.get((speaker, peer))
+    if own is not None:
+        return own.well
+    others = towards(edges, peer)
+    return any(calls.well for calls in others) and not any(calls.failing or calls.slow for calls in others)
+
+
+def is_borne_out(picture: Picture, entity: int, word: str, speakers: Collection[int]) -> bool:
+    """Whether calls suffer as the word has it: the speakers' calls to it, or all that is asked of it.
+
+    Args:
+        speakers: Who says it of the entity; empty where it says so itself, of whom it does not name.
+    """
+    edges, slow_too = picture.edges, word in SLOW_TOO
+    if speakers:
+        calls = [(who, edges[who, entity]) for who in speakers if (who, entity) in edges]
+    else:
+        calls = [(who, each) for (who, peer), each in edges.items() if who == entity and peer != NOBODY]
+    if any(each.failing or (slow_too and each.slow) for _, each in calls):
+        return True
+    if any(each.ceased and (who, NOBODY) in edges and edges[who, NOBODY].failing for who, each in calls):
+        return True  # who answers that it cannot, and asks no more, has not got through
+    return _suffers(picture, entity, slow_too=slow_too)
+
+
+def _suffers(picture: Picture, entity: int, *, slow_too: bool) -> bool:
+    """Whether what is asked of it fails or never comes of late, or takes longer, as far as it is measured."""
+    tracks = picture.tracks
     for row in np.flatnonzero((tracks.entity == entity) & (tracks.peer == NOBODY)).tolist():
         then, now = some(usual_of(tracks.before[row])), highest(tracks.during[row])
         least = HURT_MIN.get(tracks.signal[row])
-        if (least and now >= then + least) or (tracks.signal[row] == DURATION and now >= HURT_TIMES * then > 0):
+        if least and now >= then + least:
             return True
-    given_up = (row for row in np.flatnonzero(tracks.peer == entity) if tracks.signal[row] == GIVEN_UP)
-    return any(highest(tracks.during[row]) >= HURT_MIN[FAILED] for row in given_up)  # whoever's doing that is
-
-
-def refuted(picture: Picture) -> NDArray[np.bool_]:
-    """bool (tally,): lines that blame one of whom callers measure that nothing of it fails, is lost or late."""
-    tallies, tracks = picture.tallies, picture.tracks
-    measured = {int(tracks.entity[row]) for row in range(len(tracks)) if tracks.signal[row] == FAILED}
-    blamed = {int(tallies.peer[row]) for row in range(len(tallies)) if tallies.kind[row] == "blames"}
-    well = {entity for entity in blamed & measured if not is_hurt(tracks, entity)}
-    rows = zip(tallies.kind, tallies.peer.tolist(), strict=True)
-    return np.array([kind == "blames" and peer in well for kind, peer in rows], np.bool_)
+        if slow_too and tracks.signal[row] == DURATION and now >= HURT_TIMES * then > 0:
+            return True
+    return False

@@ -157,7 +157,7 @@ class Calls:
 
     async def _stuck(self, record: Kept, number: int, why: str) -> Kept:
         step = record.value.steps[number]
-        text = f"It stands half done: {step.call.operation} {step.call.target.text}. {why} A person must look."
+        text = f"It stands half done: {step.call.operation} {step.call.target.said}. {why} A person must look."
         return await self._ends.end(record, S.ESCALATED, "escalated", text, case_state=CaseState.ESCALATED)
 
     async def _settle(self, record: Kept, number: int) -> Kept:

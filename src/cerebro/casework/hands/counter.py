@@ -102,7 +102,7 @@ class Counter:
             reasons=(Reason("person", f"{principal.name} wants it."),),
         )  # fmt: skip
         action = replace(action, digest=digest_of(action))
-        text = f"{principal.name} wants: {action.title} at {target.text}. {action.predicted}"
+        text = f"{principal.name} wants: {action.title} at {target.said}. {action.predicted}"
         return await self.ledger.put(None, action, Entry("action_proposed", text, principal.name))
 
     async def playbooks(self, tenant: TenantId) -> list[PlaybookLine]:

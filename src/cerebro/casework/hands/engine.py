@@ -123,7 +123,7 @@ class Engine:
             return otherwise
         begun = replace(action, state=S.EXECUTING, started_ms=now_ms, before=folded(seen.now), due_ms=now_ms, held="")
         why = seen.sentence(seen.suffering) if seen.suffering else ""
-        text = f"Begun: {action.title} at {action.target.text}. {why}".strip()
+        text = f"Begun: {action.title} at {action.target.said}. {why}".strip()
         try:
             return await self.ledger.put(record, begun, Entry("action_begun", text, case_state=CaseState.ACTING))
         except Locked:
@@ -192,7 +192,7 @@ class Engine:
     async def _planned_anew(self, action: Action, playbook: Playbook) -> Plan:
         executors = await self._reach.of(action.tenant)
         if not can(playbook, action.target, executors):  # as when it starts anew: one that does not answer is no door
-            raise Unavailable(f"Nobody is there who can do {playbook.name} at {action.target.text}.")
+            raise Unavailable(f"Nobody is there who can do {playbook.name} at {action.target.said}.")
         return await planned(playbook, action.target, action.parameters, executors, key=action.id)
 
     async def approve(self, record: Kept, by: str, digest: str) -> Kept:

@@ -225,7 +225,8 @@ def is_worse(before: Felt, now: Felt) -> bool:
 
 def told(name: str, usual: Felt, now: Felt) -> str:
     """One sentence of an entity's users."""
-    who = f"Calls to {name[:-1]}" if name.endswith("<") else f"Requests to {name}"
+    whose = EntityKey.parse(name.removesuffix("<")).said
+    who = f"Calls to {whose}" if name.endswith("<") else f"Requests to {whose}"
     return (
         f"{who}: {now.error_share:.1%} fail (usually {usual.error_share:.1%}),"
         f" {now.mean_s * 1000:.0f} ms each (usually {usual.mean_s * 1000:.0f} ms)"

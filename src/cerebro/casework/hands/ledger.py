@@ -268,7 +268,7 @@ class Ledger:
     async def share(self, case: Case, action: KeptAction) -> None:
         """The action that another case asks for would be this one's, too: it refers to that."""
         now_ms = self._kernel.clock.now_ms()
-        text = f"Asked for already, by another case of the same entity: {action.title} at {action.target.text}."
+        text = f"Asked for already, by another case of the same entity: {action.title} at {action.target.said}."
 
         def verb(found: Case) -> Case:
             if action.id in found.actions:

@@ -28,6 +28,7 @@ from cerebro.spine.identity import ActionId, TenantId
 log = get_log(__name__)
 
 CASES_MAX = 100
+ALERT, NAMED = "alert", ("span:", "log:")  # findings whose signal is a name from outside
 CAUSES_MAX = 3
 FINDINGS_MAX = 60
 SECOND_BEST = 0.6  # of the best score: below it, what may be done by itself does not push in front of what may not
@@ -217,7 +218,7 @@ class Proposer:
         asked = scene.surged | asked_more(scene.causes, RIVAL) | (scene.pressed & {choice.target})
         surged = next(iter(sorted(asked)), None)
         if surged and ASKED_MORE not in playbook.trigger.marks and level not in ASKED:
-            level, why = Level.ASK, f"more is asked of {surged.text} than usual, and that may be all that is wrong"
+            level, why = Level.ASK, f"more is asked of {surged.said} than usual, and that may be all that is wrong"
         around = {choice.target, *case.entities, *(each.entity for each in case.causes)}
         if any(each.state in UNDER_WAY and each.target in around for each in scene.recent):
             return None  # what it comes to is waited for: two at once could not be told apart
@@ -243,7 +244,7 @@ class Proposer:
                 action = replace(action, reasons=(*action.reasons, users))
         for each in waiting:
             await self._engine.withdraw(each)
-        text = f"Proposed: {action.title} at {action.target.text}. {action.predicted}"
+        text = f"Proposed: {action.title} at {action.target.said}. {action.predicted}"
         record = await self._engine.ledger.put(None, action, Entry("action_proposed", text))
         log.info("action_proposed", action_id=action.id, playbook=action.playbook, level=action.level.value)
         if offer.level in ASKED:
@@ -258,7 +259,8 @@ class Proposer:
         """
         async with self._kernel.records.transaction() as transaction:
             found = await findings_of(transaction, case.tenant, case.id, FINDINGS_MAX)
-        told = [each.signal for each in found if each.dedup_key in case.active_keys and is_of_users(each.signal)]
+        mine = (each.signal for each in found if each.dedup_key in case.active_keys and each.kind != ALERT)
+        told = [signal for signal in mine if not signal.startswith(NAMED) and is_of_users(signal)]
         if any(is_piled(signal) for signal in told):
             return True
         return bool(told) and await self._engine.looks.is_felt_by_some(case, target)

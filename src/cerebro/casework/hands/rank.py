@@ -7,6 +7,7 @@ Source: W. R. Thompson, On the Likelihood that One Unknown Probability Exceeds A
 Samples, Biometrika 25 (1933), 285-294; S. Agrawal and N. Goyal, Analysis of Thompson Sampling, COLT 2012.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -23,6 +24,7 @@ from cerebro.spine.quote import unquoted
 
 WORD_GAIN, WORDS_MAX = 0.35, 3
 WORDS_CHARS_MAX = 20_000
+THING = re.compile(r"\b[a-z_]+/[\w.-]+")
 SHAPE_GAIN, PROBE_GAIN = 0.2, 0.8  # what is measured says more than what is said
 NARROW_GAIN = 0.15  # for a playbook that is for this kind of thing alone
 RISK_FACTOR = {Risk.READ: 1.0, Risk.SAFE: 1.0, Risk.GUARDED: 0.95, Risk.DANGEROUS: 0.7}
@@ -46,7 +48,7 @@ class Picture:
         objectives: That burn.
         shape: What those who use it feel; see `felt.shape_of`.
         gauges: Its gauges that playbooks probe, as they are now.
-        named: The words, with the titles of the changes that came just before: they may name a flag or a replica.
+        named: The titles of the changes that came just before, and the things that the proof speaks of.
     """
 
     cause: Cause
@@ -65,9 +67,10 @@ def words_of(cause: Cause) -> str:
 
 
 def named_in(cause: Cause) -> str:
-    """The same with the titles of the changes that came just before, which may name a flag or a replica."""
-    changes = " ".join(map(changes_named, _proof(cause))).lower()
-    return f"{words_of(cause)} {changes}"[:WORDS_CHARS_MAX]
+    """What names a flag or a replica: the titles of the changes that came just before, and the things spoken of."""
+    changes = map(changes_named, _proof(cause))
+    things = (thing for text in _proof(cause) for thing in THING.findall(unquoted(text)))
+    return " ".join((*changes, *things)).lower()[:WORDS_CHARS_MAX]
 
 
 def _proof(cause: Cause) -> list[str]:
@@ -101,8 +104,11 @@ def answered(playbook: Playbook, cause: Cause) -> tuple[float, tuple[str, ...]]:
 
 
 def is_answer(playbook: Playbook, cause: Cause) -> bool:
-    """Whether it answers to the most telling of the marks, so that it may be done unasked."""
-    most = max(map(worth, cause.marks), default=0)
+    """Whether it answers to the most telling of the marks, so that it may be done unasked.
+
+    One that is only claimed may still be true, and holds back whatever answers to less.
+    """
+    most = max((telling(mark.word) for mark in cause.marks), default=0)
     held = [worth(mark) for mark in cause.marks if mark.word in playbook.trigger.marks]
     return most <= 1 or max(held, default=0) >= most
 
@@ -172,7 +178,7 @@ def applies(playbook: Playbook, picture: Picture) -> bool:
     refusals = (
         not kinds & set(trigger.entities),
         cause.share < trigger.share_min,
-        bool(said & set(trigger.without)),
+        any(mark.word in trigger.without and not mark.claimed for mark in cause.marks),
         not said & set(trigger.marks) and not by_kind,
         bool(trigger.needs) and not any(word.lower() in picture.words for word in trigger.needs),
         bool(trigger.shapes and picture.shape) and picture.shape not in trigger.shapes and not named,
