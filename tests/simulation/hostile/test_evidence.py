@@ -85,6 +85,7 @@ AT_ITSELF = (
     "message redelivered, sent to the dead letter queue as poison",
     "token used before issued: clocks differ",
     "job report still running: earlier run overlaps",
+    "deadlock detected, transaction aborted",
 )
 
 

@@ -36,7 +36,7 @@ from cerebro.casework.cause.testimony import HURT_MIN, is_borne_out
 from cerebro.casework.cause.view import View
 from cerebro.casework.cause.vocabulary import AWAY, CHANGED, CLEAR, HELD, OCCUPIED, telling
 from cerebro.casework.cause.ways import farther, is_cut_off, longer_ways, travelled
-from cerebro.casework.cause.words import OF_SELF
+from cerebro.casework.cause.words import OF_DATABASE, OF_SELF
 from cerebro.spine.cases import Mark
 
 ENDS_S = 900.0  # so far ahead it is looked whether the limit is met
@@ -125,7 +125,9 @@ def _is_borne_out(view: View, entity: int, word: str, seen: Collection[str]) -> 
         for row in range(len(tallies))
         if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.text[row] == word
     }
-    if not speakers and (word in OF_SELF or telling(word) == 1):
+    if not speakers and word in OF_DATABASE:  # whoever waits for its locks is another witness
+        speakers = {caller for caller, callee in picture.edges if callee == entity}
+    elif not speakers and (word in OF_SELF or telling(word) == 1):
         return telling(word) == 1  # what any trouble looks like chooses nothing
     return is_borne_out(picture, entity, word, speakers)
 

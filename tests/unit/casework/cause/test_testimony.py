@@ -74,6 +74,13 @@ def test_what_is_said_of_another_takes_calls_that_suffer(picture, word, calls, o
     assert claims(replace(picture, tallies=saying(FRONT, STORE, word), edges=edges), STORE)[word] is claimed
 
 
+@pytest.mark.parametrize(("calls", "claimed"), [(SLOW, False), (FAILING, False), (WELL, True)])
+def test_what_a_store_says_of_its_locks_is_borne_out_by_those_who_wait(picture, calls, claimed):
+    edges = {(FRONT, STORE): calls}
+
+    assert claims(replace(picture, tallies=saying(STORE, NOBODY, "locked"), edges=edges), STORE)["locked"] is claimed
+
+
 def test_of_whom_nothing_is_measured_a_line_is_a_claim(picture):
     assert claims(replace(picture, tallies=saying(FRONT, STORE, "untrusted")), STORE) == {"untrusted": True}
 
