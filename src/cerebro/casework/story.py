@@ -12,7 +12,7 @@ from cerebro.casework.reread import chosen, path_of
 from cerebro.casework.russian import in_russian
 from cerebro.spine.cases import LIVE, Case, Cause, Entry, Signal
 from cerebro.spine.entities import EntityKey
-from cerebro.spine.findings import Evidence, Finding
+from cerebro.spine.findings import ALERT, Evidence, Finding
 from cerebro.spine.identity import FindingId, TenantId
 from cerebro.spine.quote import named, one_line, quoted
 
@@ -24,7 +24,7 @@ TRIED_TOLD = 12
 BEFORE_MS = 3_600_000  # changes so long before the first sign may have to do with it
 AFTER_MS = 60_000
 CHANGE_COLUMNS = ("at_ms", "kind", "entity_kind", "entity_name", "source", "title")
-UNKNOWN, ALERT = "unknown", "alert"
+UNKNOWN = "unknown"
 TITLE_CHARS_MAX = 300
 OF_ACTIONS = ("action_", "acted", "proposed", "approved", "refused", "executed", "verified", "undone", "escalated")
 OF_GAPS = ("gap", "dead_end")

@@ -28,7 +28,7 @@ import msgspec
 from cerebro.intake.entity import clean, host_of_instance
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, TooLarge
-from cerebro.spine.findings import Evidence, Finding, Severity
+from cerebro.spine.findings import ALERT, Evidence, Finding, Severity
 from cerebro.spine.identity import FindingId, TenantId
 
 AGENT = "alertmanager"
@@ -144,7 +144,7 @@ def _finding(alert: Alert, tenant: TenantId, now_ms: int, earliest_ms: int) -> F
         id=FindingId(hashlib.sha256(f"{key}\0{cleared}\0{seen_ms}".encode()).hexdigest()[:32]),
         tenant=tenant,
         agent=AGENT,
-        kind="alert",
+        kind=ALERT,
         entity=EntityKey(kind, name),
         at_ms=at_ms,
         seen_ms=seen_ms,

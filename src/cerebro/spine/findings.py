@@ -7,6 +7,8 @@ from enum import IntEnum
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import FindingId, TenantId
 
+ALERT = "alert"  # the kind of one that somebody else's rule told; its signal is that rule's name
+
 
 class Severity(IntEnum):
     """How much it hurts now. Ordered, so `max` of findings is the severity of a case."""

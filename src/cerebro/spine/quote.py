@@ -6,7 +6,7 @@ QUOTED_CHARS_MAX = 120
 QUOTATION = re.compile("“[^”]*”")
 UNIT_CHARS_MAX, UNIT_WORDS_MAX = 40, 3
 UNIT = re.compile(r"%|[A-Za-z0-9°µ]+([_./-][A-Za-z0-9°µ]+)*")
-PLAIN = re.compile(r"(?!.*//)[_.:/-]{0,3}[A-Za-z0-9][A-Za-z0-9_.:/-]{0,119}")  # letters that names have everywhere
+PLAIN = re.compile(r"(?!.*//)[_.:/-]{0,3}[A-Za-z0-9][A-Za-z0-9_.:/-]*")  # letters that names have everywhere
 
 
 def one_line(text: str, chars_max: int = 500) -> str:
@@ -28,13 +28,18 @@ def quoted(text: str, chars_max: int = QUOTED_CHARS_MAX) -> str:
     return f"“{whole if len(whole) <= chars_max else whole[: chars_max - 1] + '…'}”"
 
 
+def is_word(text: str) -> bool:
+    """Whether it is one word of letters, digits and `_ . : / -`, as names of metrics and things are."""
+    return PLAIN.fullmatch(text) is not None
+
+
 def named(text: str) -> str:
-    """A name from outside: as it is when it is one word without any sign that means something, else as a quotation.
+    """A name from outside: as it is when it is one word, else as a quotation.
 
     >>> named("http.server.request.duration"), named("all is well")
     ('http.server.request.duration', '“all is well”')
     """
-    return text if PLAIN.fullmatch(text) else quoted(text)
+    return text if is_word(text) and len(text) <= QUOTED_CHARS_MAX else quoted(text)
 
 
 def unit_named(unit: str) -> str:

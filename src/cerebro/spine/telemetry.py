@@ -19,6 +19,16 @@ NAME = "__name__"  # the metric among labels, and never one itself
 # HTTP status codes with which a client was turned away: its request failed, and nothing was wrong with its words.
 # A server has not failed with them, as OpenTelemetry's conventions have it for both sides (semantic conventions, HTTP).
 REFUSED_CODES = frozenset({"401", "403", "407", "408", "423", "425", "429"})
+# What a call's status is told by, and those with which it has failed: by number, and by name as libraries write them.
+GRPC_CODES = frozenset(
+    {"rpc.grpc.status_code", "rpc_grpc_status_code", "grpc_code", "grpc_status", "grpc_response_status"}
+)
+GRPC_FAILED = frozenset(
+    {
+        "2", "4", "8", "10", "13", "14", "15", "unknown", "deadline_exceeded", "deadlineexceeded", "resource_exhausted",
+        "resourceexhausted", "aborted", "internal", "unavailable", "data_loss", "dataloss",
+    }
+)  # fmt: skip
 SEPARATOR = b"\xff"  # in no UTF-8 text, so that labels cannot run into each other
 
 SAMPLE_SCHEMA = pa.schema(

@@ -23,6 +23,7 @@ from math import inf
 
 from cerebro.agents.support.model import Nature, Reading, SeriesName
 from cerebro.algorithms.scale import LINEAR, LOG
+from cerebro.spine.quote import is_word
 from cerebro.spine.telemetry import SeriesType
 
 FAULT = re.compile(r"error|fail|drop|kill|reject|refus|abort|timeout|retr(y|ies|ans)|dead.?letter|panic|5xx")
@@ -31,7 +32,6 @@ GOLDEN = re.compile(
     r"|system\.filesystem\.(inode\.)?utilization|system\.disk\.utilization"
     r"|:(error|unserved)_ratio$|:mean$|limit_(ratio|utilization)$|(^|[._])(latency|duration|queue|lag|saturation|backlog)|requests?[._](total|count|rate)|^up$"
 )
-NAME = re.compile(r"[A-Za-z0-9_.:/-]+")
 DETAIL_LABELS = frozenset({"cpu", "cpu.logical_number", "core", "le", "quantile", "pid", "process.pid"})
 DETAIL_KINDS = frozenset({"process", "container", "pod"})
 CUMULATIVE = frozenset({SeriesType.COUNTER, SeriesType.HISTOGRAM})
@@ -111,7 +111,7 @@ def kind_of(name: SeriesName, reading: Reading) -> int:  # noqa: PLR0911  a tabl
 
 def _read(metric: str) -> str:
     """The name as its words are looked for; a sentence is no name, and has none."""
-    return metric.lower() if NAME.fullmatch(metric) else ""
+    return metric.lower() if is_word(metric) else ""
 
 
 def weight_of(name: SeriesName, kind: int) -> float:

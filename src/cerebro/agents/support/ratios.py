@@ -33,7 +33,16 @@ from cerebro.agents.support.shapes import SHIFT_RATIO, Shapes, Shifts, enrol_sha
 from cerebro.agents.support.watch import Series
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.native import native
-from cerebro.spine.telemetry import REFUSED_CODES, SERIES_SCHEMA, SampleBatch, SeriesType, no_series, series_id
+from cerebro.spine.telemetry import (
+    GRPC_CODES,
+    GRPC_FAILED,
+    REFUSED_CODES,
+    SERIES_SCHEMA,
+    SampleBatch,
+    SeriesType,
+    no_series,
+    series_id,
+)
 
 ERROR_RATIO, MEAN, UNSERVED_RATIO = ":error_ratio", ":mean", ":unserved_ratio"
 OUTCOMES = frozenset(
@@ -50,8 +59,6 @@ FAILED = frozenset(
         "aborted", "internal", "unavailable", "deadline_exceeded", "unknown", "data_loss", "resource_exhausted",
     }
 )  # fmt: skip
-GRPC = frozenset({"rpc.grpc.status_code", "rpc_grpc_status_code", "grpc_code", "grpc_status"})
-GRPC_FAILED = frozenset({"2", "4", "8", "10", "13", "14", "15"})
 NAMES_ERROR = frozenset({"error.type", "error_type", "exception", "error.code"})  # there only when something failed
 ASKED = re.compile(r"request|call|operation|http|rpc|query|message")  # histograms whose failures may be told later
 FLOWS = {  # what goes out, and the names of what came in
@@ -180,7 +187,7 @@ def is_failure(labels: Sequence[tuple[str, str]], *, asked: bool = False) -> boo
             continue
         if name in NAMES_ERROR and not said.isdigit():
             return said not in ("none", "ok", "false")
-        if name in GRPC and said in GRPC_FAILED:
+        if name in GRPC_CODES and said in GRPC_FAILED:
             return True
         told_so = (name == "success" and said in ("false", "0", "no")) or (
             name == "error" and said in ("true", "1", "yes")

@@ -17,7 +17,7 @@ from cerebro.casework.cause.held import Held, Series
 from cerebro.casework.cause.homemade import WIRES, homemade_of
 from cerebro.casework.cause.picture import Calls, Role
 from cerebro.spine.entities import EntityKey
-from cerebro.spine.telemetry import REFUSED_CODES, SeriesType
+from cerebro.spine.telemetry import GRPC_CODES, GRPC_FAILED, REFUSED_CODES, SeriesType
 
 CLIMBING = frozenset({SeriesType.COUNTER.value, SeriesType.HISTOGRAM.value})
 DURATION, FAILED, REQUESTS = "duration.mean", "failed.share", "requests.rate"
@@ -40,21 +40,9 @@ FAILURES = ("error.type", "error_type")
 STATUS = (
     "http.response.status_code", "http_response_status_code", "status_code", "code", "status", "response_code",
 )  # fmt: skip
-GRPC = ("rpc.grpc.status_code", "rpc_grpc_status_code", "grpc_code", "grpc_status", "grpc_response_status")
-GRPC_FAILED = frozenset(  # as OpenTelemetry's conventions have it for servers of RPC
-    {
-        "2", "4", "8", "10", "13", "14", "15", "unknown", "deadlineexceeded", "resourceexhausted", "aborted",
-        "internal", "unavailable", "dataloss",
-    }
-)  # fmt: skip
 SENT = re.compile(r"network[._](io|packets?|bytes|receive|transmit)(?!.*(err|drop))")
 MACHINES = frozenset({"host", "node"})
 FINE = frozenset({"le", "quantile"})
-
-
-def lines_of(held: Held, known: Mapping[str, EntityKey]) -> list[Line]:
-    """Every track that the series give; see `read`."""
-    return read(held, known)[0]
 
 
 def read(held: Held, known: Mapping[str, EntityKey]) -> tuple[list[Line], dict[Pair, Calls]]:
@@ -274,8 +262,8 @@ def _error(series: Series) -> str:
     codes = (series.labels.get(name, "") for name in STATUS)
     if code := next((code for code in codes if code.startswith("5") or code in REFUSED_CODES), ""):
         return code
-    grpc = (series.labels.get(name, "") for name in GRPC)
-    return next((f"gRPC {code}" for code in grpc if code.replace("_", "").lower() in GRPC_FAILED), "")
+    grpc = (series.labels.get(name, "").lower() for name in GRPC_CODES)
+    return next((f"gRPC {code}" for code in grpc if code in GRPC_FAILED), "")
 
 
 def _peer(series: Series, known: Mapping[str, EntityKey]) -> EntityKey | None:

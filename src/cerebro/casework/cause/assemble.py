@@ -36,7 +36,7 @@ from cerebro.casework.topology.spans import CONSUMER
 from cerebro.kernel.telemetry.maps import looked_up
 from cerebro.spine.cases import Case
 from cerebro.spine.entities import EntityKey, Relation
-from cerebro.spine.findings import Finding
+from cerebro.spine.findings import ALERT, Finding
 from cerebro.spine.telemetry import REFUSED_CODES
 from cerebro.spine.topology import Topology
 
@@ -359,7 +359,7 @@ def _signs(findings: Sequence[Finding]) -> tuple[Sign, ...]:
     """What was noticed; how somebody named a rule of theirs says nothing of what it measures."""
     chosen = sorted(findings, key=lambda each: (each.at_ms, each.entity, each.signal, each.id))[:SIGNS_MAX]
     return tuple(
-        Sign(each.entity, each.kind, "" if each.kind == "alert" else each.signal, each.at_ms, each.effect, each.title)
+        Sign(each.entity, each.kind, "" if each.kind == ALERT else each.signal, each.at_ms, each.effect, each.title)
         for each in chosen
         if not each.cleared
     )

@@ -10,7 +10,7 @@ from cerebro.spine.entities import EntityKey
 
 Pair = tuple[EntityKey, EntityKey | None]
 MORE, TIMES = 0.02, 1.5  # of the calls that fail, more than usual; times as long as usual
-CEASED_STEPS, IDLE = 2, 0.2  # newest ones, and of the usual number of calls
+CEASED_STEPS, HARDLY_ANY = 2, 0.2  # newest ones, and of the usual number of calls
 LATE_STEPS = 4  # in which calls must have been made, to tell of now
 SPANS_MIN, FAILED_MIN = 20.0, 3.0  # calls that are told one by one, before they say that all is well, or ill
 
@@ -35,7 +35,7 @@ def measured(asked: Asked, split: int) -> dict[Pair, Calls]:
         late = np.flatnonzero(count[split:][-LATE_STEPS:] > 0)[-2:] - min(LATE_STEPS, len(share)) + len(share)
         well = bool(len(late)) and not (failing | slow).any()
         usual = float(np.median(count[:split])) if split else 0.0
-        ceased = usual > 0 and float(count[split:][-CEASED_STEPS:].max(initial=0.0)) <= IDLE * usual
+        ceased = usual > 0 and float(count[split:][-CEASED_STEPS:].max(initial=0.0)) <= HARDLY_ANY * usual
         found[caller, callee] = Calls(bool(failing[late].any()), bool(slow[late].any()), well, ceased)
     return found
 

@@ -11,6 +11,7 @@ from cerebro.casework.cause.answers import COLD, SILENT, STUCK, TURNED_AWAY, UNE
 from cerebro.casework.cause.assemble import CLOCK_AHEAD, CLOCK_S_MIN
 from cerebro.casework.cause.grid import METRICS_KEPT
 from cerebro.casework.cause.queues import DEEP
+from cerebro.spine.quote import is_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,6 @@ def _gauge(
 
 
 EVER = float("inf")
-NAME = re.compile(r"[a-z0-9_.:/-]+")  # of a metric: a sentence is none, whatever words are in it
 OWN_CPU = re.compile(r"process.{0,3}cpu.{0,3}utili[sz]ation")
 CPU = re.compile(r"cpu.{0,3}(utili[sz]ation|usage_ratio|percent)")
 # Bounds are those that operators' handbooks give for an alert, or plainly more than a usual day's swing.
@@ -106,8 +106,8 @@ FAILS = _gauge("failing", "", step=20.0, times=2.0)  # percent of its calls
 
 @lru_cache(METRICS_KEPT)
 def gauges_of(signal: str) -> tuple[Gauge, ...]:
-    """Those that a metric of this name answers to; in lower case."""
-    return tuple(gauge for gauge in GAUGES if gauge.metric.search(signal)) if NAME.fullmatch(signal) else ()
+    """Those that a metric of this name answers to; in lower case. A sentence is none, whatever words are in it."""
+    return tuple(gauge for gauge in GAUGES if gauge.metric.search(signal)) if is_word(signal) else ()
 
 
 def is_beyond(gauge: Gauge, then: float, now: float, work: float = 1.0) -> bool:

@@ -48,7 +48,7 @@ STARVED, STARVED_S, STARVED_CPU = 3.0, 0.05, 1.3  # times and seconds of own tim
 KEPT, KEPT_S = 2.0, 0.02  # times and seconds of own time, where one waits before its door as well
 ANSWERS_FEW = 90.0  # percent that fail
 MISSED_MIN = {**HURT_MIN, CEASED: 50.0}  # percent more than usual
-GONE = frozenset({"silent", "crashed", "stuck"})
+ANSWERS_NOTHING = frozenset({"silent", "crashed", "stuck"})
 # What a thing measures of itself where its own lines say such a word of it.
 BORNE_OUT_BY: Mapping[str, frozenset[str]] = {
     "clock": frozenset({"clock"}),
@@ -76,12 +76,13 @@ GIVEN_UP_MOST = 20.0  # percent of its calls that it gave up itself
 
 def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
     """What the evidence says of this one, the loudest first."""
-    seen = _loudest(
-        (*_gauged(view, entity), *travelled(view, entity), *farther(view, entity), *_done(view, entity))
-    )  # fmt: skip
-    heard = _loudest(_spoken(view, entity))
+    seen = _loudest((*_gauged(view, entity), *travelled(view, entity), *farther(view, entity), *_done(view, entity)))
+    tallies, rows = view.picture.tallies, _heard(view, entity)
+    heard = _loudest(_spoken(view, rows))
     best = {word: max(seen.get(word, 0.0), heard.get(word, 0.0)) for word in (*seen, *heard)}
-    claimed = {word for word in heard if not _is_borne_out(view, entity, word, seen.keys())}
+    by_others = {(tallies.text[row], int(tallies.entity[row])) for row in rows if tallies.kind[row] == "blames"}
+    speakers = {word: {who for said, who in by_others if said == word} for word in heard}
+    claimed = {word for word in heard if not _is_borne_out(view, entity, word, seen.keys(), speakers[word])}
     names_itself = any(telling(word) > 1 and word != "refused" for word in best.keys() - claimed)
     if not names_itself and is_cut_off(view, entity):
         best["unreachable"] = max(best.get("unreachable", 0.0), CLEAR)
@@ -103,6 +104,7 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
 
 
 def _loudest(marks: Iterable[Mark]) -> dict[str, float]:
+    """Each word that is clear, with the loudest of its marks."""
     best: dict[str, float] = {}
     for mark in marks:
         if mark.nats >= CLEAR:
@@ -110,36 +112,40 @@ def _loudest(marks: Iterable[Mark]) -> dict[str, float]:
     return best
 
 
-def _is_borne_out(view: View, entity: int, word: str, seen: Collection[str]) -> bool:
+def _is_borne_out(view: View, entity: int, word: str, seen: Collection[str], speakers: Collection[int]) -> bool:
     """Whether something that is measured agrees with what lines say: anyone may write a line.
 
     Of what it says of itself, a gauge; of what is said of it or of its calls, calls that suffer.
+
+    Args:
+        seen: The words that it is measured to deserve.
+        speakers: Who else says it of the entity.
     """
-    if word in seen or not BORNE_OUT_BY.get(word, GONE).isdisjoint(seen):
+    picture = view.picture
+    if word in seen or not BORNE_OUT_BY.get(word, ANSWERS_NOTHING).isdisjoint(seen):
         return True
-    picture, tallies = view.picture, view.picture.tallies
     if word == "clock" and any(picture.tracks.signal[row] == CLOCK_AHEAD for row in rows_of(picture.tracks, entity)):
         return True  # behind as well as ahead
-    speakers = {
-        int(tallies.entity[row])
-        for row in range(len(tallies))
-        if tallies.kind[row] == "blames" and tallies.peer[row] == entity and tallies.text[row] == word
-    }
+    if not speakers and telling(word) == 1:
+        return True  # what any trouble looks like chooses nothing
+    if not speakers and word in OF_SELF - OF_DATABASE:
+        return False
     if not speakers and word in OF_DATABASE:  # whoever waits for its locks is another witness
         speakers = {caller for caller, callee in picture.edges if callee == entity}
-    elif not speakers and (word in OF_SELF or telling(word) == 1):
-        return telling(word) == 1  # what any trouble looks like chooses nothing
     return is_borne_out(picture, entity, word, speakers)
 
 
-def _spoken(view: View, entity: int) -> Iterator[Mark]:
-    """By lines: its own, of itself; and those of others, of it."""
+def _heard(view: View, entity: int) -> list[int]:
+    """The rows of lines that speak of it: its own, of itself; and those of others, of it."""
     tallies = view.picture.tallies
-    for row in range(len(tallies)):
-        kind = tallies.kind[row]
-        mine = (kind == "said" and tallies.entity[row] == entity) or (kind == "blames" and tallies.peer[row] == entity)
-        if mine and tallies.hits_during[row] >= LINES_MIN:
-            yield Mark(tallies.text[row], louder(view, row))
+    whose = {"said": tallies.entity, "blames": tallies.peer}
+    return [row for row, kind in enumerate(tallies.kind) if kind in whose and whose[kind][row] == entity]
+
+
+def _spoken(view: View, rows: Iterable[int]) -> Iterator[Mark]:
+    """By such lines, where there are enough of them."""
+    tallies = view.picture.tallies
+    return (Mark(tallies.text[row], louder(view, row)) for row in rows if tallies.hits_during[row] >= LINES_MIN)
 
 
 def _is_missed(view: View, entity: int) -> bool:
@@ -307,7 +313,7 @@ def _starved(view: View, entity: int, rows: Sequence[int]) -> Iterator[Mark]:
     if any(tracks.signal[row] == LOST and some(lately(tracks.during[row])) >= LOST_MIN for row in rows):
         return  # what does not come is not waited for inside
     refusing = any(tracks.signal[row] == FAILED and some(lately(tracks.during[row])) >= ANSWERS_FEW for row in rows)
-    if refusing and not any(mark.word == "busy" and mark.nats >= CLEAR for mark in _spoken(view, entity)):
+    if refusing and not any(mark.word == "busy" and mark.nats >= CLEAR for mark in _spoken(view, _heard(view, entity))):
         return  # who is starved answers late, and answers; or it, or those who ask it, say that its hands are full
     busy = [now >= max(STARVED_CPU * then, then + 0.05) for _, signal, then, now in told if CPU.search(signal)]
     if not busy or any(busy):

@@ -59,7 +59,7 @@ class Flags:
         for each in _read(answer.content).environments:
             if each.name == self._environment:
                 return {"state": "on" if each.enabled else "off"}
-        raise Invalid(f"{target.text} is not in {self._environment}.", "Look at its name.")
+        raise Invalid(f"{target.said} is not in {self._environment}.", "Look at its name.")
 
     async def dry_run(self, call: Call) -> Preview:
         """As the port says."""

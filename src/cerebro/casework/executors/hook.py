@@ -53,12 +53,12 @@ class Hook:
                 self._urls[call.target.name], content=body, headers=headers, timeout=timeout_s
             )
         except httpx.HTTPError as error:
-            raise Unavailable(f"{call.target.text} did not answer: {type(error).__name__}.") from error
+            raise Unavailable(f"{call.target.said} did not answer: {type(error).__name__}.") from error
         if answer.status_code >= 500:
-            raise Unavailable(f"{call.target.text} answered {answer.status_code}.")
+            raise Unavailable(f"{call.target.said} answered {answer.status_code}.")
         if not answer.is_success:
-            raise Invalid(f"{call.target.text} answered {answer.status_code}.", "Look at what it expects.")
-        return f"{call.target.text} has taken it."
+            raise Invalid(f"{call.target.said} answered {answer.status_code}.", "Look at what it expects.")
+        return f"{call.target.said} has taken it."
 
     async def happened(self, call: Call, *, key: str) -> bool | None:
         """As the port says: only the receiver could tell."""

@@ -69,7 +69,7 @@ class JetStream:
             until = datetime.fromtimestamp(self._clock.now_ms() / 1000 + pause_s, UTC).isoformat()
         stream, consumer = _pair(call.target.name)
         await self._ask(f"CONSUMER.PAUSE.{stream}.{consumer}", {"pause_until": until})
-        return f"{call.target.text} {'rests' if until != NEVER else 'goes on'}."
+        return f"{call.target.said} {'rests' if until != NEVER else 'goes on'}."
 
     async def happened(self, call: Call, *, key: str) -> bool | None:
         """As the port says; of a purge nobody can tell once new messages have come."""

@@ -125,7 +125,7 @@ class Kubernetes:
         """As the port says."""
         if not await self.happened(call, key=key):
             await self._change(call, key=key, dry=False)
-        return f"Kubernetes has taken {call.operation} of {call.target.text}."
+        return f"Kubernetes has taken {call.operation} of {call.target.said}."
 
     async def happened(self, call: Call, *, key: str) -> bool | None:
         """As the port says: the key stands on what was changed; a pod that was to be deleted is gone or another."""
@@ -249,7 +249,7 @@ class Kubernetes:
         earlier = [int(each) for each, template in own.items() if each.isdigit() and _content(template) != now]
         wanted = call.arguments.get("revision") or (str(max(earlier)) if earlier else "")
         if wanted not in own:
-            raise Invalid(f"{call.target.text} has no revision {wanted or 'before this one'}.", "Roll out a good one.")
+            raise Invalid(f"{call.target.said} has no revision {wanted or 'before this one'}.", "Roll out a good one.")
         return wanted, own[wanted]
 
     async def _evictable(self, node: str) -> list[Any]:
@@ -393,7 +393,7 @@ def _memory(call: Call, before: Mapping[str, str]) -> str:
     if call.operation != "raise_memory":
         return wanted
     if not now:
-        raise Invalid(f"{call.target.text} has no memory limit, so there is none to raise.", "Look at its nodes.")
+        raise Invalid(f"{call.target.said} has no memory limit, so there is none to raise.", "Look at its nodes.")
     if not wanted:
         return f"{math.ceil(parse_quantity(now) * 3 / 2 / MEBIBYTE)}Mi"
     try:
@@ -401,7 +401,7 @@ def _memory(call: Call, before: Mapping[str, str]) -> str:
             return wanted
     except ValueError as error:
         raise Invalid(f"{wanted[:20]!r} is no amount of memory.", "Write one such as 2Gi.") from error
-    raise Invalid(f"{call.target.text} has {now} already: {wanted} is no more.", "Name more than that.")
+    raise Invalid(f"{call.target.said} has {now} already: {wanted} is no more.", "Name more than that.")
 
 
 def _unless_same(what: str, before: str, after: str) -> tuple[Difference, ...]:

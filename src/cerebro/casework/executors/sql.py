@@ -130,9 +130,9 @@ class Sql:
                 yield connection
         except psycopg.ProgrammingError as error:
             mend = "See which rights its user needs: docs/guides/hands.md."
-            raise Invalid(f"{self._target.text} refuses it: {type(error).__name__}.", mend) from error
+            raise Invalid(f"{self._target.said} refuses it: {type(error).__name__}.", mend) from error
         except psycopg.Error as error:
-            raise Unavailable(f"{self._target.text} did not do it: {type(error).__name__}.") from error
+            raise Unavailable(f"{self._target.said} did not do it: {type(error).__name__}.") from error
 
 
 def _values(call: Call) -> dict[str, object]:

@@ -126,7 +126,7 @@ class ControlDoor:
     async def execute(self, call: Call, *, key: str, timeout_s: float) -> str:
         """As the port says."""
         await self._ask("POST", "/operate", body=_doing(call, key), timeout_s=timeout_s)
-        return f"{self.label} has done {call.operation} of {call.target.text}."
+        return f"{self.label} has done {call.operation} of {call.target.said}."
 
     async def happened(self, call: Call, *, key: str) -> bool | None:
         """As the port says."""

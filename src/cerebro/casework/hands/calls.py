@@ -244,7 +244,7 @@ class Calls:
     async def _executor(self, tenant: TenantId, call: Call) -> Executor:
         found = executor_of(call.executor, call.operation, call.target, await self._reach.of(tenant))
         if found is None:  # as when it starts anew: it is waited for like one that does not answer
-            raise Unavailable(f"Nobody is there who can {call.operation} {call.target.text}.")
+            raise Unavailable(f"Nobody is there who can {call.operation} {call.target.said}.")
         return found
 
 

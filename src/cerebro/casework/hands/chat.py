@@ -93,7 +93,7 @@ def asked(action: Action, token: str, address: str) -> dict[str, Any]:
         token: Of both buttons; without one there are none, and the message says how else to approve.
         address: Of the case in the console; empty where nobody has said.
     """
-    title = f"{action.title}: {action.target.text}"
+    title = f"{action.title}: {action.target.said}"
     back = ", ".join(f"{call.operation} {_words(call.arguments)}".strip() for s in action.steps for call in s.undo)
     lines = [
         f"Risk {action.risk}. {action.predicted}",
@@ -115,14 +115,14 @@ def asked(action: Action, token: str, address: str) -> dict[str, Any]:
 
 def over(action: Action) -> dict[str, Any]:
     """The message that tells how an action ended that was asked for."""
-    line = f"{ENDS.get(action.state, action.state.value)}: {action.title}, {action.target.text}. {action.outcome}"
+    line = f"{ENDS.get(action.state, action.state.value)}: {action.title}, {action.target.said}. {action.outcome}"
     return {"text": escaped(line), "blocks": [_plain(_line(line))]}
 
 
 def answered(action: Action, by: str) -> dict[str, Any]:
     """What takes the place of the message whose button was pressed."""
     word = "approved" if action.state is not ActionState.REFUSED else "refused"
-    line = f"{by} {word}: {action.title}, {action.target.text}."
+    line = f"{by} {word}: {action.title}, {action.target.said}."
     return {"replace_original": True, "text": escaped(line), "blocks": [_plain(_line(line))]}
 
 

@@ -57,17 +57,17 @@ async def planned(
     for each in playbook.steps:
         executor = executor_of(each.executor, each.operation, target, executors)
         if executor is None:
-            raise Invalid(f"Nothing here can {each.operation} {target.text}.", "Register a control door for it.")
+            raise Invalid(f"Nothing here can {each.operation} {target.said}.", "Register a control door for it.")
         call = Call(each.executor, each.operation, target, filled(each.arguments, target, parameters))
         preview = await in_time(executor.dry_run(call), LOOK_S)
         share, first = max(share, preview.share), first or executor
         steps += _steps(each, call, preview, parameters, key=key, count=len(steps))
     assert first is not None
     if not any(step.changes for step in steps):
-        raise Invalid(f"{playbook.title}: nothing would change at {target.text}.", "It is so already.")
+        raise Invalid(f"{playbook.title}: nothing would change at {target.said}.", "It is so already.")
     for back in (call for step in steps for call in step.undo):
         if executor_of(back.executor, back.operation, back.target, executors) is None:
-            said = f"Nothing here can {back.operation} {back.target.text}, which is how it would be taken back."
+            said = f"Nothing here can {back.operation} {back.target.said}, which is how it would be taken back."
             raise Invalid(said, "Let the control door do that too, or write a playbook without this undo.")
     return Plan(parameters, tuple(steps), share, first)
 

@@ -23,12 +23,13 @@ from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Expec
 from cerebro.spine.cases import Case, CaseState, Cause
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import CerebroError, Invalid, Unavailable
+from cerebro.spine.findings import ALERT
 from cerebro.spine.identity import ActionId, TenantId
 
 log = get_log(__name__)
 
 CASES_MAX = 100
-ALERT, NAMED = "alert", ("span:", "log:")  # findings whose signal is a name from outside
+NAMED = ("span:", "log:")  # findings whose signal is a name from outside
 CAUSES_MAX = 3
 FINDINGS_MAX = 60
 SECOND_BEST = 0.6  # of the best score: below it, what may be done by itself does not push in front of what may not

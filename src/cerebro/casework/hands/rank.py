@@ -48,7 +48,7 @@ class Picture:
         objectives: That burn.
         shape: What those who use it feel; see `felt.shape_of`.
         gauges: Its gauges that playbooks probe, as they are now.
-        named: The titles of the changes that came just before, and the things that the proof speaks of.
+        named: The titles of the changes that came just before, and the target's replicas that the proof speaks of.
     """
 
     cause: Cause
@@ -67,10 +67,10 @@ def words_of(cause: Cause) -> str:
 
 
 def named_in(cause: Cause) -> str:
-    """What names a flag or a replica: the titles of the changes that came just before, and the things spoken of."""
-    changes = map(changes_named, _proof(cause))
+    """What names a flag or a replica: titles of the changes that came just before, and replicas that are spoken of."""
+    changes, mine = map(changes_named, _proof(cause)), f"/{cause.entity.name}-"
     things = (thing for text in _proof(cause) for thing in THING.findall(unquoted(text)))
-    return " ".join((*changes, *things)).lower()[:WORDS_CHARS_MAX]
+    return " ".join((*changes, *(thing for thing in things if mine in thing))).lower()[:WORDS_CHARS_MAX]
 
 
 def _proof(cause: Cause) -> list[str]:
@@ -100,7 +100,8 @@ def answered(playbook: Playbook, cause: Cause) -> tuple[float, tuple[str, ...]]:
     """How much of what the evidence says the playbook answers, and to which words."""
     held = [mark for mark in cause.marks if mark.word in playbook.trigger.marks]
     values = [worth(mark) * (0.5 + 0.5 * min(mark.nats, LOUD_NATS) / LOUD_NATS) for mark in held]
-    return max(values, default=0.0), tuple(mark.word for mark in held)
+    words = tuple(f"{mark.word} (in lines only)" if mark.claimed else mark.word for mark in held)
+    return max(values, default=0.0), words
 
 
 def is_answer(playbook: Playbook, cause: Cause) -> bool:
@@ -198,9 +199,9 @@ def fit(playbook: Playbook, picture: Picture) -> tuple[float, tuple[Reason, ...]
     trigger, cause = playbook.trigger, picture.cause
     if not applies(playbook, picture):
         return 0.0, ()
-    worth, spoken = answered(playbook, cause)
+    answer, spoken = answered(playbook, cause)
     hits = [word for word in (*trigger.needs, *trigger.words) if word.lower() in picture.words][:WORDS_MAX]
-    value = 1.0 + worth + WORD_GAIN * len(hits) * (not spoken) + NARROW_GAIN * (len(trigger.causes) == 1)
+    value = 1.0 + answer + WORD_GAIN * len(hits) * (not spoken) + NARROW_GAIN * (len(trigger.causes) == 1)
     value += SHAPE_GAIN * bool(trigger.shapes and picture.shape) + PROBE_GAIN * len(trigger.probes)
     value *= RISK_FACTOR[playbook.risk] * (1.0 if playbook.undoable else NO_UNDO_FACTOR)
     text = f"It is for a {picture.nature} whose cause is {cause.kind}"

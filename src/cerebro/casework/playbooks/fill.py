@@ -67,7 +67,7 @@ def filled(
     def value_of(hit: re.Match[str]) -> str:
         name = hit.group(1)
         if name not in known:
-            raise Invalid(f"{target.text} does not tell {name.removeprefix('before.')!r}.", "Use another playbook.")
+            raise Invalid(f"{target.said} does not tell {name.removeprefix('before.')!r}.", "Use another playbook.")
         return known[name]
 
     values = {name: PLACE.sub(value_of, text) for name, text in arguments.items()}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cerebro.casework.cause.answers import CEASED, DURATION, SILENT, STUCK, UNEVEN, lines_of
+from cerebro.casework.cause.answers import CEASED, DURATION, FAILED, SILENT, STUCK, UNEVEN, read
 from cerebro.casework.cause.callers import wire_of
 from cerebro.casework.cause.clues import Clues, Family
 from cerebro.casework.cause.held import Grid, Held, Series
@@ -57,7 +57,7 @@ def test_a_replica_that_tells_nothing_any_more_is_counted_silent():
     values = np.ones((2, 60))
     values[1, 50:] = np.nan
     series = [Series(shop, "process.memory.usage", {"service.instance.id": str(n)}, "gauge") for n in range(2)]
-    lines = lines_of(Held(Grid(0, 15_000, 60, 40), series, values, values), {})
+    lines, _ = read(Held(Grid(0, 15_000, 60, 40), series, values, values), {})
     silent = next(line.values for line in lines if line.signal == SILENT)
 
     assert silent[:50].max() == 0
@@ -79,7 +79,7 @@ def replicas(asked, held):
         for metric, kind, code, n, _ in rows
     ]
     values = np.stack([row for *_, row in rows])
-    lines = lines_of(Held(Grid(0, 15_000, 60, 40), series, values, values), {})
+    lines, _ = read(Held(Grid(0, 15_000, 60, 40), series, values, values), {})
     return {line.signal: float(line.values[50]) for line in lines if line.entity == SHOP}
 
 
@@ -94,6 +94,37 @@ def test_a_replica_that_hangs_holds_what_it_was_given_and_others_answer_the_rest
     assert found[STUCK] == 0.5
 
 
+@pytest.mark.parametrize(
+    ("labels", "failing"),
+    [
+        ({"rpc.grpc.status_code": "14"}, 50.0),
+        ({"grpc_code": "DeadlineExceeded"}, 50.0),
+        ({"grpc_response_status": "0"}, 0.0),
+        ({"rpc.grpc.status_code": "5"}, 0.0),  # not found, as 404 is
+        ({"response_code": "503"}, 50.0),
+        ({"response_code": "200"}, 0.0),
+    ],
+)
+def test_calls_fail_by_the_codes_of_grpc_and_of_a_mesh_too(labels, failing):
+    steps = np.arange(60) * 15.0
+    series = [Series(FRONT_DOOR, CALLED, {"server.address": "shop", **each}, "counter") for each in ({}, labels)]
+    values = np.stack([steps * 8.0, np.where(steps < 600.0, 0.0, steps - 600.0) * 8.0])
+
+    lines, calls = read(Held(Grid(0, 15_000, 60, 40), series, values, values), {"shop": SHOP})
+
+    assert [line.values[-1] for line in lines if line.signal == FAILED] == ([failing] if failing else [])
+    assert calls[FRONT_DOOR, SHOP].failing is bool(failing)
+
+
+def test_of_several_disks_the_fullest_speaks():
+    disks = [Series(SHOP, "system.filesystem.utilization", {"mountpoint": at}, "gauge") for at in ("/", "/data")]
+    values = np.stack([np.full(60, 0.2), np.full(60, 0.98)])
+
+    lines, _ = read(Held(Grid(0, 15_000, 60, 40), disks, values, values), {})
+
+    assert [line.values[-1] for line in lines] == [0.98]
+
+
 def test_who_tells_nothing_any_more_while_all_it_calls_have_nothing_to_do_is_gone():
     steps = np.arange(60) * 15.0
     series = [
@@ -106,7 +137,7 @@ def test_who_tells_nothing_any_more_while_all_it_calls_have_nothing_to_do_is_gon
         values = np.stack([np.ones(60), steps * 8.0, steps * 8.0])
         values[:2, 45:] = np.nan
         values[2, 45:] = values[2, 45] if falls else values[2, 45:]
-        lines = lines_of(Held(Grid(0, 15_000, 60, 40), series, values, values), {"shop": SHOP})
+        lines, _ = read(Held(Grid(0, 15_000, 60, 40), series, values, values), {"shop": SHOP})
         return {(line.entity, line.signal): line.values for line in lines}
 
     assert ceased(falls=True)[FRONT_DOOR, CEASED][[44, 50, 59]].tolist() == [0.0, 100.0, 100.0]
@@ -133,7 +164,7 @@ def test_who_still_answers_most_of_what_is_asked_is_not_silent(answered, silent,
     values[2:, 48:] = np.nan
     values[:2, told_until:] = np.nan  # who asks may tell late, too
     series = [Series(entity, metric, labels, "counter") for entity, metric, labels, _ in rows]
-    lines = lines_of(Held(Grid(0, 15_000, 60, 40), series, values, values), {"shop": SHOP})
+    lines, _ = read(Held(Grid(0, 15_000, 60, 40), series, values, values), {"shop": SHOP})
     found = next(line.values for line in lines if (line.entity, line.signal) == (SHOP, SILENT))
 
     assert found[54] == silent

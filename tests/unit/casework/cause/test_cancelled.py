@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cerebro.casework.cause.answers import FAILED, lines_of
+from cerebro.casework.cause.answers import FAILED, read
 from cerebro.casework.cause.assemble import _cancelled
 from cerebro.casework.cause.held import Grid, Held, Series
 from cerebro.casework.cause.spans import Spans, summarised
@@ -63,7 +63,7 @@ def test_requests_that_were_given_up_early_have_not_failed(error, lasted, failin
     ]
     late = count * (np.arange(STEPS) >= SPLIT)
     values = np.stack([each.cumsum() for each in (count, count * usual, late, late * other)])
-    lines = lines_of(Held(Grid(0, 1000, STEPS, SPLIT), series, values, values), {})
+    lines, _ = read(Held(Grid(0, 1000, STEPS, SPLIT), series, values, values), {})
 
     failed = [line.values[-1] for line in lines if line.signal == FAILED]
     assert (failed or [0.0]) == [failing]

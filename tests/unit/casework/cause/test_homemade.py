@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cerebro.casework.cause.answers import FAILED, TURNED_AWAY, lines_of
+from cerebro.casework.cause.answers import FAILED, TURNED_AWAY, read
 from cerebro.casework.cause.grid import falls
 from cerebro.casework.cause.held import Grid, Held, Series
 from cerebro.casework.cause.homemade import CROWDED, GIVEN_UP
@@ -38,7 +38,7 @@ def held(*, called_s, answered_s, failing, failing_there=0.0, arriving=100.0, po
 
 
 def said(**what):
-    lines = lines_of(held(**what), {"store": STORE, "shop": SHOP})
+    lines, _ = read(held(**what), {"store": STORE, "shop": SHOP})
     own = {line.signal for line in lines if line.peer == STORE and line.signal in (GIVEN_UP, CROWDED)}
     failed = next(line.values[-1] for line in lines if line.entity == STORE and line.signal == FAILED)
     return own, failed
@@ -78,7 +78,7 @@ def test_more_of_it_is_worse(signal):
 
 def test_what_is_told_as_endless_is_not_told():
     values = np.stack([np.where(np.arange(STEPS) == SPLIT, np.inf, 1.0)])
-    lines = lines_of(Held(Grid(0, 15_000, STEPS, SPLIT), [Series(SHOP, "load", {}, "gauge")], values, values), {})
+    lines, _ = read(Held(Grid(0, 15_000, STEPS, SPLIT), [Series(SHOP, "load", {}, "gauge")], values, values), {})
 
     assert np.flatnonzero(~np.isfinite(lines[0].values)).tolist() == [SPLIT]
     assert np.isnan(lines[0].values[SPLIT])
@@ -90,7 +90,7 @@ def test_what_a_callee_refuses_as_too_much_is_a_share_of_what_it_is_asked():
         Series(SHOP, "http.client.request.duration_count", TO_STORE, "counter"),
         Series(SHOP, "http.client.request.duration_count", {**TO_STORE, "http.response.status_code": "429"}, "counter"),
     ]
-    lines = lines_of(
+    lines, _ = read(
         Held(Grid(0, 15_000, STEPS, SPLIT), series, np.stack([asked, refused]), np.stack([asked, refused])),
         {"store": STORE},
     )
