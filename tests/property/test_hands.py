@@ -28,6 +28,7 @@ KINDS = ("deploy", "capacity", "resource", "code")
 @dataclass
 class Toys:
     name: str = "process"
+    label: str = ""
     level: Level | None = Level.ACT
     state_of: dict[str, dict[str, str]] = field(
         default_factory=lambda: {name: {"replicas": "2", "version": "2"} for name in NAMES}

@@ -18,7 +18,7 @@ UNDO = "-undo-"
 class EstateExecutor:
     """Acts on an estate, at once and as often as one key asks: once."""
 
-    name = "process"
+    name, label = "process", ""
     level: Level | None = Level.ACT
 
     def __init__(self, estate: Estate, clock: Clock) -> None:

@@ -1,6 +1,6 @@
 """The only writer of findings, cases and silences. Each call is one transaction, then one word to who listens."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -99,7 +99,14 @@ class Desk:
         return new
 
     async def change(
-        self, tenant: TenantId, case_id: CaseId, verb: Verb, *, version: int | None = None, also: Also | None = None
+        self,
+        tenant: TenantId,
+        case_id: CaseId,
+        verb: Verb,
+        *,
+        version: int | None = None,
+        also: Also | None = None,
+        tells: Collection[str] = (),
     ) -> Record[KeptCase]:
         """Do to the case what a person asks.
 
@@ -107,6 +114,7 @@ class Desk:
             verb: From the case as it is to the case as it shall be, or to the reason why not.
             version: The one that the person saw; `None` when they do not mind which.
             also: Happens last in the same transaction, or the change does not.
+            tells: Kinds of changes that are told outside beside those that always are.
 
         Raises:
             NotFound: The tenant has no such case.
@@ -124,6 +132,7 @@ class Desk:
             if isinstance(after, life.Refusal):
                 raise Stale(after.value)
             unit.put(after)
+            unit.told |= frozenset(tells)
             changed = await unit.save()
             if also:
                 await also(transaction)

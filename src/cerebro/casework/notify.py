@@ -27,6 +27,9 @@ TOLD = frozenset(
         "action_harmed",
     }
 )
+OF_ACTIONS = frozenset(  # told of what is not done silently
+    {"action_begun", "action_helped", "action_not_helped", "action_not_verified", "action_undone", "action_failed"}
+)
 VERSION = 1  # of the body
 ATTEMPTS_MAX = 20
 BACKOFF_MS, BACKOFF_MS_MAX = 2_000, 3_600_000  # 20 attempts reach over about ten hours

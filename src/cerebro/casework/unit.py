@@ -49,6 +49,7 @@ class Unit:
     _cases: dict[CaseId, tuple[Case | None, int]] = field(default_factory=dict)
     _now: dict[CaseId, Case] = field(default_factory=dict)
     known: KnownDocket = field(default_factory=KnownDocket)
+    told: frozenset[str] = notify.TOLD  # kinds of changes that a notice is made of
     decides: bool = True  # where findings go; else it changes cases that it is told of, and locks nothing but these
     _is_listed: bool = False  # the list of joinable cases is to be written
 
@@ -169,7 +170,7 @@ class Unit:
         told_count = len(before.timeline) if before else 0
         for place, entry in enumerate(case.timeline[told_count:], told_count):
             metrics.CHANGES.labels(entry.kind).inc()
-            if self.notifies and entry.kind in notify.TOLD and not quiet:
+            if self.notifies and entry.kind in self.told and not quiet:
                 notice = notify.notice(case, entry, place)
                 await self.transaction.save(NOTICES, SELF_TENANT, notice.id, notice, version=0)
 

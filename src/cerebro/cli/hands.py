@@ -291,7 +291,8 @@ def _told(found: Any) -> Iterator[str]:
 
 
 def _call(call: Any) -> str:
-    return " ".join([call["operation"], *(f"{name}={value}" for name, value in call["arguments"].items())])
+    said = " ".join([call["operation"], *(f"{name}={value}" for name, value in call["arguments"].items())])
+    return f"{said} @{door}" if (door := call.get("door")) else said
 
 
 def _entity(key: Any) -> str:

@@ -145,6 +145,9 @@ class HandsSettings(Branch):
         20.0, ge=0, description="A cause that is not nearly sure must be the likeliest for so long."
     )
     tries_max: int = Field(2, ge=1, description="Actions tried for one case before it is escalated.")
+    give_up_s: float = Field(
+        300.0, ge=0, description="A case that was not helped, and for which nothing else fits, is escalated after it."
+    )
     entity_per_hour_max: int = Field(4, ge=1, description="Actions an hour on one entity.")
     tenant_per_hour_max: int = Field(30, ge=1, description="Actions an hour of one tenant.")
     under_way_max: int = Field(3, ge=1, description="Actions of one tenant under way at one time.")
@@ -161,7 +164,7 @@ class HandsSettings(Branch):
     link_s: float = Field(900.0, ge=60, description="For so long a signed link approves an action.")
     link_key: str = Field("", description="Key that those links are signed with; the token key when empty.", repr=False)
     chat_url: str = Field(
-        "", description="Slack's incoming webhook: actions that wait for approval are told there.", repr=False
+        "", description="Slack's incoming webhook: what waits for approval is told there, and what is done.", repr=False
     )
     chat_secret: str = Field("", description="Signing secret of that Slack app: presses of buttons.", repr=False)
     chat_as: str = Field("", description="Login whose permissions a press has; without it there are no buttons.")

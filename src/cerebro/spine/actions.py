@@ -75,6 +75,7 @@ class Call:
     operation: str
     target: EntityKey
     arguments: Mapping[str, str] = field(default_factory=dict)
+    door: str = ""  # of several executors of this name, the one that showed it: nobody else is asked to make it
 
 
 @dataclass(frozen=True, slots=True)

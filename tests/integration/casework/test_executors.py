@@ -441,9 +441,17 @@ async def test_nats_purges_and_lets_a_consumer_rest(nats_server, tenant):
     purge, rest = call("nats", "purge", f"stream/{tenant}"), f"consumer/{tenant}.worker"
     pause, resume = call("nats", "pause_consumer", rest, pause_s="60"), call("nats", "resume_consumer", rest)
 
-    assert [each.before for each in (await jet.dry_run(purge)).changes] == ["1"]
-    await jet.execute(purge, key="p", timeout_s=5)
-    assert (await jet.state(EntityKey("stream", tenant)))["messages"] == "0"
+    seen = await jet.dry_run(purge)
+    assert [each.before for each in seen.changes] == ["1"]
+    await stream.publish(f"hands.{tenant}", b"came after it was shown")
+    assert await jet.happened(seen.call, key="p") is False
+    await jet.execute(seen.call, key="p", timeout_s=5)
+    assert (await jet.state(EntityKey("stream", tenant)))["messages"] == "1"
+    assert await jet.happened(seen.call, key="p") is True
+    with pytest.raises(Invalid):
+        await jet.execute(purge, key="p", timeout_s=5)
+    await stream.purge_stream(tenant)
+    assert (await jet.dry_run(purge)).changes == ()
     for each in (pause, resume):
         assert not await jet.happened(each, key="")
         await jet.execute(each, key="", timeout_s=5)

@@ -30,7 +30,7 @@ class Command:
         program: The ssh program.
     """
 
-    name = "ssh"
+    name, label = "ssh", ""
 
     def __init__(
         self, allowed: Mapping[str, str], user: str, program: Sequence[str] = ("ssh",), level: Level | None = None

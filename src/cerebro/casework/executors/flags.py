@@ -37,7 +37,7 @@ class Flags:
         token: Of a service account that may change flags of this project.
     """
 
-    name = "flags"
+    name, label = "flags", ""
 
     def __init__(
         self, url: str, token: str, project: str = "default", environment: str = "production",

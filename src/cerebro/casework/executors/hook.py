@@ -22,7 +22,7 @@ class Hook:
         secret: Key of the HMAC-SHA256 signature, as of Cerebro's other webhooks.
     """
 
-    name = "webhook"
+    name, label = "webhook", ""
 
     def __init__(self, urls: Mapping[str, str], secret: str, clock: Clock, level: Level | None = None) -> None:
         self.level, self._urls, self._secret, self._clock = level, urls, secret, clock

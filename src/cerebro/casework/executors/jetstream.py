@@ -21,6 +21,7 @@ from cerebro.spine.errors import Invalid, Unavailable
 
 ANSWER_S = 5.0
 NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+UP_TO = "up_to"  # in a purge, the sequence of the first message that stays
 NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -31,7 +32,7 @@ class JetStream:
         url: With the credentials of a user who may use the API of these streams.
     """
 
-    name = "nats"
+    name, label = "nats", ""
 
     def __init__(self, url: str, clock: Clock, level: Level | None = None) -> None:
         self.level, self._url, self._clock = level, url, clock
@@ -46,7 +47,13 @@ class JetStream:
         """As the port says."""
         found = await self._info(target)
         if target.kind == "stream":
-            return {"messages": str(found["state"]["messages"])}
+            held = found["state"]
+            # An empty stream's first sequence is the one that its next message will have.
+            return {
+                "messages": str(held["messages"]),
+                "first": str(held["first_seq"]),
+                "next": str(held["last_seq"] + 1),
+            }
         return {"paused": "yes" if found.get("paused") else "no"}
 
     async def dry_run(self, call: Call) -> Preview:
@@ -54,14 +61,15 @@ class JetStream:
         before = await self.state(call.target)
         if call.operation == "purge":
             change = Difference("messages", before["messages"], "0")
-            return Preview((change,) if before["messages"] != "0" else (), before)
+            named = Call(call.executor, call.operation, call.target, {**call.arguments, UP_TO: before["next"]})
+            return Preview((change,) if before["messages"] != "0" else (), before, call=named)
         wanted = "yes" if call.operation == "pause_consumer" else "no"
         return Preview((Difference("paused", before["paused"], wanted),) if before["paused"] != wanted else (), before)
 
     async def execute(self, call: Call, *, key: str, timeout_s: float) -> str:
-        """As the port says. To pause twice is to pause; a purge is not made twice by us."""
+        """As the port says. To pause twice is to pause; what came after the dry run outlives every purge."""
         if call.operation == "purge":
-            said = await self._ask(f"STREAM.PURGE.{_name(call.target.name)}", {})
+            said = await self._ask(f"STREAM.PURGE.{_name(call.target.name)}", {"seq": _up_to(call)})
             return f"{said['purged']} messages are gone."
         until = NEVER
         if call.operation == "pause_consumer":
@@ -72,10 +80,10 @@ class JetStream:
         return f"{call.target.said} {'rests' if until != NEVER else 'goes on'}."
 
     async def happened(self, call: Call, *, key: str) -> bool | None:
-        """As the port says; of a purge nobody can tell once new messages have come."""
+        """As the port says; a purge has happened when nothing is left of what it was to throw away."""
         before = await self.state(call.target)
         if call.operation == "purge":
-            return True if before["messages"] == "0" else None
+            return int(before["first"]) >= _up_to(call)
         return (before["paused"] == "yes") == (call.operation == "pause_consumer")
 
     async def _info(self, target: EntityKey) -> dict[str, Any]:
@@ -102,6 +110,18 @@ class JetStream:
             return await nats.connect(self._url, allow_reconnect=False, connect_timeout=ANSWER_S)
         except (NatsError, OSError, TimeoutError) as error:
             raise Unavailable("NATS does not answer.") from error
+
+
+def _up_to(call: Call) -> int:
+    """The sequence of the first message that a purge leaves there.
+
+    Raises:
+        Invalid: The call names none: it was not shown by a dry run.
+    """
+    said = call.arguments.get(UP_TO, "")
+    if not (said.isascii() and said.isdigit()):
+        raise Invalid("This purge does not say up to which message.", "Propose it anew: its dry run names it.")
+    return int(said)
 
 
 def _pair(name: str) -> tuple[str, str]:

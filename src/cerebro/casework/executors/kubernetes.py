@@ -70,7 +70,7 @@ class Cluster:
 class Kubernetes:
     """Acts on one namespace, and on the nodes of its cluster."""
 
-    name = "kubernetes"
+    name, label = "kubernetes", ""
 
     def __init__(self, cluster: Cluster, level: Level | None = None) -> None:
         self.level, self._namespace = level, cluster.namespace

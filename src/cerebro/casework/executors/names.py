@@ -60,7 +60,7 @@ class Names:
     server refuses it whole. Clients follow when the time to live of what they hold has passed.
     """
 
-    name = "dns"
+    name, label = "dns", ""
 
     def __init__(self, zone: Zone, level: Level | None = None) -> None:
         self.level, self._zone = level, zone

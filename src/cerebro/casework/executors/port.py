@@ -54,10 +54,12 @@ class Executor(Protocol):
 
     Attributes:
         name: What playbooks call it.
+        label: Its own name among those of that name; empty where there is but one.
         level: The most that Cerebro may do through it by itself; None when the risk alone decides.
     """
 
     name: str
+    label: str
     level: Level | None
 
     def reaches(self, target: EntityKey, operation: str) -> bool:

@@ -66,7 +66,7 @@ class Sql:
         target: The entity that this database is.
     """
 
-    name = "sql"
+    name, label = "sql", ""
 
     def __init__(
         self, url: str, target: EntityKey, level: Level | None = None, allowed: Mapping[str, Statement] = ALLOWED

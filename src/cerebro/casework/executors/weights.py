@@ -31,7 +31,7 @@ class Weights:
         socket: `unix:/run/haproxy/admin.sock` or `tcp://127.0.0.1:9999`, with `level admin` in HAProxy.
     """
 
-    name = "weights"
+    name, label = "weights", ""
 
     def __init__(self, socket: str, level: Level | None = None) -> None:
         self.level, self._socket = level, socket

@@ -1,4 +1,5 @@
-"""The task of the brain that asks in a chat: each action that waits for someone is told there, and how it ended.
+"""The task of the brain that talks in a chat: each action that waits for someone, or that Cerebro does by itself and
+not silently, is told there, and how it ended.
 
 What was told stands in the action itself, so that a crash tells it once more at most, and loses nothing.
 """
@@ -21,7 +22,7 @@ from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record
-from cerebro.spine.actions import OPEN, ActionState
+from cerebro.spine.actions import OPEN, ActionState, Level
 from cerebro.spine.errors import CerebroError, Unavailable
 from cerebro.spine.identity import DEFAULT_TENANT
 
@@ -29,6 +30,7 @@ log = get_log(__name__)
 
 ROUND_S = 2.0
 AGAIN_MS = 15_000  # after an attempt that failed, or that another process has begun; twice as long after each
+NEWS_MS = 3_600_000  # what ended unheard longer ago, while the chat did not answer, is not told any more
 OVER = "over"  # in place of a digest, once its end is told
 
 
@@ -82,7 +84,15 @@ class Asker:
             return False
         if action.state is ActionState.AWAITING:
             return action.asked != action.digest and action.level in ASKED
-        return action.state not in OPEN and action.asked not in ("", OVER)
+        if not action.asked:
+            return action.level is Level.ACT and self._is_news(action)
+        return action.state not in OPEN and action.asked != OVER
+
+    def _is_news(self, action: KeptAction) -> bool:
+        """Whether what nobody was asked for is under way, or was a short time ago."""
+        if action.state in (ActionState.EXECUTING, ActionState.VERIFYING):
+            return True
+        return 0 < action.started_ms <= action.ended_ms and self._clock.now_ms() - action.ended_ms < NEWS_MS
 
     async def _tell(self, record: Record[KeptAction]) -> bool:
         """Tell one; it is claimed first, so that of two brains one does."""
@@ -90,10 +100,13 @@ class Asker:
         tries = record.value.askings + 1
         record = await self._ledger.note(record, replace(record.value, asking_ms=now_ms, askings=tries))
         action = record.value
-        waits = action.state is ActionState.AWAITING
-        message = chat.asked(action, self._token(action), self._address(action)) if waits else chat.over(action)
+        waits, is_over = action.state is ActionState.AWAITING, action.state not in OPEN
+        if waits:
+            message = chat.asked(action, self._token(action), self._address(action))
+        else:
+            message = chat.over(action) if is_over else chat.begun(action, self._address(action))
         await self._webhook.post(msgspec.json.encode(message).decode(), {})
-        told = action.digest if waits else OVER
+        told = OVER if is_over else action.digest
         await self._ledger.note(record, replace(action, asked=told, asking_ms=0, askings=0))
         return True
 

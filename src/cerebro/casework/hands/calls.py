@@ -242,7 +242,8 @@ class Calls:
         return await in_time(executor.happened(call, key=key), self._settings.call_timeout_s)
 
     async def _executor(self, tenant: TenantId, call: Call) -> Executor:
-        found = executor_of(call.executor, call.operation, call.target, await self._reach.of(tenant))
+        executors = await self._reach.of(tenant)
+        found = executor_of(call.executor, call.operation, call.target, executors, call.door)
         if found is None:  # as when it starts anew: it is waited for like one that does not answer
             raise Unavailable(f"Nobody is there who can {call.operation} {call.target.said}.")
         return found

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from cerebro.spine.actions import Action, ActionState
+from cerebro.spine.actions import Action, ActionState, Call
 from cerebro.spine.errors import Invalid, Unauthenticated
 
 OLD_S = 300  # a press that was signed longer ago is nobody's
@@ -94,23 +94,18 @@ def asked(action: Action, token: str, address: str) -> dict[str, Any]:
         address: Of the case in the console; empty where nobody has said.
     """
     title = f"{action.title}: {action.target.said}"
-    back = ", ".join(f"{call.operation} {_words(call.arguments)}".strip() for s in action.steps for call in s.undo)
-    lines = [
-        f"Risk {action.risk}. {action.predicted}",
-        f"Undo: {back or 'nothing takes it back'}",
-        *_changes(action),
-        *(f"Why: {reason.text}" for reason in action.reasons if reason.what in ("share", "fit", "policy", "person")),
-    ]
-    said = [_plain("\n".join(map(_line, lines)))]
-    if address:
-        said.append(_ours(f"<{address}|Open the case>"))
     if token:
         buttons = [_button("Approve", APPROVE, token, "primary"), _button("Refuse", REFUSE, token, "danger")]
-        said.append({"type": "actions", "elements": buttons})
+        how = {"type": "actions", "elements": buttons}
     else:
-        said.append(_plain(f"Approve it: cerebro actions approve {action.id}"))
-    head = {"type": "header", "text": _text(_line(title), TITLE_CHARS_MAX)}
-    return {"text": escaped(f"Approve? {title}"), "blocks": [head, *said]}
+        how = _plain(f"Approve it: cerebro actions approve {action.id}")
+    return {"text": escaped(f"Approve? {title}"), "blocks": [_head(title), *_shown(action, address), how]}
+
+
+def begun(action: Action, address: str) -> dict[str, Any]:
+    """The message that tells of an action that Cerebro does by itself, in the words of one that is asked for."""
+    title = f"Begun: {action.title}, {action.target.said}"
+    return {"text": escaped(title), "blocks": [_head(title), *_shown(action, address)]}
 
 
 def over(action: Action) -> dict[str, Any]:
@@ -145,18 +140,35 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _head(title: str) -> dict[str, Any]:
+    return {"type": "header", "text": _text(_line(title), TITLE_CHARS_MAX)}
+
+
+def _shown(action: Action, address: str) -> list[dict[str, Any]]:
+    """What the action changes, what that is to come to, what takes it back, and why it is the one."""
+    back = ", ".join(_words(call) for step in action.steps for call in step.undo)
+    lines = [
+        f"Risk {action.risk}. {action.predicted}",
+        f"Undo: {back or 'nothing takes it back'}",
+        *_changes(action),
+        *(f"Why: {reason.text}" for reason in action.reasons if reason.what in ("share", "fit", "policy", "person")),
+    ]
+    said = [_plain("\n".join(map(_line, lines)))]
+    if address:
+        said.append(_ours(f"<{address}|Open the case>"))
+    return said
+
+
 def _changes(action: Action) -> list[str]:
     changes = [(step.call, change) for step in action.steps for change in step.changes]
-    lines = [
-        f"{call.operation} {_words(call.arguments)}: {each.what} {each.before} → {each.after}".replace(" :", ":")
-        for call, each in changes[:CHANGES_MAX]
-    ]
+    lines = [f"{_words(call)}: {each.what} {each.before} → {each.after}" for call, each in changes[:CHANGES_MAX]]
     left = len(changes) - CHANGES_MAX
     return [*lines, f"… and {left} more lines: look at them in the console."] if left > 0 else lines
 
 
-def _words(arguments: Mapping[str, str]) -> str:
-    return " ".join(f"{name}={value}" for name, value in sorted(arguments.items()))
+def _words(call: Call) -> str:
+    values = (f"{name}={value}" for name, value in sorted(call.arguments.items()))
+    return " ".join([call.operation, *values, *([f"@{call.door}"] if call.door else [])])
 
 
 def _plain(text: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from cerebro.casework.hands.store import (
     keep_action,
     past_key,
 )  # fmt: skip
+from cerebro.casework.notify import OF_ACTIONS
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.casework.store import CASES
 from cerebro.kernel.audit import Audit
@@ -315,6 +316,7 @@ class Ledger:
 
     async def _with_case(self, action: Action, entry: Entry, also: Also, now_ms: int) -> None:
         case = await self.case(action.tenant, action.case)
+        tells = () if action.level is Level.SILENT else OF_ACTIONS
 
         def verb(found: Case) -> Case:
             # What is taken back long after the case was over opens it no more.
@@ -326,7 +328,7 @@ class Ledger:
                 async with self._kernel.records.transaction() as transaction:
                     await also(transaction)
             else:
-                await self._desk.change(action.tenant, case.id, verb, also=also)
+                await self._desk.change(action.tenant, case.id, verb, also=also, tells=tells)
         except _Taken as error:
             raise Locked(error.detail) from error
 

@@ -1,7 +1,7 @@
 """From a chosen playbook to an action as it is shown: every call dry-run, every replica named, every undo ready."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cerebro.casework.executors.port import LOOK_S, Executor, Preview, in_time
 from cerebro.casework.playbooks.fill import filled, parameters_of
@@ -21,10 +21,12 @@ class Plan:
     executor: Executor  # of the first step: its level holds
 
 
-def executor_of(name: str, operation: str, target: EntityKey, executors: Sequence[Executor]) -> Executor | None:
-    """The executor of this name that can do this there."""
+def executor_of(
+    name: str, operation: str, target: EntityKey, executors: Sequence[Executor], door: str = ""
+) -> Executor | None:
+    """The executor of this name that can do this there; with a door, that one and no other."""
     for each in executors:
-        if each.name == name and each.reaches(target, operation):
+        if each.name == name and door in ("", each.label) and each.reaches(target, operation):
             return each
     return None
 
@@ -61,15 +63,22 @@ async def planned(
         call = Call(each.executor, each.operation, target, filled(each.arguments, target, parameters))
         preview = await in_time(executor.dry_run(call), LOOK_S)
         share, first = max(share, preview.share), first or executor
-        steps += _steps(each, call, preview, parameters, key=key, count=len(steps))
+        steps += [
+            _at(executor.label, one) for one in _steps(each, call, preview, parameters, key=key, count=len(steps))
+        ]
     assert first is not None
     if not any(step.changes for step in steps):
         raise Invalid(f"{playbook.title}: nothing would change at {target.said}.", "It is so already.")
     for back in (call for step in steps for call in step.undo):
-        if executor_of(back.executor, back.operation, back.target, executors) is None:
+        if executor_of(back.executor, back.operation, back.target, executors, back.door) is None:
             said = f"Nothing here can {back.operation} {back.target.said}, which is how it would be taken back."
             raise Invalid(said, "Let the control door do that too, or write a playbook without this undo.")
     return Plan(parameters, tuple(steps), share, first)
+
+
+def _at(door: str, step: Step) -> Step:
+    """The step, with the door that showed it named in its calls."""
+    return replace(step, call=replace(step.call, door=door), undo=tuple(replace(each, door=door) for each in step.undo))
 
 
 def _steps(

@@ -89,6 +89,7 @@ class Proposer:
         self._cool_down_share = kernel.settings.hands.cool_down_share
         self._thought: dict[str, tuple[int, int]] = {}
         self._steady_ms = round(kernel.settings.hands.steady_s * 1000)
+        self._give_up_ms = round(kernel.settings.hands.give_up_s * 1000)
 
     async def round(self, tenant: TenantId) -> None:
         """Look at every live case that has a cause."""
@@ -128,8 +129,7 @@ class Proposer:
         if rests or not self._is_steady(case, now_ms) or self._is_known(case, now_ms):
             return None
         if sum(each.state in STARTED for each in own) >= self._tries_max:
-            tried = "; ".join(f"{each.title}: {each.state.value}" for each in reversed(own))
-            await self._engine.ledger.escalate(case, f"Cerebro has tried what it may. {tried}.")
+            await self._give_up(case, own, "Cerebro has tried what it may.")
             return None
         failed = any(each.state is ActionState.UNDONE for each in own)
         scene = replace(scene, causes=case.causes, failed=failed)
@@ -138,12 +138,25 @@ class Proposer:
         }
         offers = await self._offers(case, scene, over)
         chosen, waiting = _chosen(offers), [each for each in own if each.state in WAITING]
+        if chosen is None and not waiting and self._is_left_alone(case, own, now_ms):
+            await self._give_up(case, own, "What Cerebro did has not helped, and nothing else fits or may be done now.")
         if chosen is None or (waiting and chosen.level in ASKED):
             return None
         if chosen.level in ASKED and (asked := _asked_for(chosen, scene.recent)):
             await self._engine.ledger.share(case, asked)
             return None
         return await self._propose(case, chosen, waiting)
+
+    def _is_left_alone(self, case: Case, own: Sequence[KeptAction], now_ms: int) -> bool:
+        """Whether it goes on although something was done for it, and nothing has been for a long time since."""
+        last = max((each for each in own if each.state in STARTED), key=lambda each: each.ended_ms, default=None)
+        if last is None or last.state is ActionState.HELPED or not case.active_keys:
+            return False
+        return now_ms - last.ended_ms >= self._give_up_ms
+
+    async def _give_up(self, case: Case, own: Sequence[KeptAction], why: str) -> None:
+        tried = "; ".join(f"{each.title}: {each.state.value}" for each in reversed(own))
+        await self._engine.ledger.escalate(case, f"{why} {tried}.")
 
     async def _own(self, case: Case, scene: Scene) -> Sequence[KeptAction]:
         """What was thought of or done for the case, the newest first; asked for where the newest of all are not all."""

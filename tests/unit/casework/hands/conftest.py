@@ -27,6 +27,7 @@ class Toy:
     """A service with a version, a count of replicas and a memory of what was done to it."""
 
     name: str = "process"
+    label: str = ""
     level: Level | None = Level.ACT
     value: dict[str, str] = field(default_factory=lambda: {"replicas": "1", "version": "2", "flag.x": "yes"})
     done: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
@@ -98,9 +99,10 @@ class Feelings:
 class Bench:
     """Everything of one test."""
 
-    def __init__(self, clock, **hands):
+    def __init__(self, clock, webhook_url="", **hands):
         settings = Settings()
-        settings = settings.model_copy(update={"hands": settings.hands.model_copy(update=hands)})
+        casework = settings.casework.model_copy(update={"webhook_url": webhook_url})
+        settings = settings.model_copy(update={"hands": settings.hands.model_copy(update=hands), "casework": casework})
         self.clock, self.toy, self.users = clock, Toy(), Feelings(since_ms=clock.now_ms())
         self.kernel = simulated_kernel(settings, clock)
         self.desk = Desk(self.kernel)
@@ -128,10 +130,13 @@ class Bench:
             await (hands or self.hands).round(DEFAULT_TENANT)
             await self.clock.advance(step_s)
 
-    async def actions(self):
+    async def kept(self, collection, tenant=DEFAULT_TENANT):
         async with self.kernel.records.transaction() as transaction:
-            found = [record async for record in every(transaction, ACTIONS, DEFAULT_TENANT)]
+            found = [record async for record in every(transaction, collection, tenant)]
         return sorted((record.value for record in found), key=lambda each: each.made_ms)
+
+    async def actions(self):
+        return await self.kept(ACTIONS)
 
     async def the_case(self, case_id):
         async with self.kernel.records.transaction() as transaction:

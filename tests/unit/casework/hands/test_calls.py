@@ -1,7 +1,7 @@
 """Calls and what takes them back, where something comes between: a stop, a crash, a door that is not there yet."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -10,6 +10,7 @@ from cerebro.casework.hands import ledger as ledgers
 from cerebro.casework.hands import propose
 from cerebro.casework.hands.engine import _is_next_replica
 from cerebro.casework.hands.store import Policy
+from cerebro.casework.hands.work import Hands
 from cerebro.casework.life import closed
 from cerebro.spine.actions import ActionState, Call, Difference, Level, Step
 from cerebro.spine.cases import CaseState
@@ -19,6 +20,14 @@ from cerebro.spine.identity import DEFAULT_TENANT
 
 CART = EntityKey("service", "cart")
 SURGE = {"kind": "capacity", "text": "more traffic", "marks": ("surged",)}
+
+
+@dataclass
+class Doors:
+    executors: list
+
+    async def of(self, tenant):
+        return self.executors
 
 
 async def refuses(call, *, key, timeout_s):
@@ -372,3 +381,23 @@ async def test_what_holds_an_approved_action_is_told_while_it_holds(bench):
     await ledger.set_policy(DEFAULT_TENANT, Policy(), 1, "anna", "goes on")
     await bench.rounds(1)
     assert ((await bench.actions())[0].held, len(bench.toy.done)) == ("", 1)
+
+
+async def test_what_one_door_has_done_no_other_is_asked_to_take_back(bench):
+    """Two supervisors with one scope: the other knows neither the call nor the state that the undo names."""
+    first, other = replace(bench.toy, label="blue"), replace(bench.toy, label="green", done={})
+    doors = Doors([first, other])
+    bench.hands = Hands(bench.kernel, bench.users, doors)
+    await scaled_and_wanted_back(bench)
+    (action,) = await bench.actions()
+    assert {call.door for step in action.steps for call in (step.call, *step.undo)} == {"blue"}
+    doors.executors = [other]  # the first is silent
+
+    await bench.rounds(4)
+
+    (action,) = await bench.actions()
+    assert (action.state, other.done) == (ActionState.UNDOING, {})
+    doors.executors = [other, first]
+    await bench.rounds(12)
+    (action,) = await bench.actions()
+    assert (action.state, other.done, len(first.done)) == (ActionState.UNDONE, {}, 2)

@@ -174,10 +174,40 @@ async def test_killed_after_it_was_told_it_is_told_once_more_and_no_more(bench, 
     assert [await asker.round() for _ in range(2)] == [1, 0]
 
 
-async def test_what_nobody_was_asked_for_is_not_told_at_its_end(bench, asker):
+async def test_what_is_done_unasked_is_told_when_it_begins_and_when_it_is_over(bench, asker):
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+    while not bench.toy.done:
+        await bench.rounds(1)
+    assert [await asker.round() for _ in range(2)] == [1, 0]
+    await bench.rounds(12)
+
+    assert [await asker.round() for _ in range(2)] == [1, 0]
+    first, last = asker._webhook.heard
+    assert first["text"].startswith("Begun: Roll back the last deploy, service/cart")
+    assert "2 → 1" in "".join(texts(first)["plain_text"])
+    assert last["text"].startswith("It helped: ")
+
+
+@pytest.mark.parametrize(("ago_s", "told"), [(1800.0, 1), (4000.0, 0)])
+async def test_while_the_chat_does_not_answer_an_end_is_told_later_and_not_for_ever(bench, asker, ago_s, told):
     await bench.case()
     bench.users.until_ms = bench.clock.now_ms() + 10_000
     await bench.rounds(12)
+    await bench.clock.advance(ago_s)
+
+    assert [await asker.round() for _ in range(2)] == [told, 0]
+
+
+async def test_what_is_done_silently_is_told_nobody(bench, asker):
+    ledger = bench.hands.engine.ledger
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+    for _ in range(12):
+        await bench.rounds(1)
+        for action in await bench.actions():
+            record = await ledger.one(DEFAULT_TENANT, action.id)
+            await ledger.note(record, replace(record.value, level=Level.SILENT))
+        assert await asker.round() == 0
 
     assert [each.state for each in await bench.actions()] == [ActionState.HELPED]
-    assert await asker.round() == 0

@@ -12,12 +12,13 @@ from cerebro.casework.hands.felt import Felt
 from cerebro.casework.hands.store import Policy
 from cerebro.casework.life import closed
 from cerebro.casework.playbooks.model import Probe
+from cerebro.casework.store import NOTICES
 from cerebro.kernel.audit import Audit
 from cerebro.spine.actions import ActionState, Level, digest_of
 from cerebro.spine.cases import CaseState, Cause, Mark
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unavailable
-from cerebro.spine.identity import DEFAULT_TENANT
+from cerebro.spine.identity import DEFAULT_TENANT, SELF_TENANT
 
 CART, WORKER = EntityKey("service", "cart"), EntityKey("service", "worker")
 
@@ -119,6 +120,29 @@ async def test_tries_are_bounded_and_told(make_bench):
     assert "Roll back the last deploy: undone" in case.timeline[-1].text
 
 
+@pytest.mark.parametrize(
+    ("over", "state"), [(False, CaseState.ESCALATED), (True, CaseState.INVESTIGATING)], ids=["it goes on", "it is over"]
+)
+async def test_a_person_is_called_when_nothing_else_fits(bench, over, state):
+    """Fewer tries than are allowed, and no other playbook: the case must not lie there unseen."""
+    case_id = await bench.case()
+    tried = ()
+    while not tried or not tried[0].ended_ms:
+        await bench.rounds(1)
+        tried = await bench.actions()
+    assert [each.state for each in tried] == [ActionState.UNDONE]
+    await bench.rounds(50)
+    assert (await bench.the_case(case_id)).state is CaseState.INVESTIGATING
+    if over:
+        await bench.desk.change(DEFAULT_TENANT, case_id, lambda case: replace(case, active_keys=()))
+
+    await bench.rounds(20)
+
+    case = await bench.the_case(case_id)
+    assert (case.state, len(await bench.actions())) == (state, 1)
+    assert ("nothing else fits or may be done now. Roll back the last deploy: undone" in case.timeline[-1].text) != over
+
+
 async def test_harm_is_undone_and_costs_the_playbook_its_freedom(bench):
     await bench.case()
     await bench.rounds(1)
@@ -130,6 +154,24 @@ async def test_harm_is_undone_and_costs_the_playbook_its_freedom(bench):
     assert (action.state, action.harmful) == (ActionState.UNDONE, True)
     policy = (await bench.hands.engine.ledger.policy(DEFAULT_TENANT)).value
     assert policy.levels["rollback-deploy"] is Level.ASK
+
+
+@pytest.mark.parametrize("level", [Level.ACT, Level.SILENT])
+@pytest.mark.parametrize("helps", [True, False])
+async def test_what_is_done_is_told_outside_unless_silently(make_bench, level, helps):
+    bench = make_bench(webhook_url="https://pager.example/x")
+    ledger = bench.hands.engine.ledger
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + (10_000 if helps else 1 << 50)
+    while not bench.toy.done:
+        await bench.rounds(1)
+    (action,) = await bench.actions()
+    await ledger.note(await ledger.one(DEFAULT_TENANT, action.id), replace(action, level=level))
+    await bench.rounds(60)
+
+    told = [each.change for each in await bench.kept(NOTICES, SELF_TENANT) if each.change.startswith("action_")]
+    begun, ends = ["action_begun"], ["action_helped"] if helps else ["action_not_helped", "action_undone"]
+    assert told == (begun + ends if level is Level.ACT else begun)
 
 
 async def test_nothing_is_done_while_users_are_well(bench):

@@ -47,7 +47,7 @@ def action(number, of, state=ActionState.HELPED):
 class Everything:
     """Can do all that there is."""
 
-    name = "process"
+    name, label = "process", ""
 
     def reaches(self, target, operation):
         return True

@@ -144,7 +144,8 @@ const Steps = ({ action }) => html`<ol class="steps">${(action.steps ?? []).map(
 
 function called(call) {
   const values = Object.entries(call.arguments ?? {}).map(([name, value]) => `${name}=${quoted(value)}`);
-  return [[call.executor, call.operation].filter(Boolean).join("."), entity(call.target).text, ...values].join(" ");
+  const by = [call.executor, call.door].filter(Boolean).join("@");
+  return [[by, call.operation].filter(Boolean).join("."), entity(call.target).text, ...values].join(" ");
 }
 
 // A value with blanks in it is not to be taken for two.
