@@ -414,6 +414,12 @@ def test_rules_are_tried_before_they_are_kept(room, visit):
     page.fill("textarea.code", "map: {hops: 1, within: 2m}")
 
     page.wait_for_selector("button.primary:not([disabled])")
+    page.click("nav a[href='/forecast']")
+    page.go_back()
+    page.wait_for_selector("main .state.warm")
+    assert page.input_value("textarea.code") == "map: {hops: 1, within: 2m}"
+    page.click("main .dialog-foot button:not(.primary)")
+    page.wait_for_selector("main .state.warm", state="detached")
 
 
 def test_a_map_of_500_can_be_read(room, visit):

@@ -168,9 +168,6 @@ class Action:
     verdict_by: str = ""
     owner: str = ""  # who works it now, until the lease is over
     lease_ms: int = 0
-    asked: str = ""  # the digest that was last told in the chat; `over` once its end was
-    asking_ms: int = 0  # when someone last began to tell it
-    askings: int = 0  # how often, since it was last told
     before: Mapping[str, float] = field(default_factory=dict)  # what users felt just before it
     reasons: tuple[Reason, ...] = ()
     story: tuple[Turn, ...] = ()
@@ -185,7 +182,12 @@ def digest_of(action: Action) -> str:
         "parameters": dict(action.parameters),
         "predicted": action.predicted,
         "expect": asdict(action.expect),
-        "steps": [[asdict(step.call), [asdict(c) for c in step.changes], [asdict(call) for call in step.undo]]
+        "steps": [[_shown(step.call), [asdict(c) for c in step.changes], [_shown(call) for call in step.undo]]
                   for step in action.steps],
     }  # fmt: skip
     return hashlib.sha256(json.dumps(shown, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _shown(call: Call) -> dict[str, object]:
+    """The call as it is shown: a door is named where there can be more than one."""
+    return {name: value for name, value in asdict(call).items() if name != "door" or value}

@@ -48,7 +48,7 @@ class JetStream:
         found = await self._info(target)
         if target.kind == "stream":
             held = found["state"]
-            # An empty stream's first sequence is the one that its next message will have.
+            # Of a stream that was emptied, the first is the sequence that its next message will have.
             return {
                 "messages": str(held["messages"]),
                 "first": str(held["first_seq"]),
@@ -69,7 +69,10 @@ class JetStream:
     async def execute(self, call: Call, *, key: str, timeout_s: float) -> str:
         """As the port says. To pause twice is to pause; what came after the dry run outlives every purge."""
         if call.operation == "purge":
-            said = await self._ask(f"STREAM.PURGE.{_name(call.target.name)}", {"seq": _up_to(call)})
+            up_to = _up_to(call)
+            if up_to <= 1:
+                return "Nothing was in it."  # some servers take this bound for none, and purge all
+            said = await self._ask(f"STREAM.PURGE.{_name(call.target.name)}", {"seq": up_to})
             return f"{said['purged']} messages are gone."
         until = NEVER
         if call.operation == "pause_consumer":

@@ -11,7 +11,7 @@ from cerebro.casework.deeds import KeptAction
 from cerebro.casework.executors.port import SPARE_S, Executor, Reach, in_time
 from cerebro.casework.hands.ends import Ends, free
 from cerebro.casework.hands.ledger import CEREBRO, Entry, Ledger
-from cerebro.casework.hands.plan import executor_of
+from cerebro.casework.hands.plan import reached
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record
@@ -242,11 +242,7 @@ class Calls:
         return await in_time(executor.happened(call, key=key), self._settings.call_timeout_s)
 
     async def _executor(self, tenant: TenantId, call: Call) -> Executor:
-        executors = await self._reach.of(tenant)
-        found = executor_of(call.executor, call.operation, call.target, executors, call.door)
-        if found is None:  # as when it starts anew: it is waited for like one that does not answer
-            raise Unavailable(f"Nobody is there who can {call.operation} {call.target.said}.")
-        return found
+        return reached(call, await self._reach.of(tenant))
 
 
 def _is_wanted_back(action: Action) -> bool:

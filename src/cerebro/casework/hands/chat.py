@@ -1,4 +1,4 @@
-"""An action that waits for someone, told in a chat with buttons, in Slack's own words.
+"""An action told in a chat, in Slack's own words: with buttons where it waits for someone.
 
 What is shown is text and never markup: whatever a log line or a control door says, it calls nobody and links nowhere.
 A press counts when Slack has signed it, and with the rights of the login that the settings name.
@@ -109,7 +109,7 @@ def begun(action: Action, address: str) -> dict[str, Any]:
 
 
 def over(action: Action) -> dict[str, Any]:
-    """The message that tells how an action ended that was asked for."""
+    """The message that tells how an action ended."""
     line = f"{ENDS.get(action.state, action.state.value)}: {action.title}, {action.target.said}. {action.outcome}"
     return {"text": escaped(line), "blocks": [_plain(_line(line))]}
 

@@ -13,7 +13,7 @@ from cerebro.casework.hands.ledger import CEREBRO, Entry, Ledger, Locked
 from cerebro.casework.hands.library import Library
 from cerebro.casework.hands.look import NOBODY, Look, folded
 from cerebro.casework.hands.looks import Looks
-from cerebro.casework.hands.plan import Plan, can, planned
+from cerebro.casework.hands.plan import Plan, planned, reached
 from cerebro.casework.hands.policy import ASKED, Bar, Bounds, bars, level_of, recent_of
 from cerebro.casework.hands.rank import probe_holds
 from cerebro.casework.hands.store import Policy
@@ -191,9 +191,11 @@ class Engine:
 
     async def _planned_anew(self, action: Action, playbook: Playbook) -> Plan:
         executors = await self._reach.of(action.tenant)
-        if not can(playbook, action.target, executors):  # as when it starts anew: one that does not answer is no door
-            raise Unavailable(f"Nobody is there who can do {playbook.name} at {action.target.said}.")
-        return await planned(playbook, action.target, action.parameters, executors, key=action.id)
+        calls = [step.call for step in action.steps]
+        for call in calls:
+            reached(call, executors)
+        doors = {call.executor: call.door for call in calls}
+        return await planned(playbook, action.target, action.parameters, executors, key=action.id, doors=doors)
 
     async def approve(self, record: Kept, by: str, digest: str) -> Kept:
         """Someone says yes to exactly what was shown.

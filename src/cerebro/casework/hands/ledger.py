@@ -260,7 +260,7 @@ class Ledger:
         now_ms = self._kernel.clock.now_ms()
 
         def verb(found: Case) -> Case:
-            if found.state is CaseState.ESCALATED:
+            if found.state is CaseState.ESCALATED or found.state not in LIVE:
                 return found
             return life.acted(found, "escalated", text, now_ms, state=CaseState.ESCALATED)
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from cerebro.casework.executors.port import LOOK_S, Executor, Preview, in_time
 from cerebro.casework.playbooks.fill import filled, parameters_of
 from cerebro.casework.playbooks.model import Playbook, StepPlan
 from cerebro.spine.actions import Call, Step
 from cerebro.spine.entities import EntityKey
-from cerebro.spine.errors import Invalid
+from cerebro.spine.errors import Invalid, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,19 @@ def executor_of(
     return None
 
 
+def reached(call: Call, executors: Sequence[Executor]) -> Executor:
+    """Who makes the call.
+
+    Raises:
+        Unavailable: Nobody is there who can, as when it starts anew: it is waited for like one that does not answer.
+    """
+    found = executor_of(call.executor, call.operation, call.target, executors, call.door)
+    if found is None:
+        nobody = f"The control door {call.door} is not there, which" if call.door else "Nobody is there who"
+        raise Unavailable(f"{nobody} can {call.operation} {call.target.said}.")
+    return found
+
+
 def can(playbook: Playbook, target: EntityKey, executors: Sequence[Executor]) -> bool:
     """Whether every step of the playbook can be made on the target."""
     return all(executor_of(step.executor, step.operation, target, executors) for step in playbook.steps)
@@ -38,11 +52,12 @@ def can(playbook: Playbook, target: EntityKey, executors: Sequence[Executor]) ->
 
 async def planned(
     playbook: Playbook, target: EntityKey, given: Mapping[str, str], executors: Sequence[Executor], *, key: str,
-    words: str = "",
+    words: str = "", doors: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:  # fmt: skip
     """Dry-run every step.
 
     Args:
+        doors: By the name of an executor, the one of that name that is asked and no other.
         words: What proves the cause; parameters can be picked by it, among what the target tells.
 
     Raises:
@@ -57,7 +72,7 @@ async def planned(
     steps: list[Step] = []
     share, first = 0.0, None
     for each in playbook.steps:
-        executor = executor_of(each.executor, each.operation, target, executors)
+        executor = executor_of(each.executor, each.operation, target, executors, doors.get(each.executor, ""))
         if executor is None:
             raise Invalid(f"Nothing here can {each.operation} {target.said}.", "Register a control door for it.")
         call = Call(each.executor, each.operation, target, filled(each.arguments, target, parameters))

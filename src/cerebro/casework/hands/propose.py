@@ -9,6 +9,7 @@ from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.engine import Engine, needs_mending
 from cerebro.casework.hands.felt import is_of_users, is_piled, shape_of
 from cerebro.casework.hands.ledger import CEREBRO, RECENT_MAX, Entry
+from cerebro.casework.hands.patience import Patience, in_vain
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ASKED, NEEDED, ORDER, STARTED, Bounds, bars, level_of, recent_of
 from cerebro.casework.hands.rank import ASKED_MORE, RIVAL, Choice, Picture, doubt_of, named_in, ranked, words_of
@@ -89,13 +90,14 @@ class Proposer:
         self._cool_down_share = kernel.settings.hands.cool_down_share
         self._thought: dict[str, tuple[int, int]] = {}
         self._steady_ms = round(kernel.settings.hands.steady_s * 1000)
-        self._give_up_ms = round(kernel.settings.hands.give_up_s * 1000)
+        self._patience = Patience(kernel.settings.hands.give_up_s)
 
     async def round(self, tenant: TenantId) -> None:
         """Look at every live case that has a cause."""
         async with self._kernel.records.transaction() as transaction:
             page = await transaction.find(CASES, tenant, Search({"live": True}, order="-opened_ms", limit=CASES_MAX))
         cases = [record.value for record in page.records if record.value.causes]
+        self._patience.keep(tenant, {case.id for case in cases})
         if not cases:
             return
         scene = await self._scene(tenant, cases)
@@ -123,6 +125,7 @@ class Proposer:
         """Propose the best action for the case, and begin it where allowed; None when there is nothing to do."""
         own = await self._own(case, scene)
         if case.state is CaseState.ESCALATED or scene.policy.stopped or any(each.state in UNDER_WAY for each in own):
+            self._patience.renew(case)
             return None
         now_ms = self._clock.now_ms()
         rests = any(each.state is ActionState.HELPED and now_ms - each.ended_ms < CALM_MS for each in own)
@@ -138,7 +141,9 @@ class Proposer:
         }
         offers = await self._offers(case, scene, over)
         chosen, waiting = _chosen(offers), [each for each in own if each.state in WAITING]
-        if chosen is None and not waiting and self._is_left_alone(case, own, now_ms):
+        if chosen or waiting or _is_awaited(case, scene.recent):
+            self._patience.renew(case)
+        elif self._patience.is_over(case, now_ms) and await self._is_in_vain(case, own):
             await self._give_up(case, own, "What Cerebro did has not helped, and nothing else fits or may be done now.")
         if chosen is None or (waiting and chosen.level in ASKED):
             return None
@@ -147,12 +152,12 @@ class Proposer:
             return None
         return await self._propose(case, chosen, waiting)
 
-    def _is_left_alone(self, case: Case, own: Sequence[KeptAction], now_ms: int) -> bool:
-        """Whether it goes on although something was done for it, and nothing has been for a long time since."""
-        last = max((each for each in own if each.state in STARTED), key=lambda each: each.ended_ms, default=None)
-        if last is None or last.state is ActionState.HELPED or not case.active_keys:
-            return False
-        return now_ms - last.ended_ms >= self._give_up_ms
+    async def _is_in_vain(self, case: Case, own: Sequence[KeptAction]) -> bool:
+        """Whether what was done last has left something to mend."""
+        last = in_vain(own)
+        return last is not None and needs_mending(
+            last, case, await self._engine.looks.since(case, last.target, case.began_ms)
+        )
 
     async def _give_up(self, case: Case, own: Sequence[KeptAction], why: str) -> None:
         tried = "; ".join(f"{each.title}: {each.state.value}" for each in reversed(own))
@@ -233,9 +238,8 @@ class Proposer:
         surged = next(iter(sorted(asked)), None)
         if surged and ASKED_MORE not in playbook.trigger.marks and level not in ASKED:
             level, why = Level.ASK, f"more is asked of {surged.said} than usual, and that may be all that is wrong"
-        around = {choice.target, *case.entities, *(each.entity for each in case.causes)}
-        if any(each.state in UNDER_WAY and each.target in around for each in scene.recent):
-            return None  # what it comes to is waited for: two at once could not be told apart
+        if _is_awaited(case, scene.recent, choice.target):
+            return None  # two at once could not be told apart
         held = bars(
             playbook=playbook.name, cool_down_s=playbook.cool_down_s * self._cool_down_share, target=choice.target,
             policy=scene.policy,
@@ -314,6 +318,12 @@ def _for_signals(action: Action) -> Action:
     """The action, watched by the case's findings where users as a whole would show nothing."""
     after = replace(action, expect=replace(action.expect, of="signals"))
     return replace(after, digest=digest_of(after))
+
+
+def _is_awaited(case: Case, recent: Iterable[KeptAction], *targets: EntityKey) -> bool:
+    """Whether something is under way at one of these or near the case, and what it comes to is waited for."""
+    around = {*targets, *case.entities, *(each.entity for each in case.causes)}
+    return any(each.state in UNDER_WAY and each.target in around for each in recent)
 
 
 def considered(causes: Sequence[Cause]) -> list[Cause]:

@@ -76,10 +76,10 @@ class Doors:
         """The control doors that were registered or introduced, whether they answer or not."""
         async with self._kernel.records.transaction() as transaction:
             page = await transaction.find(DOORS, tenant, Search({}, limit=DOORS_MAX))
-        return [
-            *(record.value for record in page.records),
-            *(introduced(self._folder) if tenant == DEFAULT_TENANT else ()),
-        ]
+        registered = {record.key: record.value for record in page.records}
+        found = introduced(self._folder) if tenant == DEFAULT_TENANT else ()
+        # A call names its door: no two have one name.
+        return [*registered.values(), *{each.name: each for each in found if each.name not in registered}.values()]
 
     async def _door(self, tenant: TenantId, entry: DoorEntry) -> ControlDoor | None:
         door = self._open.get((tenant, entry))

@@ -131,7 +131,23 @@ class KeptPlaybook:
     made_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What a chat was told of an action that is not over yet, under the action's id.
+
+    Args:
+        digest: Of the action as it was last told; empty while that has not arrived.
+        tried_ms: When someone last began to tell something; 0 once it has arrived.
+        tries: How often, since something last arrived.
+    """
+
+    digest: str = ""
+    tried_ms: int = 0
+    tries: int = 0
+
+
 LOCKS = Collection("action_locks", Lock)
+TELLINGS = Collection("action_tellings", Telling)
 POLICIES = Collection("action_policies", Policy)
 PASTS = Collection("action_pasts", Past, ("playbook",))
 DOORS = Collection("action_doors", DoorEntry)

@@ -401,3 +401,24 @@ async def test_what_one_door_has_done_no_other_is_asked_to_take_back(bench):
     await bench.rounds(12)
     (action,) = await bench.actions()
     assert (action.state, other.done, len(first.done)) == (ActionState.UNDONE, {}, 2)
+
+
+async def test_what_one_door_has_shown_no_other_is_asked_to_do(bench):
+    bench.toy.level = None
+    first, other = replace(bench.toy, label="blue"), replace(bench.toy, label="green", done={})
+    doors = Doors([first, other])
+    bench.hands = Hands(bench.kernel, bench.users, doors)
+    await bench.case()
+    await bench.rounds(2)
+    (shown,) = await bench.actions()
+    doors.executors = [other]
+    engine = bench.hands.engine
+    await engine.approve(await engine.ledger.one(DEFAULT_TENANT, shown.id), "anna", shown.digest)
+
+    await bench.rounds(4)
+
+    (action,) = await bench.actions()
+    assert (action.state, action.digest, other.done) == (ActionState.APPROVED, shown.digest, {})
+    doors.executors = [other, first]
+    await bench.rounds(4)
+    assert (other.done, len(first.done)) == ({}, 1)

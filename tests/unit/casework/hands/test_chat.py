@@ -1,5 +1,6 @@
 """What a chat is told of an action, and which presses of its buttons count."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -156,19 +157,18 @@ async def test_what_is_done_unasked_is_not_asked_for(bench, waiting, asker):
 
 
 async def test_killed_after_it_was_told_it_is_told_once_more_and_no_more(bench, waiting, asker, monkeypatch):
-    async def killed(record, after):
-        raise KeyboardInterrupt
+    honest, writes = asker._keep, []
 
-    honest, claims = asker._ledger.note, []
+    async def keep(*what):
+        writes.append(what)
+        if len(writes) == 2:
+            raise KeyboardInterrupt
+        return await honest(*what)
 
-    async def note(record, after):
-        claims.append(after)
-        return await (honest if len(claims) == 1 else killed)(record, after)
-
-    monkeypatch.setattr(asker._ledger, "note", note)
+    monkeypatch.setattr(asker, "_keep", keep)
     with pytest.raises(KeyboardInterrupt):
         await asker.round()
-    monkeypatch.setattr(asker._ledger, "note", honest)
+    monkeypatch.setattr(asker, "_keep", honest)
     await bench.clock.advance(20)
 
     assert [await asker.round() for _ in range(2)] == [1, 0]
@@ -189,14 +189,55 @@ async def test_what_is_done_unasked_is_told_when_it_begins_and_when_it_is_over(b
     assert last["text"].startswith("It helped: ")
 
 
-@pytest.mark.parametrize(("ago_s", "told"), [(1800.0, 1), (4000.0, 0)])
-async def test_while_the_chat_does_not_answer_an_end_is_told_later_and_not_for_ever(bench, asker, ago_s, told):
+@pytest.mark.parametrize("heard", [True, False])
+async def test_what_began_while_the_chat_did_not_answer_is_told_when_it_is_over(bench, asker, heard):
+    """What ended before this chat was ever tried is no news."""
+    asker._webhook.is_dead = True
     await bench.case()
     bench.users.until_ms = bench.clock.now_ms() + 10_000
-    await bench.rounds(12)
-    await bench.clock.advance(ago_s)
+    for _ in range(12):
+        await bench.rounds(1)
+        assert not heard or await asker.round() == 0
+    asker._webhook.is_dead = False
+    await bench.clock.advance(600)
 
-    assert [await asker.round() for _ in range(2)] == [told, 0]
+    assert [await asker.round() for _ in range(2)] == [int(heard), 0]
+
+
+async def test_who_does_it_and_who_tells_of_it_do_not_cross(bench, asker):
+    """The call is under way while the chat is told: what comes of it is written all the same, and told once."""
+    told, done = asyncio.Event(), asyncio.Event()
+    honest, post = bench.toy.execute, asker._webhook.post
+
+    async def slow_call(call, *, key, timeout_s):
+        await told.wait()
+        said = await honest(call, key=key, timeout_s=timeout_s)
+        done.set()
+        return said
+
+    async def slow_chat(body, headers):
+        told.set()
+        await done.wait()
+        await asyncio.sleep(0)
+        await post(body, headers)
+
+    bench.toy.execute, asker._webhook.post = slow_call, slow_chat
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+
+    async def tells():
+        for _ in range(1000):
+            if await asker.round():
+                return
+            await asyncio.sleep(0)
+
+    await asyncio.gather(bench.rounds(3), tells())
+    asker._webhook.post = post
+    await bench.rounds(12)
+    await asker.round()
+
+    assert [each.state for each in await bench.actions()] == [ActionState.HELPED]
+    assert [each["text"].partition(":")[0] for each in asker._webhook.heard] == ["Begun", "It helped"]
 
 
 async def test_what_is_done_silently_is_told_nobody(bench, asker):

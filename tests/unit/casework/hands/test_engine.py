@@ -7,9 +7,11 @@ from itertools import pairwise
 import pytest
 from msgspec import structs
 
+from cerebro.casework.deeds import ACTIONS
 from cerebro.casework.desk import Stale
+from cerebro.casework.hands import propose
 from cerebro.casework.hands.felt import Felt
-from cerebro.casework.hands.store import Policy
+from cerebro.casework.hands.store import Policy, keep_action
 from cerebro.casework.life import closed
 from cerebro.casework.playbooks.model import Probe
 from cerebro.casework.store import NOTICES
@@ -121,11 +123,13 @@ async def test_tries_are_bounded_and_told(make_bench):
 
 
 @pytest.mark.parametrize(
-    ("over", "state"), [(False, CaseState.ESCALATED), (True, CaseState.INVESTIGATING)], ids=["it goes on", "it is over"]
-)
-async def test_a_person_is_called_when_nothing_else_fits(bench, over, state):
+    ("since", "state"),
+    [("goes on", CaseState.ESCALATED), ("users are well", CaseState.INVESTIGATING),
+     ("came back", CaseState.INVESTIGATING), ("waits for another", CaseState.INVESTIGATING)],
+)  # fmt: skip
+async def test_a_person_is_called_when_nothing_else_fits(bench, since, state):
     """Fewer tries than are allowed, and no other playbook: the case must not lie there unseen."""
-    case_id = await bench.case()
+    case_id, change = await bench.case(), bench.desk.change
     tried = ()
     while not tried or not tried[0].ended_ms:
         await bench.rounds(1)
@@ -133,14 +137,50 @@ async def test_a_person_is_called_when_nothing_else_fits(bench, over, state):
     assert [each.state for each in tried] == [ActionState.UNDONE]
     await bench.rounds(50)
     assert (await bench.the_case(case_id)).state is CaseState.INVESTIGATING
-    if over:
-        await bench.desk.change(DEFAULT_TENANT, case_id, lambda case: replace(case, active_keys=()))
+    if since == "users are well":
+        bench.users.until_ms = bench.clock.now_ms()
+    if since == "came back":
+        await change(DEFAULT_TENANT, case_id, lambda case: replace(case, state=CaseState.RESOLVED))
+        await bench.rounds(3)
+        await change(DEFAULT_TENANT, case_id, lambda case: replace(case, state=CaseState.INVESTIGATING))
+    if since == "waits for another":
+        other = replace(tried[0], id="another", case="another", state=ActionState.VERIFYING, ended_ms=0)
+        async with bench.kernel.records.transaction() as transaction:
+            lease_ms = bench.clock.now_ms() + 3_600_000
+            kept = replace(keep_action(other), owner="another brain", lease_ms=lease_ms, due_ms=lease_ms)
+            await transaction.save(ACTIONS, DEFAULT_TENANT, kept.id, kept, version=0)
 
     await bench.rounds(20)
 
     case = await bench.the_case(case_id)
-    assert (case.state, len(await bench.actions())) == (state, 1)
-    assert ("nothing else fits or may be done now. Roll back the last deploy: undone" in case.timeline[-1].text) != over
+    told = "nothing else fits or may be done now. Roll back the last deploy: undone" in case.timeline[-1].text
+    assert (case.state, told) == (state, state is CaseState.ESCALATED)
+
+
+async def test_what_could_not_even_begin_is_nothing_that_was_done(bench):
+    """Approved, but someone had done it by hand meanwhile: nobody is called for that."""
+    bench.toy.level = None
+    case_id = await bench.case()
+    await bench.rounds(2)
+    (action,) = await bench.actions()
+    bench.toy.value["version"] = "1"
+    engine = bench.hands.engine
+    await engine.approve(await engine.ledger.one(DEFAULT_TENANT, action.id), "anna", action.digest)
+
+    await bench.rounds(100)
+
+    assert [each.state for each in await bench.actions()] == [ActionState.FAILED]
+    assert (await bench.the_case(case_id)).state is not CaseState.ESCALATED
+
+
+async def test_a_case_that_ended_meanwhile_is_not_escalated(bench):
+    case_id = await bench.case()
+    case = await bench.the_case(case_id)
+    await bench.desk.change(DEFAULT_TENANT, case_id, lambda case: replace(case, state=CaseState.RESOLVED))
+
+    await bench.hands.engine.ledger.escalate(case, "Cerebro has tried what it may.")
+
+    assert "escalated" not in {line.kind for line in (await bench.the_case(case_id)).timeline}
 
 
 async def test_harm_is_undone_and_costs_the_playbook_its_freedom(bench):
@@ -158,20 +198,16 @@ async def test_harm_is_undone_and_costs_the_playbook_its_freedom(bench):
 
 @pytest.mark.parametrize("level", [Level.ACT, Level.SILENT])
 @pytest.mark.parametrize("helps", [True, False])
-async def test_what_is_done_is_told_outside_unless_silently(make_bench, level, helps):
+async def test_what_is_done_is_told_outside_unless_silently(make_bench, monkeypatch, level, helps):
+    monkeypatch.setattr(propose, "level_of", lambda **_: (level, "its level says so"))
     bench = make_bench(webhook_url="https://pager.example/x")
-    ledger = bench.hands.engine.ledger
     await bench.case()
     bench.users.until_ms = bench.clock.now_ms() + (10_000 if helps else 1 << 50)
-    while not bench.toy.done:
-        await bench.rounds(1)
-    (action,) = await bench.actions()
-    await ledger.note(await ledger.one(DEFAULT_TENANT, action.id), replace(action, level=level))
     await bench.rounds(60)
 
     told = [each.change for each in await bench.kept(NOTICES, SELF_TENANT) if each.change.startswith("action_")]
-    begun, ends = ["action_begun"], ["action_helped"] if helps else ["action_not_helped", "action_undone"]
-    assert told == (begun + ends if level is Level.ACT else begun)
+    ends = ["action_helped"] if helps else ["action_not_helped", "action_undone"]
+    assert told == ([] if level is Level.SILENT else ["action_begun", *ends])
 
 
 async def test_nothing_is_done_while_users_are_well(bench):

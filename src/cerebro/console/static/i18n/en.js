@@ -1009,5 +1009,6 @@ export default {
   "clash.keep_mine": "Keep mine on top of theirs",
   "clash.discard_mine": "Discard mine",
   "post_mortem.clash": "{who} wrote in it since you began. Yours is not kept yet.",
+  "correlation.clash": "{who} kept other rules since you began. Yours are not kept yet.",
   "playbooks.clash": "Another text of {name} was signed off since you began. Yours is not signed off yet.",
 };

@@ -1,11 +1,12 @@
 // How findings become cases: the rules that count, and what other rules would have done last week.
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { may, post, Problem, put, useApi } from "../lib/api.js";
+import { useDraft } from "../lib/drafts.js";
 import { count, percent } from "../lib/format.js";
 import { t } from "../lib/i18n.js";
 import { entityHref } from "../lib/model.js";
 import { jumpTo, Lined } from "../ui/lined.js";
-import { Answer, Card, Empty, Failure, Icon, PageHead, Time, useDeed } from "../ui/parts.js";
+import { Answer, Card, Clash, Empty, Failure, Icon, PageHead, Time, useDeed } from "../ui/parts.js";
 
 const PAUSE_MS = 700;
 const JOINS_SHOWN = 12;
@@ -19,7 +20,11 @@ export function Correlation() {
 }
 
 function Rules({ data, reload }) {
-  const [text, setText] = useState(data.text);
+  const [draft, keepWritten] = useDraft("correlation"); // { text, base }: the rules that it was begun from
+  const text = draft?.text ?? data.text;
+  const base = draft?.base ?? data.text;
+  const setText = (next, from = base) => keepWritten(next === from ? null : { text: next, base: from });
+  const clashes = draft && base !== data.text;
   const [seen, setSeen] = useState(null); // { text, preview, error }
   const [busy, run] = useDeed();
   const box = useRef(null);
@@ -43,16 +48,20 @@ function Rules({ data, reload }) {
   const line = Number(/^Line (\d+)/.exec(current?.error?.detail ?? "")?.[1] ?? 0);
   const keep = async (event) => {
     event.preventDefault();
+    if (!draft || clashes || !current?.preview || busy) return;
     const { error } = await run(() => put("/correlation/rules", { text }), t("correlation.kept"));
-    if (!error) reload();
+    if (error) return;
+    keepWritten((now) => (now && now.text !== text ? { ...now, base: text } : null)); // written while it was being kept
+    reload();
   };
-  return html`<div class="case-columns"><div class="stack">
-      <${Card} title=${t("correlation.rules")} aside=${data.by ? html`${data.by} <${Time} ms=${data.at_ms} />` : t("correlation.shipped")}><form onSubmit=${keep}>
-        <${Lined} box=${box} text=${text} onInput=${setText} faults=${line ? [{ line, text: current.error.detail }] : []} label=${t("correlation.rules")} readOnly=${!may("operate")} />
+  return html`${clashes ? html`<${Clash} text=${t("correlation.clash", { who: data.by })} ms=${data.at_ms} busy=${busy} onMine=${() => setText(text, data.text)} onTheirs=${() => keepWritten(null)}><div class="snippet"><pre tabindex="0">${data.text}</pre></div><//>` : null}
+    <div class="case-columns"><div class="stack">
+      <${Card} title=${t("correlation.rules")} aside=${html`${data.by ? html`${data.by} <${Time} ms=${data.at_ms} />` : t("correlation.shipped")}${draft ? html` <span class="state warm">${t("post_mortem.unsaved")}</span>` : null}`}><form onSubmit=${keep}>
+        <${Lined} box=${box} text=${text} onInput=${(next) => setText(next)} faults=${line ? [{ line, text: current.error.detail }] : []} label=${t("correlation.rules")} readOnly=${!may("operate")} />
         <div class="card-body stack">
           ${current?.error ? html`<${Failure} error=${current.error} />` : null}
           ${line ? html`<p><button type="button" class="button small" onClick=${() => jumpTo(box.current, line)}>${t("playbooks.line", { line })}</button></p>` : null}
-          ${may("operate") ? html`<div class="dialog-foot">${text === data.text ? null : html`<button type="button" class="button" onClick=${() => setText(data.text)}>${t("do.discard")}</button>`}<button class="button primary" disabled=${busy || text === data.text || !current?.preview}><${Icon} name="check" />${t("correlation.keep")}</button></div>` : null}
+          ${may("operate") ? html`<div class="dialog-foot">${draft ? html`<button type="button" class="button" onClick=${() => keepWritten(null)}>${t("do.discard")}</button>` : null}<button class="button primary" disabled=${busy || !draft || clashes || !current?.preview}><${Icon} name="check" />${t("correlation.keep")}</button></div>` : null}
         </div></form>
       <//>
       <${Card} title=${t("correlation.words")}><dl class="facts card-body words">
