@@ -362,7 +362,7 @@ async def test_a_playbook_is_signed_off_by_its_role_and_over_nobodys_other_text(
     )  # fmt: skip
 
     assert (await operator.post("/playbooks", json={"text": lower})).status_code == 403
-    mine = text.replace("version: 1", "version: 2", 1)
+    mine = text.replace("version: 2", "version: 3", 1)
     assert (await admin.post("/playbooks", json={"text": mine, "replaces": text})).status_code == 201
     late = await admin.post("/playbooks", json={"text": text, "replaces": text})
     assert late.status_code == 409 and "meanwhile" in late.json()["detail"]

@@ -119,8 +119,10 @@ class Engine:
         seen = await self.looks.since(case, action.target, case.began_ms)
         if not by_person and (over := await self._needless(action, playbook, case, seen)):
             return await self._ends.end(record, S.EXPIRED, "action_expired", over.value)
-        if (otherwise := await self._unless_as_shown(record, policy)) is not None:
-            return otherwise
+        record, is_shown = await self._shown_now(record, policy)
+        if not is_shown:
+            return record
+        action = record.value
         begun = replace(action, state=S.EXECUTING, started_ms=now_ms, before=folded(seen.now), due_ms=now_ms, held="")
         why = seen.sentence(seen.suffering) if seen.suffering else ""
         text = f"Begun: {action.title} at {action.target.said}. {why}".strip()
@@ -150,10 +152,11 @@ class Engine:
     def _is_late(self, action: Action) -> bool:
         return self._clock.now_ms() >= (action.expires_ms or action.made_ms + round(self._settings.approval_s * 1000))
 
-    async def _unless_as_shown(self, record: Kept, policy: Policy) -> Kept | None:
-        """None when a fresh dry run shows what was approved, and that may still be done; else how it goes on instead.
+    async def _shown_now(self, record: Kept, policy: Policy) -> tuple[Kept, bool]:
+        """Whether a fresh dry run shows what is approved, and that may still be done; else how it goes on instead.
 
-        What has changed is shown anew, and approved anew: by Cerebro itself only where it may do it unasked now.
+        What has changed is shown anew, and approved anew: by Cerebro itself only where it may do it unasked now. It is
+        then as this very dry run has it, and another would only show how a count or the like has moved on.
         """
         action = record.value
         playbook = await self.library.one(action.tenant, action.playbook)
@@ -161,9 +164,9 @@ class Engine:
             plan = await self._planned_anew(action, playbook)
         except Unavailable as error:
             log.warning("action_waits", action_id=action.id, reason=error.detail)
-            return await self._held(record, (Bar.UNANSWERED,))
+            return await self._held(record, (Bar.UNANSWERED,)), False
         except Invalid as error:
-            return await self._ends.end(record, S.FAILED, "action_failed", f"It cannot be done now: {error}")
+            return await self._ends.end(record, S.FAILED, "action_failed", f"It cannot be done now: {error}"), False
         level, why = action.level, ""
         if action.approved_by == CEREBRO:
             level, why = level_of(
@@ -176,18 +179,19 @@ class Engine:
         is_same = digest == action.approved_digest == action.digest
         asks = action.approved_by == CEREBRO and level in ASKED
         if is_same and not asks:
-            return None
+            return record, True
         shown = replace(
             fresh, digest=digest, level=level, state=S.AWAITING, approved_by="", approved_digest="", held=""
         )
         again = sum(turn.state is S.AWAITING for turn in action.story)
         if again >= REPLANS_MAX:
-            return await self._ends.end(record, S.FAILED, "action_failed", f"{Bar.CHANGED.value} Again and again.")
+            text = f"{Bar.CHANGED.value} Again and again."
+            return await self._ends.end(record, S.FAILED, "action_failed", text), False
         text = f"It is asked for now: {why}." if is_same else f"{Bar.CHANGED.value} It is shown as it would be now."
         record = await self.ledger.put(record, shown, Entry("action_shown_anew", text))
         if asks or action.approved_by != CEREBRO:
-            return record
-        return await self.approve(record, CEREBRO, digest)
+            return record, False
+        return await self.approve(record, CEREBRO, digest), True
 
     async def _planned_anew(self, action: Action, playbook: Playbook) -> Plan:
         executors = await self._reach.of(action.tenant)

@@ -39,6 +39,7 @@ AGAIN_MS, THOUGHTS_MAX = 5_000, 1000
 SURE_SHARE = 0.9  # of the likeliest cause, from here on nothing is waited for
 LOAD, LOAD_SHARE = "capacity", 0.5
 PRESSED_MS = 600_000  # a case of which nothing new was learned for longer tells nothing of the load now
+ANEW_MS = 60_000  # after an action that could not be begun, before the same is thought of again
 CALM_MS = 60_000  # after an action that helped, before another is thought of
 
 
@@ -137,7 +138,9 @@ class Proposer:
         failed = any(each.state is ActionState.UNDONE for each in own)
         scene = replace(scene, causes=case.causes, failed=failed)
         over: set[tuple[str, object]] = {
-            (each.playbook, each.target) for each in own if each.state not in WAITING and not _lapsed(case, each)
+            (each.playbook, each.target)
+            for each in own
+            if each.state not in WAITING and not _lapsed(case, each, now_ms)
         }
         offers = await self._offers(case, scene, over)
         chosen, waiting = _chosen(offers), [each for each in own if each.state in WAITING]
@@ -368,8 +371,10 @@ def blamed_since_ms(case: Case) -> int:
     return since_ms
 
 
-def _lapsed(case: Case, action: Action) -> bool:
-    """Whether it was another case's, and ended with that."""
+def _lapsed(case: Case, action: Action, now_ms: int) -> bool:
+    """Whether it was another case's, and ended with that; or could not be begun, and that was a while ago."""
+    if action.state is ActionState.FAILED and not action.started_ms:
+        return now_ms - action.ended_ms >= ANEW_MS
     return action.case != case.id and action.state is ActionState.EXPIRED
 
 

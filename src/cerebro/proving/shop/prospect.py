@@ -125,8 +125,9 @@ def _plain(_order: Order, _state: Mapping[str, str]) -> Ahead | None:
 def _restart(order: Order, state: Mapping[str, str]) -> Ahead:
     if order.name in ENGINES:
         return Ahead([Change("up", state["up"], "yes, after a moment without it")], [])
-    pids = ", ".join(str(each.pid) for each in order.keeper.replicas.get(order.name, ()))
-    return Ahead([Change("processes", pids, "new ones, one after the other")], [])
+    # No process ids: those of a service that crashes again and again would be others at every look.
+    count = len(order.keeper.replicas.get(order.name, ()))
+    return Ahead([Change("processes", f"{count} as they are", "new ones, one after the other")], [])
 
 
 def _scale(order: Order, state: Mapping[str, str]) -> Ahead:

@@ -16,7 +16,7 @@ from cerebro.casework.life import closed
 from cerebro.casework.playbooks.model import Probe
 from cerebro.casework.store import NOTICES
 from cerebro.kernel.audit import Audit
-from cerebro.spine.actions import ActionState, Level, digest_of
+from cerebro.spine.actions import ActionState, Difference, Level, digest_of
 from cerebro.spine.cases import CaseState, Cause, Mark
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unavailable
@@ -636,3 +636,51 @@ async def test_one_slow_page_of_many_is_mended_while_it_is_slow(bench, page, don
     await bench.rounds(3)
 
     assert len(bench.toy.done) == done
+
+
+def moving(toy):
+    """A dry run that is another at every look, as a count that grows."""
+    honest, looks = toy.dry_run, []
+
+    async def dry_run(call):
+        looks.append(call)
+        found = await honest(call)
+        return replace(found, changes=(*found.changes, Difference("waiting", str(len(looks)), "0")))
+
+    toy.dry_run = dry_run
+    return looks
+
+
+async def test_what_moves_on_is_done_unasked_as_it_was_shown_last(bench):
+    looks = moving(bench.toy)
+    await bench.case()
+
+    await bench.rounds(2)
+
+    (action,) = await bench.actions()
+    assert (action.state, len(bench.toy.done)) == (ActionState.VERIFYING, 1)
+    assert action.steps[0].changes[-1].before == str(len(looks))
+    assert action.digest == action.approved_digest == digest_of(action)
+    assert [turn.state for turn in action.story].count(
+        ActionState.AWAITING
+    ) == 2  # shown twice, the second time as done
+
+
+async def test_what_moves_on_is_asked_for_anew_and_thought_of_again_after_a_minute(bench):
+    moving(bench.toy)
+    bench.toy.level = None
+    await bench.case()
+    engine = bench.hands.engine
+    await bench.rounds(2)
+    for _ in range(3):
+        (action,) = await bench.actions()
+        await engine.approve(await engine.ledger.one(DEFAULT_TENANT, action.id), "anna", action.digest)
+        await bench.rounds(1)
+    (action,) = await bench.actions()
+    assert (action.state, bench.toy.done) == (ActionState.FAILED, {})
+    await bench.rounds(8)
+    assert len(await bench.actions()) == 1
+
+    await bench.rounds(8)
+
+    assert [each.state for each in await bench.actions()] == [ActionState.FAILED, ActionState.AWAITING]
