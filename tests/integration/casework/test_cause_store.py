@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from cerebro.casework.cause import stored
 from cerebro.casework.cause.assemble import picture_of
 from cerebro.casework.cause.diagnose import diagnose
 from cerebro.casework.cause.held import Grid
@@ -137,6 +138,17 @@ async def test_a_case_is_diagnosed_from_what_the_store_holds(telemetry):
     assert cause.evidence and not [fault_of(each) for each in cause.evidence if fault_of(each)]
     for each in cause.evidence:
         assert (await telemetry.query(each.query, tenant=TENANT)).num_rows > 0, each.sentence
+
+
+async def test_who_writes_without_end_leaves_room_for_what_others_say(telemetry, monkeypatch):
+    """Of each, so many lines from before the trouble and from the trouble; and it is told that there were more."""
+    monkeypatch.setattr(stored, "LINES_EACH_MAX", 100)
+
+    held = await StoreSource(telemetry).held(TENANT, (FRONT, ILL), GRID)
+
+    early = held.logs["at_ns"].to_numpy() // 1_000_000 < GRID.split_ms
+    assert (int(early.sum()), int((~early).sum())) == (100, 100)
+    assert held.gaps == (f"Of {ILL.said} only the newest 100 logs were looked at.",)
 
 
 async def test_the_store_tells_how_often_series_are_sent(telemetry):

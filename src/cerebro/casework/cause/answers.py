@@ -16,11 +16,13 @@ from cerebro.casework.cause.grid import role_of
 from cerebro.casework.cause.held import Held, Series
 from cerebro.casework.cause.homemade import WIRES, homemade_of
 from cerebro.casework.cause.picture import Calls, Role
+from cerebro.casework.cause.steps import usual_of
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.telemetry import GRPC_CODES, GRPC_FAILED, REFUSED_CODES, SeriesType
 
 CLIMBING = frozenset({SeriesType.COUNTER.value, SeriesType.HISTOGRAM.value})
 DURATION, FAILED, REQUESTS = "duration.mean", "failed.share", "requests.rate"
+DERIVED = (":shift_ratio", ":error_ratio", ":mean")  # how support names what it makes of a histogram
 ADDRESSES = (
     "peer.service", "server.address", "net.peer.name", "db.namespace", "messaging.destination.name",
     "actual_destination", "destination", "destination.workload.name",
@@ -28,6 +30,7 @@ ADDRESSES = (
 UNEVEN, SILENT, STUCK = "replicas.uneven", "replicas.silent", "replicas.stuck"
 COLD, LOST, TURNED_AWAY = "cache.missed.share", "calls.lost.share", "calls.limited.share"
 CEASED, IDLE = "calls.ceased.share", 0.5  # of what is usually asked, below which hardly anything is
+APART_PART = 0.25  # of what answers take longer, that their two ends may count in different steps
 OWN_TIME = "own.mean"  # of an answer, seconds that no call of its own explains
 IN_FLIGHT = re.compile(r"active_requests|in_?flight")  # requests that are being worked
 FULLNESS = re.compile(r"(filesystem|disk)[._]?(utili[sz]ation|used_ratio|percent)")  # one that is full is enough
@@ -86,7 +89,7 @@ def read(held: Held, known: Mapping[str, EntityKey]) -> tuple[list[Line], dict[P
     ]
     silent += _ceased(asked, gone, held.grid.split)
     homemade = homemade_of(asked, found, held.grid.split)
-    lines = [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade)]
+    lines = [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade, held.grid.split)]
     return lines, measured(asked, held.grid.split)
 
 
@@ -305,11 +308,12 @@ def _merged(found: Sequence[Line]) -> list[Line]:
     return merged
 
 
-def _answers(asked: Asked, homemade: Mapping[Edge, Line]) -> list[Line]:
+def _answers(asked: Asked, homemade: Mapping[Edge, Line], split: int) -> list[Line]:
     """Three signals of everything that answers, by its callers where they tell, and the wire between.
 
     Args:
         homemade: Calls that fail or wait by their caller's own doing: they tell nothing of the callee.
+        split: The step with which the trouble begins.
     """
     callee: dict[EntityKey, Answered] = {}
     own = {entity: answered for (entity, peer), answered in asked.items() if not peer}
@@ -326,7 +330,7 @@ def _answers(asked: Asked, homemade: Mapping[Edge, Line]) -> list[Line]:
     lines += [line for entity in sorted(own) if (line := _own_time(entity, own[entity], asked))]
     for (entity, peer), answered in sorted(asked.items(), key=lambda each: (each[0][0], each[0][1] or each[0][0])):
         told = own.get(peer) if peer else None
-        if peer and told and (wire := _between(answered, told)) is not None:
+        if peer and told and (wire := _between(answered, told, split)) is not None:
             lines.append(Line(entity, peer, Role.LATENCY, "wire.mean", wire))
     return lines
 
@@ -371,8 +375,14 @@ def _limited(entity: EntityKey, callers: Answered) -> Line | None:
     return Line(entity, None, Role.OTHER, TURNED_AWAY, 100.0 * np.minimum(share, 1.0))
 
 
-def _between(caller: Answered, callee: Answered) -> Real | None:
+def _between(caller: Answered, callee: Answered, split: int) -> Real | None:
+    """What a call takes longer than its answer, which both ends count in steps of their own.
+
+    What has ended for one of them a moment before a step's end ends for the other after it. So of what answers take
+    longer than usual, a part may seem to lie between them.
+    """
     if not {"sum", "count"} <= caller.parts.keys() or not {"sum", "count"} <= callee.parts.keys():
         return None
     there = ratio_of(callee.parts["sum"], callee.parts["count"])
-    return np.maximum(ratio_of(caller.parts["sum"], caller.parts["count"]) - there, 0.0)
+    longer = np.fmax(there - usual_of(there[:split]), 0.0)
+    return np.maximum(ratio_of(caller.parts["sum"], caller.parts["count"]) - there - APART_PART * longer, 0.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cerebro.casework.cause.answers import DERIVED, DURATION, FAILED
 from cerebro.casework.cause.clues import NATS_MIN, SYMPTOMS, Clues, Family
 from cerebro.casework.cause.grid import role_of
 from cerebro.casework.cause.picture import NOBODY, Picture
@@ -30,13 +31,19 @@ class Excess:
 
 
 def excess_of(picture: Picture, clues: Clues, family: Family) -> Excess:
-    """Means and shares are weighted by the requests they are of, so that callers and callees can be compared."""
-    weight = _requests(picture)
+    """Means and shares are weighted by the requests they are of, so that callers and callees can be compared.
+
+    Where all answers of a thing are told, what was made of the same ones route by route is not counted beside them: how
+    much is asked of each route is not in it, and one that hardly anybody asks would weigh as much as any.
+    """
+    weight, summed_up = _requests(picture), _summed_up(clues, family)
     chosen: dict[int, tuple[float, str]] = {}
     amount: dict[tuple[int, str], tuple[float, float]] = {}
     summed: set[str] = set()
     for row in np.flatnonzero((clues.family == family) & (clues.peer == NOBODY)):
         entity, signal, nats = int(clues.entity[row]), clues.text[row], float(clues.nats[row])
+        if entity in summed_up and signal.endswith(DERIVED):
+            continue
         change = float(max(clues.change[row], 0.0))
         if family == Family.ERRORS or any(word in signal.lower() for word in MEANS):
             change *= weight.get(entity, 1.0)
@@ -47,6 +54,13 @@ def excess_of(picture: Picture, clues: Clues, family: Family) -> Excess:
         if clues.sign[row] > 0 and (nats, signal) > chosen.get(entity, (0.0, "")):
             chosen[entity] = nats, signal
     return Excess({entity: signal for entity, (_, signal) in chosen.items()}, amount, frozenset(summed))
+
+
+def _summed_up(clues: Clues, family: Family) -> set[int]:
+    """The entities of which one series tells of all that is asked of them."""
+    whole = FAILED if family == Family.ERRORS else DURATION
+    rows = np.flatnonzero((clues.family == family) & (clues.peer == NOBODY)).tolist()
+    return {int(clues.entity[row]) for row in rows if clues.text[row] == whole}
 
 
 def _requests(picture: Picture) -> dict[int, float]:

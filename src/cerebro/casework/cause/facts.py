@@ -8,7 +8,7 @@ from cerebro.algorithms.shift import excess_of_counts
 from cerebro.casework.cause.answers import IN_FLIGHT, REQUESTS, SILENT, UNEVEN
 from cerebro.casework.cause.gauges import CPU, RUNS_SHORT
 from cerebro.casework.cause.picture import NOBODY, Tracks
-from cerebro.casework.cause.steps import NEWEST, lately, newest, some, usual_of
+from cerebro.casework.cause.steps import NEWEST, highest, lately, newest, some, usual_of
 from cerebro.casework.cause.view import View
 from cerebro.casework.cause.vocabulary import CLEAR, telling
 
@@ -63,9 +63,12 @@ def works_more(tracks: Tracks, rows: Iterable[int]) -> bool:
 
 
 def has_its_hands_full(tracks: Tracks, rows: Iterable[int], *, unknown: bool) -> bool:
-    """Whether far more requests are being worked than usual; `unknown` where nothing tells of it."""
+    """Whether far more requests are being worked than usual; `unknown` where nothing tells of it.
+
+    Once of late is enough: what is being worked has come, and is counted as answered only later.
+    """
     held = [row for row in rows if IN_FLIGHT.search(tracks.signal[row].lower())]
-    more = (lately(tracks.during[row]) > HELD_MORE * some(usual_of(tracks.before[row])) + 1 for row in held)
+    more = (highest(tracks.during[row]) > HELD_MORE * some(usual_of(tracks.before[row])) + 1 for row in held)
     return any(more) if held else unknown
 
 

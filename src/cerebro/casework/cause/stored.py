@@ -17,6 +17,7 @@ from cerebro.spine.telemetry import EVENT_SCHEMA
 
 CELLS_MAX = 3_000_000  # of the grid: series times steps
 SPANS_MAX, LINES_MAX, EVENTS_MAX = 150_000, 100_000, 2_000
+LINES_EACH_MAX = 10_000  # of one entity before the trouble, and in it: who writes a thousand a second leaves room
 USUAL_MS = 10 * 60_000  # of spans and lines before the trouble: there are many more of them than samples
 CHANGES_MS = 60 * 60_000
 
@@ -55,6 +56,7 @@ FROM logs
 WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({start})) AND at >= fromUnixTimestamp64Milli({start})
     AND at < fromUnixTimestamp64Milli({end}) AND (entity_kind, entity_name) IN {entities}
 ORDER BY at DESC
+LIMIT {each} BY entity_kind, entity_name, at < fromUnixTimestamp64Milli({split})
 LIMIT {limit}
 """
 _EVENTS = """
@@ -74,7 +76,10 @@ def asked(table: str, grid: Grid, limit: int) -> tuple[str, int, int]:
     """The question that fills a table, with `ENTITIES` for those it is about, and the stretch that it covers."""
     near_ms = max(grid.start_ms, grid.split_ms - USUAL_MS)
     start_ms = {"tracks": grid.start_ms, "events": grid.split_ms - CHANGES_MS}.get(table, near_ms)
-    sql = QUERIES[table].format(start=start_ms, end=grid.end_ms, limit=limit, step=grid.step_ms, entities=ENTITIES)
+    sql = QUERIES[table].format(
+        start=start_ms, split=grid.split_ms, end=grid.end_ms, limit=limit, each=LINES_EACH_MAX, step=grid.step_ms,
+        entities=ENTITIES,
+    )  # fmt: skip
     return sql.strip(), start_ms, grid.end_ms
 
 
@@ -154,8 +159,24 @@ class _Asked:
             return pa.table({})
         if rows.num_rows >= limit:
             self.gaps.append(f"Only the newest {limit} {table} around this case were looked at.")
+        if table == "logs":
+            self.gaps += [
+                f"Of {entity.said} only the newest {LINES_EACH_MAX} logs were looked at."
+                for entity in _wordy(rows, self._grid)
+            ]
         self.proofs[table] = proof_of(table, self._grid, rows.num_rows)
         return rows
+
+
+def _wordy(lines: pa.Table, grid: Grid) -> list[EntityKey]:
+    """Who wrote so many lines that not all were read."""
+    if lines.num_rows < LINES_EACH_MAX:
+        return []
+    early = lines["at_ns"].to_numpy() // 1_000_000 < grid.split_ms
+    counted = lines.append_column("early", pa.array(early)).group_by(["entity_kind", "entity_name", "early"])
+    counts = counted.aggregate([([], "count_all")]).to_pylist()
+    found = (each for each in counts if each["count_all"] >= LINES_EACH_MAX)
+    return sorted({EntityKey(each["entity_kind"], each["entity_name"]) for each in found})
 
 
 def _gridded(rows: pa.Table, grid: Grid) -> tuple[list[Series], Any, Any]:

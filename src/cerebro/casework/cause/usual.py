@@ -41,8 +41,8 @@ def without(held: Held, troubles: Sequence[Stretch], onset_ms: int) -> Held:
         held,
         mean=np.where(out, np.nan, held.mean),
         last=np.where(out, np.nan, held.last),
-        spans=_rows(held.spans, grid, troubles),
-        logs=_rows(held.logs, grid, troubles),
+        spans=_rows(held.spans, grid, troubles, keep_some=True),
+        logs=_rows(held.logs, grid, troubles, keep_some=False),  # who is well may well say nothing
     )
 
 
@@ -62,7 +62,12 @@ def _wrong(grid: Grid, troubles: Sequence[Stretch]) -> NDArray[np.bool_]:
     return found
 
 
-def _rows(table: pa.Table, grid: Grid, troubles: Sequence[Stretch]) -> pa.Table:
+def _rows(table: pa.Table, grid: Grid, troubles: Sequence[Stretch], *, keep_some: bool) -> pa.Table:
+    """The rows of other times.
+
+    Args:
+        keep_some: Whether all are kept where none would be left of before the onset.
+    """
     if not table.num_rows:
         return table
     at_ms = table["at_ns"].to_numpy() // 1_000_000
@@ -70,4 +75,6 @@ def _rows(table: pa.Table, grid: Grid, troubles: Sequence[Stretch]) -> pa.Table:
     for start_ms, end_ms in troubles:
         wrong |= (at_ms >= start_ms) & (at_ms < end_ms)
     kept = table.filter(pa.array(~wrong))
-    return kept if (kept["at_ns"].to_numpy() // 1_000_000 < grid.split_ms).any() else table
+    if keep_some and not (kept["at_ns"].to_numpy() // 1_000_000 < grid.split_ms).any():
+        return table
+    return kept

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.answers import INSTANCES
+from cerebro.casework.cause.answers import DERIVED, INSTANCES
 from cerebro.casework.cause.queues import PILED
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.telemetry import REFUSED_CODES
@@ -21,7 +21,6 @@ SERVED = ("http.server.request.duration", "rpc.server.duration", "messaging.proc
 CALLED = ("http.client.request.duration", "http_client_request_duration_seconds")
 FAILED = "http.client.request.failed"  # a counter of its own where a client's histogram does not tell failures apart
 METRICS = (*(f"{name}_{part}" for name in (*SERVED, *CALLED) for part in ("sum", "count")), FAILED)
-DERIVED = (":shift_ratio", ":error_ratio", ":mean")  # how support names what it makes of them
 ADDRESS = ("server.address", "server_address")
 CODES = ("http.response.status_code", "http_response_status_code", "status", "code")
 FAULTS = ("error.type", "error_type")

@@ -35,6 +35,16 @@ def test_the_caller_is_blamed_for_what_no_callee_explains(draw):
     assert first(draw(OF_CHAIN, CHAIN, ill=ill, signal="duration.mean")).entity.name == "cart"
 
 
+def test_the_mean_of_all_routes_is_not_followed_along_calls_where_all_requests_are_told(draw):
+    """One of five routes is slow by two seconds and hardly asked: five routes together seem slow by 400 ms."""
+    routes = "http.server.request.duration:mean"
+    series = [(name, metric) for name in ("front", "cart") for metric in (*METRICS, routes)]
+    ill = [(name, "duration.mean", 3.0, 3) for name in ("front", "cart")]
+    picture = draw(series, (("front", "cart"),), ill=[*ill, ("front", routes, 400.0, 3), ("cart", routes, 5.0, 3)])
+
+    assert first(picture).entity.name == "cart"
+
+
 def test_what_tells_nothing_of_itself_can_be_blamed(draw):
     calls = (("front", "mail"), ("front", "bill"), ("bill", "silent"), ("mail", "silent"))
     series = [(name, metric) for name in ("front", "mail", "bill") for metric in METRICS]

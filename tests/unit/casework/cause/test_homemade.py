@@ -70,6 +70,21 @@ def test_other_troubles_are_the_callees(trouble):
     assert failed > 0
 
 
+@pytest.mark.parametrize(
+    ("called_s", "answered_s", "between_s"),
+    [
+        (2.3, 2.0, 0.0),  # ended for the store in the step before: a part of what it takes longer lies nowhere
+        (3.0, 2.0, 0.5),
+        (0.21, 0.01, 0.2),  # it answers as soon as ever: all of it is the way
+    ],
+)
+def test_of_what_answers_take_longer_a_part_may_only_seem_to_lie_on_the_way(called_s, answered_s, between_s):
+    lines, _ = read(held(called_s=called_s, answered_s=answered_s, failing=0.0), {"store": STORE, "shop": SHOP})
+    way = next(line.values for line in lines if line.signal == "wire.mean")
+
+    assert way[-1] == pytest.approx(between_s, abs=0.01)
+
+
 @pytest.mark.parametrize("signal", [GIVEN_UP, CROWDED])
 def test_more_of_it_is_worse(signal):
     """Words such as "up" say of a share that less of it is."""

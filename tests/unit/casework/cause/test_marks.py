@@ -205,6 +205,17 @@ def test_who_has_nothing_to_do_while_others_wait_for_it_in_vain_is_cut_off(draw,
     assert ("unreachable" in words_of(picture, "cart")) is cut_off
 
 
+def test_what_is_being_worked_has_come_though_it_is_counted_as_answered_only_later(draw):
+    """In the first seconds of slow answers most calls seem lost: nothing of them is counted yet."""
+    picture = waiting_in_vain(draw)
+    held = picture.tracks.signal.index("http.server.active_requests")
+    assert "unreachable" in words_of(picture, "cart")
+
+    picture.tracks.during[held, -1] += 60.0
+
+    assert "unreachable" not in words_of(picture, "cart")
+
+
 def test_who_names_its_own_trouble_is_no_witness_that_another_is_cut_off(draw):
     series = [("front", "duration.mean"), ("cart", "calls.lost.share"), ("cart", "http.server.active_requests")]
     ill = (("front", "duration.mean", 30.0, 3), ("cart", "calls.lost.share", 60.0, 3))

@@ -63,3 +63,18 @@ def test_a_past_that_is_nearly_all_trouble_is_taken_as_it_was():
     left = without(held(), [((STEPS_MIN - 1) * STEP_MS, 30 * STEP_MS)], onset_ms=33 * STEP_MS)
     assert not np.isnan(left.mean).any()
     assert left.logs.num_rows == 40
+
+
+def test_lines_of_other_troubles_are_left_out_though_nothing_else_was_said():
+    """A thousand lines of a trouble that is over would drown every word of this one."""
+    said = lines(held().grid).filter(pa.array(np.isin(np.arange(40), (6, 7, 35))))
+
+    left = without(replace(held(), logs=said), times(STEP_MS), onset_ms=33 * STEP_MS)
+
+    assert (left.logs["at_ns"].to_numpy() // 1_000_000 // STEP_MS).tolist() == [35]
+
+
+def test_without_any_usual_spans_those_of_other_troubles_are_better_than_none():
+    spans = pa.table({"at_ns": pa.array(np.array([6, 7, 35]) * STEP_MS * 1_000_000)})
+
+    assert without(replace(held(), spans=spans), times(STEP_MS), onset_ms=33 * STEP_MS).spans.num_rows == 3
