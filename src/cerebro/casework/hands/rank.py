@@ -93,6 +93,7 @@ OUTRIGHT, USED = 3, 2  # as `telling` has it
 CLEARLY = 2.0  # times the share of any other, that one has which is clearly to blame
 ASKED_MORE = "surged"  # a mark that names no trouble of the thing itself
 RIVAL = 0.05  # of the blame, from where on what is said of another counts
+NAMED_RIVAL = 0.02  # where nothing names a trouble of this one, and a mark names one of the other outright
 SURE_AGAIN = 0.9  # of the blame, from where on something is done unasked after something else did not help
 
 
@@ -148,8 +149,7 @@ def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, faile
         return "the evidence says nothing of what it is for"
     rivals = [each for each in causes if each.entity != cause.entity]
     named = max((named_by(mark) for mark in cause.marks if mark.word in playbook.trigger.marks), default=0)
-    near = (mark for each in rivals if each.share >= RIVAL for mark in each.marks)
-    theirs = max((named_by(mark) for mark in near if mark.word != ASKED_MORE), default=0)
+    theirs = max((_rivalry(each, named) for each in rivals), default=0)
     sure = named >= OUTRIGHT or (cause.share >= SURE_AGAIN and (named >= USED or playbook.undoable))
     if failed and not sure:
         return "what was done before did not help, and the evidence does not name what is wrong here"
@@ -159,6 +159,17 @@ def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, faile
     if cause.share < CLEARLY * most and named <= max(1, theirs):
         return f"another has {most:.0%} of the blame, and the evidence names no trouble of this one better"
     return ""
+
+
+def _rivalry(rival: Cause, named: int) -> int:
+    """How directly the evidence names a trouble of another, as far as it has enough of the blame to count.
+
+    Args:
+        named: How directly it names that of the one that something would be done to.
+    """
+    most = max((named_by(mark) for mark in rival.marks if mark.word != ASKED_MORE), default=0)
+    outright = most >= OUTRIGHT and named < USED
+    return most if rival.share >= (NAMED_RIVAL if outright else RIVAL) else 0
 
 
 def named_by(mark: Mark) -> int:

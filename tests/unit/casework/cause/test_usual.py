@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from cerebro.casework.cause.held import ACQUAINTED_MS, Grid, Held, Series
 from cerebro.casework.cause.usual import STEPS_MIN, without
+from cerebro.casework.quiet import EDGE_MS
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.telemetry import LOG_SCHEMA
 
@@ -63,6 +64,20 @@ def test_a_past_that_is_nearly_all_trouble_is_taken_as_it_was():
     left = without(held(), [((STEPS_MIN - 1) * STEP_MS, 30 * STEP_MS)], onset_ms=33 * STEP_MS)
     assert not np.isnan(left.mean).any()
     assert left.logs.num_rows == 40
+
+
+def test_what_lies_between_troubles_that_follow_closely_is_usual_to_the_first_sign_of_the_next():
+    """With edges of ten seconds nothing would be left of stretches of twenty; all of it taken as usual is worse."""
+    brief = held(BRIEF_MS)
+    begins_ms = range(0, brief.grid.split_ms, 4 * BRIEF_MS)  # two steps of trouble, two of calm
+    closely = [(begin_ms - EDGE_MS, begin_ms + 2 * BRIEF_MS + EDGE_MS) for begin_ms in begins_ms]
+
+    left = without(brief, closely, onset_ms=33 * BRIEF_MS)
+
+    assert left.logs.num_rows == 14 + 10
+    counted = replace(brief, series=[Series(EntityKey("service", "a"), "m", {}, "counter")])
+    gone = np.isnan(without(counted, closely, onset_ms=33 * BRIEF_MS).last[0])
+    assert np.flatnonzero(~gone[:30]).tolist() == [step for step in range(30) if step % 4 > 1]
 
 
 def test_lines_of_other_troubles_are_left_out_though_nothing_else_was_said():

@@ -188,6 +188,9 @@ def test_what_cannot_be_taken_back_is_asked_for_without_a_word_that_it_is_for():
         ("starved", 20.0, 0.9, ("busy",), True),
         ("crashed", 3.0, 0.9, ("refused",), False),  # barely beyond its bound
         ("starved", 20.0, 0.97, ("refused",), True),  # of whom hardly anything speaks, that is no rival
+        ("starved", 20.0, 0.97, ("locked",), False),  # unless a word names it that nothing else brings about
+        ("starved", 20.0, 0.99, ("locked",), True),
+        ("crashed", 9.0, 0.97, ("locked",), True),
     ],
 )
 def test_who_is_named_less_well_than_another_is_left_alone(word, nats, share, theirs, certain):
