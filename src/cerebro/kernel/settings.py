@@ -142,8 +142,10 @@ class HandsSettings(Branch):
     approval_s: float = Field(1800.0, ge=60, description="An action that nobody has approved after so long expires.")
     call_timeout_s: float = Field(30.0, ge=1, description="Longest wait for one call of an executor.")
     steady_s: float = Field(
-        20.0, ge=0, description="A cause that is not nearly sure must be the likeliest for so long."
-    )
+        20.0, ge=0,
+        description="A cause that is not nearly sure must be the likeliest for so long; the same holds of any, "
+        "where what would be done cannot be taken back and nothing names the trouble outright.",
+    )  # fmt: skip
     tries_max: int = Field(2, ge=1, description="Actions tried for one case before it is escalated.")
     give_up_s: float = Field(
         300.0, ge=0, description="A case that was not helped, and for which nothing else fits, is escalated after it."

@@ -12,7 +12,17 @@ from cerebro.casework.hands.ledger import CEREBRO, RECENT_MAX, Entry
 from cerebro.casework.hands.patience import Patience, in_vain
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ASKED, NEEDED, ORDER, STARTED, Bounds, bars, level_of, recent_of
-from cerebro.casework.hands.rank import ASKED_MORE, RIVAL, Choice, Picture, doubt_of, named_in, ranked, words_of
+from cerebro.casework.hands.rank import (
+    ASKED_MORE,
+    RIVAL,
+    Choice,
+    Picture,
+    doubt_of,
+    is_hasty,
+    named_in,
+    ranked,
+    words_of,
+)
 from cerebro.casework.hands.store import Past, Policy
 from cerebro.casework.hands.users import Users
 from cerebro.casework.store import CASES, findings_of
@@ -148,9 +158,18 @@ class Proposer:
             self._patience.renew(case)
         elif self._patience.is_over(case, now_ms) and await self._is_in_vain(case, own):
             await self._give_up(case, own, "What Cerebro did has not helped, and nothing else fits or may be done now.")
-        if chosen is None or (waiting and chosen.level in ASKED):
+        return None if chosen is None else await self._follow(case, chosen, waiting, scene.recent)
+
+    async def _follow(
+        self, case: Case, chosen: Offer, waiting: Sequence[KeptAction], recent: Sequence[KeptAction]
+    ) -> Record[KeptAction] | None:
+        """Propose the one that was chosen, unless it is better left for later or waits for a person already."""
+        if chosen.level not in ASKED:
+            soon = is_too_soon(case, chosen.choice, self._clock.now_ms(), self._steady_ms)
+            return None if soon else await self._propose(case, chosen, waiting)
+        if waiting:
             return None
-        if chosen.level in ASKED and (asked := _asked_for(chosen, scene.recent)):
+        if asked := _asked_for(chosen, recent):
             await self._engine.ledger.share(case, asked)
             return None
         return await self._propose(case, chosen, waiting)
@@ -369,6 +388,12 @@ def blamed_since_ms(case: Case) -> int:
             break
         since_ms = entry.at_ms
     return since_ms
+
+
+def is_too_soon(case: Case, choice: Choice, now_ms: int, steady_ms: int) -> bool:
+    """Whether the cause is not known well enough yet for what cannot be taken back."""
+    mine = (each for each in case.causes if each.entity == choice.target)
+    return now_ms - blamed_since_ms(case) < steady_ms and any(is_hasty(choice.playbook, each) for each in mine)
 
 
 def _lapsed(case: Case, action: Action, now_ms: int) -> bool:

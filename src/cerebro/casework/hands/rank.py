@@ -127,6 +127,17 @@ def is_unsaid(playbook: Playbook, cause: Cause) -> bool:
     return bool(playbook.trigger.marks) and not said & set(playbook.trigger.marks)
 
 
+def is_hasty(playbook: Playbook, cause: Cause) -> bool:
+    """Whether it is left for when more is known: no small thing, not to be taken back, and no mark names why outright.
+
+    What any trouble looks like is told at once; what tells one from another, often only seconds later, the more so by
+    a program that is too busy to tell of itself.
+    """
+    if playbook.undoable or playbook.risk is Risk.SAFE:
+        return False
+    return max((named_by(mark) for mark in cause.marks if mark.word in playbook.trigger.marks), default=0) < OUTRIGHT
+
+
 def is_only_claimed(playbook: Playbook, cause: Cause) -> bool:
     """Whether it is chosen for what lines say and nothing else: text alone has nothing done unasked."""
     held = [mark for mark in cause.marks if mark.word in playbook.trigger.marks]

@@ -7,7 +7,17 @@ import pytest
 from cerebro.casework.hands.felt import Felt, feels_bad, is_failed, is_worse, shape_of
 from cerebro.casework.hands.policy import Bar, Bounds, Recent, bars, level_of
 from cerebro.casework.hands.propose import asked_more, overloaded
-from cerebro.casework.hands.rank import Picture, doubt_of, fit, is_answer, is_trusted, known, moved_level, ranked
+from cerebro.casework.hands.rank import (
+    Picture,
+    doubt_of,
+    fit,
+    is_answer,
+    is_hasty,
+    is_trusted,
+    known,
+    moved_level,
+    ranked,
+)
 from cerebro.casework.hands.store import Past, Policy, Rule
 from cerebro.casework.playbooks.read import shipped
 from cerebro.kernel.settings import HandsSettings
@@ -177,6 +187,28 @@ def test_what_cannot_be_taken_back_is_asked_for_without_a_word_that_it_is_for():
     assert "says nothing" in doubt_of(shipped()["create-index"], nothing, (nothing,), failed=False)
     assert doubt_of(restart, stuck, (stuck,), failed=False) == ""
     assert doubt_of(scale, nothing, (nothing,), failed=False) == ""  # it is a small thing, and can be taken back
+
+
+@pytest.mark.parametrize(
+    ("playbook", "word", "nats", "claimed", "hasty"),
+    [
+        ("restart-service", "busy_cpu", 9.0, False, True),  # of a job that runs into the next that is told first, too
+        ("restart-service", "crashed", 9.0, False, True),
+        ("restart-service", "stuck", 9.0, False, True),  # whose database is locked is stuck, too
+        ("restart-service", "filling", 9.0, False, False),
+        ("restart-service", "filling", 3.0, False, True),  # barely beyond its bound
+        ("restart-worker", "undrained", 9.0, False, True),
+        ("stop-job", "overlap", 9.0, False, False),
+        ("stop-job", "overlap", 9.0, True, True),  # lines alone name nothing
+        ("end-long-queries", "locked", 9.0, False, False),
+        ("set-clock", "busy_cpu", 9.0, False, False),  # a small thing
+        ("scale-out", "busy_cpu", 9.0, False, False),  # it can be taken back
+    ],
+)
+def test_what_cannot_be_taken_back_waits_for_a_word_that_names_the_trouble(playbook, word, nats, claimed, hasty):
+    mine = Cause(CART, "code", 0.99, 1, "", marks=(Mark(word, nats, claimed=claimed),))
+
+    assert is_hasty(shipped()[playbook], mine) is hasty
 
 
 @pytest.mark.parametrize(
