@@ -135,7 +135,7 @@ def is_hasty(playbook: Playbook, cause: Cause) -> bool:
     """
     if playbook.undoable or playbook.risk is Risk.SAFE:
         return False
-    return max((named_by(mark) for mark in cause.marks if mark.word in playbook.trigger.marks), default=0) < OUTRIGHT
+    return _named(playbook, cause) < OUTRIGHT
 
 
 def is_only_claimed(playbook: Playbook, cause: Cause) -> bool:
@@ -159,7 +159,7 @@ def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, faile
     if is_unsaid(playbook, cause):
         return "the evidence says nothing of what it is for"
     rivals = [each for each in causes if each.entity != cause.entity]
-    named = max((named_by(mark) for mark in cause.marks if mark.word in playbook.trigger.marks), default=0)
+    named = _named(playbook, cause)
     theirs = max((_rivalry(each, named) for each in rivals), default=0)
     sure = named >= OUTRIGHT or (cause.share >= SURE_AGAIN and (named >= USED or playbook.undoable))
     if failed and not sure:
@@ -170,6 +170,11 @@ def doubt_of(playbook: Playbook, cause: Cause, causes: Iterable[Cause], *, faile
     if cause.share < CLEARLY * most and named <= max(1, theirs):
         return f"another has {most:.0%} of the blame, and the evidence names no trouble of this one better"
     return ""
+
+
+def _named(playbook: Playbook, cause: Cause) -> int:
+    """How directly the evidence names what the playbook is for."""
+    return max((named_by(mark) for mark in cause.marks if mark.word in playbook.trigger.marks), default=0)
 
 
 def _rivalry(rival: Cause, named: int) -> int:
