@@ -334,7 +334,11 @@ def top_cause(case: Case) -> Cause | None:
 
 def verdict(marks: Mapping[str, float], blamed: Cause | None, target: EntityKey) -> list[str]:
     """What Cerebro made of the fault, honestly, a line each for seeing, understanding and mending."""
-    if "case" not in marks:
+    if "case" in marks:
+        seen = f"Cerebro opened a case {marks['case']:.0f} s after the fault began."
+    elif "joined" in marks:
+        seen = f"Cerebro took it into a case that was open before, {marks['joined']:.0f} s after the fault began."
+    else:
         return ["Cerebro opened no case: this fault escaped it, and that is the honest score."]
     if blamed is None:
         cause = "It named no cause."
@@ -346,7 +350,15 @@ def verdict(marks: Mapping[str, float], blamed: Cause | None, target: EntityKey)
         acted = "It acted by itself" + (", and that helped." if "helped" in marks else ".")
     else:
         acted = "It did nothing by itself."
-    return [f"Cerebro opened a case {marks['case']:.0f} s after the fault began.", cause, acted]
+    return [seen, cause, acted]
+
+
+def joined(case: Case, findings: Sequence[Finding], since_ms: int) -> Finding | None:
+    """The first finding since then in a case that was open before: what began since then is its story too."""
+    if case.opened_ms >= since_ms:
+        return None
+    new = (found for found in findings if found.seen_ms >= since_ms and not found.cleared and found.id in case.findings)
+    return min(new, key=lambda found: found.seen_ms, default=None)
 
 
 class Teller:
@@ -386,7 +398,7 @@ class Teller:
 
     def _settled(self) -> bool:
         """Whether nothing more is to be expected: users are well, and no case is open that the fault brought."""
-        return "recovery" in self._marks and ("case" not in self._marks or "resolved" in self._marks)
+        return "recovery" in self._marks and ("resolved" in self._marks or not self._marks.keys() & {"case", "joined"})
 
     async def sum_up(self, fault: Fault, took_s: float) -> None:
         """What it comes to."""
@@ -435,23 +447,50 @@ class Teller:
             self._board.note(Step(look.end_ms, "back", felt))
 
     async def _tell_seen(self) -> None:
-        """Findings and cases not told before."""
+        """Findings and cases not told before; a case of the quiet stretch is followed as long as it is open."""
         since_ms = self._injection.start_ms if self._injection else self._begun_ms
-        seen = await self._stage.cerebro.seen(since_ms)
+        seen = await self._stage.cerebro.seen(self._begun_ms)
         for finding in seen.findings:
-            if self._new(finding.id):
+            if finding.seen_ms >= since_ms and self._new(finding.id):
                 self._tell_finding(finding)
         for case in seen.cases:
-            if self._new(case.id):
-                self._mark("case", "bold magenta", f"{case.title}\n{self._stage.cerebro.client.url}/cases/{case.id}")
-                self._board.note(Step(case.opened_ms, "case", case.title, case=case.id))
-            self._tell_cause(case)
-            for entry in case.timeline:
-                self._tell_deed(case, entry)
-            if case.resolved_ms and self._new(f"{case.id} {case.resolved_ms}"):
-                story = f"{self._stage.cerebro.client.url}/cases/{case.id}/post-mortem"
-                self._mark("resolved", "green", f"The case is over: {case.title}\nIts post-mortem: {story}")
-                self._board.note(Step(case.resolved_ms, "resolved", case.title, case=case.id))
+            self._tell_case(case, joined(case, seen.findings, since_ms))
+        self._blamed = self._blame(seen.cases) or self._blamed
+
+    def _tell_case(self, case: Case, by: Finding | None) -> None:
+        """All that is new of a case.
+
+        Args:
+            case: The case.
+            by: What took the fault into it, where it was open before.
+        """
+        page = f"{self._stage.cerebro.client.url}/cases/{case.id}"
+        if by and self._new(f"{case.id} joined"):
+            self._mark("joined", "bold magenta", f"{by.title}: in a case that was open before\n{page}")
+            self._board.note(Step(by.seen_ms, "finding_joined", case.title, case=case.id))
+        tell = self._mark if self._is_ours(case) else self._say
+        if self._new(case.id):
+            tell("case", "bold magenta", f"{case.title}\n{page}")
+            self._board.note(Step(case.opened_ms, "case", case.title, case=case.id))
+        self._tell_cause(case, tell)
+        for entry in case.timeline:
+            self._tell_deed(case, entry)
+        if case.resolved_ms and self._new(f"{case.id} {case.resolved_ms}"):
+            tell("resolved", "green", f"The case is over: {case.title}\nIts post-mortem: {page}/post-mortem")
+            self._board.note(Step(case.resolved_ms, "resolved", case.title, case=case.id))
+
+    def _is_ours(self, case: Case) -> bool:
+        """Whether it is about the fault: opened since, or open before and then joined by what the fault brought."""
+        since_ms = self._injection.start_ms if self._injection else self._begun_ms
+        return case.opened_ms >= since_ms or f"{case.id} joined" in self._told
+
+    def _blame(self, cases: Sequence[Case]) -> Cause | None:
+        """Whom the fault's case blames; one that was opened for it goes before one that was open."""
+        if not self._injection:
+            return None
+        start_ms = self._injection.start_ms
+        ours = sorted((case for case in cases if self._is_ours(case)), key=lambda case: case.opened_ms < start_ms)
+        return next((cause for case in ours if (cause := top_cause(case))), None)
 
     def _tell_finding(self, finding: Finding) -> None:
         """The first few in full; the rest of them are in the case, and only counted here."""
@@ -464,13 +503,12 @@ class Teller:
         elif self._finding_count == FINDINGS_TOLD + 1 and not finding.cleared:
             self._say("finding", "cyan", "… and more of them; all are in the console.")
 
-    def _tell_cause(self, case: Case) -> None:
+    def _tell_cause(self, case: Case, tell: Callable[[str, str, str], None]) -> None:
         """Whom Cerebro blames, when it first says so and whenever it thinks again."""
         first = top_cause(case)
         if first and self._new(f"{case.id} blames {first.entity.text}"):
-            self._blamed = first
             words = f" {first.explanation}" if first.explanation else ""
-            self._mark("cause", "bold blue", f"{first.entity.text} ({first.kind}, {first.share:.0%}).{words}")
+            tell("cause", "bold blue", f"{first.entity.text} ({first.kind}, {first.share:.0%}).{words}")
             text = f"{first.entity.text}, {first.share:.0%}.{words}"
             self._board.note(Step(self._stage.now_ms(), "cause", text, case=case.id))
 

@@ -14,19 +14,19 @@ const STATIONS = [
   ["fault", (drill) => (drill.fault_ms ? { at_ms: drill.fault_ms, what: "fault", text: drill.symptom && language.get() === "en" ? t("drill.symptom", { text: drill.symptom }) : "" } : null)],
   ["users", first("users")],
   ["finding", first("finding")],
-  ["case", first("case")],
+  ["case", first("case", "finding_joined")],
   ["cause", last("cause")],
   ["action", first("action_done", "action_begun", "action_approved", "action_proposed", "escalated")],
   ["recovery", first("action_helped", "recovery")],
   ["post_mortem", first("resolved")],
 ];
-const STEP_ICONS = { fault: "warning", users: "users", back: "users", finding: "findings", cleared: "calm", case: "cases", cause: "search", recovery: "calm", resolved: "calm", end: "check", escalated: "users", action_helped: "calm", post_mortem: "audit" };
+const STEP_ICONS = { fault: "warning", users: "users", back: "users", finding: "findings", cleared: "calm", case: "cases", finding_joined: "cases", cause: "search", recovery: "calm", resolved: "calm", end: "check", escalated: "users", action_helped: "calm", post_mortem: "audit" };
 
 function first(...kinds) {
   return (drill) => kinds.map((kind) => drill.steps.find((step) => step.what === kind && step.at_ms >= drill.fault_ms)).find(Boolean) ?? null;
 }
 function last(kind) {
-  return (drill) => drill.steps.filter((step) => step.what === kind).at(-1) ?? null;
+  return (drill) => drill.steps.filter((step) => step.what === kind && step.at_ms >= drill.fault_ms).at(-1) ?? null;
 }
 
 export function Drills() {
