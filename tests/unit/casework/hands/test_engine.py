@@ -17,7 +17,7 @@ from cerebro.casework.playbooks.model import Probe
 from cerebro.casework.store import NOTICES
 from cerebro.kernel.audit import Audit
 from cerebro.spine.actions import ActionState, Difference, Level, digest_of
-from cerebro.spine.cases import CaseState, Cause, Mark
+from cerebro.spine.cases import CaseState, Cause, Entry, Mark
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unavailable
 from cerebro.spine.identity import DEFAULT_TENANT, SELF_TENANT
@@ -107,6 +107,21 @@ async def test_the_first_replica_is_given_time_to_start(bench, worse_s, state, d
 
     (action,) = [each for each in await bench.actions() if each.case == case][:1]
     assert (action.state, len(bench.toy.done), action.harmful) == (state, done, done == 1)
+
+
+@pytest.mark.parametrize(("word", "waits_s"), [("busy_cpu", 20), ("no_files", 0)])
+async def test_a_restart_waits_until_its_cause_is_steady_unless_it_is_named_outright(bench, word, waits_s):
+    """A busy processor is what many troubles look like at first; a process without file descriptors has just that."""
+    case_id = await bench.case(kind="resource", share=0.99, text=word, marks=(word,))
+    named_ms = bench.clock.now_ms()
+    line = Entry(named_ms, "cerebro", "cause_named", "Likely cause", reference=CART.text)
+    await bench.desk.change(DEFAULT_TENANT, case_id, lambda case: replace(case, timeline=(*case.timeline, line)))
+
+    await bench.rounds(8)
+
+    (action, *_) = await bench.actions()
+    assert action.playbook == "restart-service"
+    assert action.made_ms - named_ms == waits_s * 1000
 
 
 async def test_tries_are_bounded_and_told(make_bench):
