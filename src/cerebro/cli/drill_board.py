@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 from cerebro.cli.client import Client
 from cerebro.cli.out import clean
-from cerebro.proving.drill import Look
-from cerebro.proving.model import Injection
+from cerebro.proving.model import Injection, Look
 from cerebro.spine.errors import CerebroError
 
 STEPS_MAX, LOOKS_MAX = 140, 300

@@ -27,11 +27,11 @@ from cerebro.kernel.children import die_with_parent
 from cerebro.kernel.clock import SystemClock
 from cerebro.kernel.engines.ground import make_directory
 from cerebro.kernel.settings import Settings, as_environment
-from cerebro.proving.drill import CALM_LOOKS, ERROR_SHARE_MIN, Look, is_felt, usual_of
-from cerebro.proving.model import CONTROL, Fault, Ground, Health, Injection, Operation
+from cerebro.proving.count import CALM_LOOKS, ERROR_SHARE_MIN, is_felt, usual_of
+from cerebro.proving.model import CONTROL, Fault, Ground, Health, Injection, Look, Operation
 from cerebro.proving.shop.control import Wanted
 from cerebro.proving.shop.ground import Shop
-from cerebro.proving.watch import Act, Seen, Watcher
+from cerebro.proving.watch import CEREBRO, Act, Seen, Watcher
 from cerebro.spine.cases import Case, CaseState, Cause, Entry
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, NotFound, Unavailable
@@ -86,11 +86,13 @@ class Beside:
         return await asyncio.to_thread(self._seen, since_ms)
 
     def _seen(self, since_ms: int) -> Seen:
-        lines = self._pages("/api/v1/findings", since=since_ms)
-        cases = [line for line in self._pages("/api/v1/cases", order="opened") if line["opened_ms"] >= since_ms]
+        lines = [line for line in self._pages("/api/v1/findings", since=since_ms) if self._is_ours([line["entity"]])]
+        told = self._pages("/api/v1/cases", order="opened")
+        cases = [line for line in told if line["opened_ms"] >= since_ms and self._is_ours(line["entities"])]
         findings = [msgspec.convert({**line, "evidence": []}, Finding) for line in lines]
         whole = [self._case(line["id"]) for line in cases]
-        acts = [act for case in whole for number in case.actions for act in self._acts(number)]
+        numbers = dict.fromkeys(number for case in whole for number in case.actions)  # one may be of several cases
+        acts = [act for number in numbers for act in self._acts(number)]
         return Seen(
             sorted(findings, key=lambda finding: finding.seen_ms),
             sorted(whole, key=lambda case: case.opened_ms),
@@ -127,17 +129,21 @@ class Beside:
     def _acts(self, number: str) -> list[Act]:
         """What an action has truly done so far: the calls that were begun, undoing included."""
         try:
-            steps = self.client.get(f"/api/v1/actions/{number}")["steps"]
+            return _acts_of(self.client.get(f"/api/v1/actions/{number}"))
         except NotFound:
             return []
-        return [act for step in steps for act in _acts_of(step)]
 
 
-def _acts_of(step: dict[str, Any]) -> list[Act]:
-    """What only takes an act back is no act of its own."""
-    call, begun_ms = step["call"], step["begun_ms"]
-    target = msgspec.convert(call["target"], EntityKey)
-    return [Act(begun_ms, Operation(call["operation"], target, call["arguments"]))] if begun_ms else []
+def _acts_of(action: Mapping[str, Any]) -> list[Act]:
+    """What was begun of an action; what only takes an act back is no act of its own."""
+    acts = []
+    for step in action["steps"]:
+        call = step["call"]
+        operation = Operation(call["operation"], msgspec.convert(call["target"], EntityKey), call["arguments"])
+        if step["begun_ms"]:
+            done = step["done_ms"] > 0
+            acts.append(Act(step["begun_ms"], operation, action["id"], action["approved_by"], done))
+    return acts
 
 
 class RealStage:
@@ -347,7 +353,8 @@ def verdict(marks: Mapping[str, float], blamed: Cause | None, target: EntityKey)
     else:
         cause = f"It blamed {blamed.entity.text}; the truth was {target.text}."
     if "done" in marks:
-        acted = "It acted by itself" + (", and that helped." if "helped" in marks else ".")
+        who = "It acted once someone had approved it" if "approved" in marks else "It acted by itself"
+        acted = who + (", and that helped." if "helped" in marks else ".")
     else:
         acted = "It did nothing by itself."
     return [seen, cause, acted]
@@ -515,6 +522,8 @@ class Teller:
     def _tell_deed(self, case: Case, entry: Entry) -> None:
         """What was done about it, line by line as the case's own timeline has it."""
         told = next((told for prefix, told in DEEDS if entry.kind.startswith(prefix)), None)
+        if entry.kind == "action_approved" and entry.actor != CEREBRO and self._injection:
+            self._marks.setdefault("approved", self._age_s())
         if told and self._new(f"{case.id} {entry.at_ms} {entry.kind} {entry.reference}"):
             self._mark(*told, entry.text)
             self._board.note(Step(entry.at_ms, entry.kind, entry.text, case=case.id))

@@ -3,22 +3,17 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from cerebro.proving.faults import ON_ITSELF
-from cerebro.proving.model import CONTROL, Declared, Fault, Health, Injection, Observation, Operation
-from cerebro.proving.watch import Act, Note, Seen, Stage, Watcher
+from cerebro.proving.count import CALM_LOOKS, counted, is_felt, is_mended, quiet_cases, usual_of
+from cerebro.proving.model import CONTROL, Declared, Fault, Injection, Look, Observation
+from cerebro.proving.record import Record, Watched, recorded
+from cerebro.proving.watch import Note, Seen, Stage, Watcher
 from cerebro.spine.cases import Case
 from cerebro.spine.entities import EntityKey
 
-ERROR_SHARE_MIN = 0.02  # users feel it from here on
-SLOWER_MIN = 1.5  # times the p95 of the quiet stretch
-SLOWER_MS_MIN = 20.0
-CALM_LOOKS = 2  # healthy looks in a row that count as recovered
-MENDED_LOOKS = 4  # healthy looks in a row, after something was done, that end a brisk drill's fault
 QUIET = "quiet"  # the kind of a run without any fault or control
 NO_FAULT = Fault(QUIET, "Nothing at all", CONTROL, "nothing")
 NOBODY = EntityKey("", "")
 TITLE_CHARS_MAX = 160
-AT_ONCE_MS = 1_000  # between an act and the end that it has brought
 NOTES_MAX = 60
 
 
@@ -57,7 +52,7 @@ class Prelude:
     """
 
     began_ms: int
-    looks: tuple["Look", ...]
+    looks: tuple[Look, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +62,10 @@ class Run:
     Args:
         ground: `real` or `simulated`.
         watcher: Whose observation this is.
+        observation: What it comes to, as it was counted last.
         quiet_case_count: Cases opened before the fault: false ones, every one.
         quiet_s: For how long nothing was wrong and it was watched.
+        record: What the observation is counted from; none of runs from before it was kept.
     """
 
     ground: str
@@ -78,14 +75,7 @@ class Run:
     quiet_case_count: int = 0
     quiet_s: float = 0.0
     notes: tuple[Note, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What users felt over one step."""
-
-    end_ms: int
-    health: Health
+    record: Record | None = None
 
 
 Listener = Callable[[str, Sequence[Look]], None]  # phase, looks so far
@@ -138,46 +128,18 @@ async def after_prelude(stage: Stage, plan: Plan, ground: str, before: Prelude, 
         return len(looks) >= CALM_LOOKS and not any(is_felt(usual, look.health) for look in looks[-CALM_LOOKS:])
 
     during: list[Look] = []
+    then: Sequence[Seen] = ()
     try:
         during = await _watch(stage, plan.fault_s, "fault", tell, mended if brisk else _never)
+        then = [await each.seen(began_ms) for each in stage.watchers]
     finally:
         injection = await stage.ground.end(injection)
     after = await _watch(stage, plan.after_s, "after", tell, recovered if brisk else _never)
-    felt = felt_by_users(usual, [*during, *after], injection.start_ms)
-    runs = [
-        (Run(ground, each.name, plan, Observation(injection)), await each.seen(began_ms)) for each in stage.watchers
+    watched = Watched(usual, during, after)
+    return [
+        _run(Run(ground, each.name, plan, Observation(injection)), watched, await each.seen(began_ms), early, began_ms)
+        for each, early in zip(stage.watchers, then, strict=True)
     ]
-    lasted = Lasted(during[-1].end_ms if during else injection.start_ms, well_by(usual, during))
-    return [_scored(run, seen, injection, felt, began_ms, lasted) for run, seen in runs]
-
-
-@dataclass(frozen=True, slots=True)
-class Lasted:
-    """What users felt while the drill had not ended the fault; what came after that is nobody's deed.
-
-    Args:
-        until_ms: When they were last looked at.
-        well_ms: When they were first seen to be served as before, and then were until the last look; 0 for never.
-    """
-
-    until_ms: int = 0
-    well_ms: int = 0
-
-
-NEVER_WELL = Lasted()
-
-
-def well_by(usual: Health, during: Sequence[Look]) -> int:
-    """The end of the first of the calm looks that a stretch ends with; 0 where these are too few, or nothing hurt."""
-    felt = [is_felt(usual, look.health) for look in during]
-    calm = felt[::-1].index(True) if True in felt else 0
-    return during[-calm].end_ms if calm >= CALM_LOOKS else 0
-
-
-def is_mended(usual: Health, looks: Sequence[Look]) -> bool:
-    """Whether users felt it, and for a while do so no more."""
-    felt = [is_felt(usual, look.health) for look in looks]
-    return any(felt) and not any(felt[-MENDED_LOOKS:])
 
 
 async def _has_acted(stage: Stage, since_ms: int) -> bool:
@@ -199,118 +161,35 @@ async def _watch(stage: Stage, duration_s: float, phase: str, tell: Listener, ov
     return looks
 
 
-def usual_of(looks: Sequence[Look]) -> Health:
-    """What users are used to: the middle of the later half of the looks, when it has warmed up."""
-    later = [look.health for look in looks[len(looks) // 2 :]] or [Health(0, 0, 0, 0.0, 0.0, 0.0)]
-
-    def middle(values: list[float]) -> float:
-        return sorted(values)[len(values) // 2]
-
-    return replace(
-        later[-1],
-        request_count=round(middle([each.request_count for each in later])),
-        error_share=middle([each.error_share for each in later]),
-        p50_ms=middle([each.p50_ms for each in later]),
-        p95_ms=middle([each.p95_ms for each in later]),
-    )
-
-
-def is_felt(usual: Health, now: Health) -> bool:
-    """Whether users notice: more errors than a few, or a p95 well above what they are used to."""
-    if now.request_count == 0:
-        return usual.request_count > 0
-    slow_ms = max(usual.p95_ms * SLOWER_MIN, usual.p95_ms + SLOWER_MS_MIN)
-    return now.error_share >= max(ERROR_SHARE_MIN, 3 * usual.error_share) or now.p95_ms >= slow_ms
-
-
-def felt_by_users(usual: Health, looks: Sequence[Look], start_ms: int) -> tuple[int, int]:
-    """When users first felt it and when they were served as before for good, ms after the start; -1 for never."""
-    felt = [is_felt(usual, look.health) for look in looks]
-    if True not in felt:
-        return -1, -1
-    first, last = felt.index(True), len(felt) - 1 - felt[::-1].index(True)
-    recovered = len(felt) - 1 - last >= CALM_LOOKS
-    return looks[first].end_ms - start_ms, looks[last].end_ms - start_ms if recovered else -1
-
-
 async def _quiet_run(stage: Stage, watcher: Watcher, plan: Plan, ground: str, began_ms: int) -> Run:
     seen = await watcher.seen(began_ms)
-    nothing = Injection("", NO_FAULT, NOBODY, began_ms, stage.now_ms(), plan.seed)
-    observation = Observation(nothing, action_count=len(seen.acts), harmful_count=len(seen.acts))
+    now_ms = stage.now_ms()
+    nothing = Injection("", NO_FAULT, NOBODY, began_ms, now_ms, plan.seed)
+    run = Run(ground, watcher.name, plan, Observation(nothing), 0, _s(now_ms - began_ms))
     notes = tuple(_case_note(case, began_ms) for case in seen.cases)[:NOTES_MAX]
-    return Run(ground, watcher.name, plan, observation, len(seen.cases), _s(stage.now_ms() - began_ms), notes)
+    return recounted(replace(run, notes=notes, record=recorded(began_ms, Watched(), seen, seen)))
 
 
-def _scored(  # noqa: PLR0917
-    run: Run, seen: Seen, injection: Injection, felt: tuple[int, int], began_ms: int, lasted: Lasted
-) -> Run:
+def _run(run: Run, watched: Watched, seen: Seen, then: Seen, began_ms: int) -> Run:
     """The run with what the watcher made of it."""
-    before = [case for case in seen.cases if case.opened_ms < injection.start_ms]
-    return replace(
+    injection = run.observation.injection
+    kept = replace(
         run,
-        observation=observed(seen, injection, felt, lasted),
-        quiet_case_count=len(before),
         quiet_s=_s(injection.start_ms - began_ms),
-        notes=_notes(seen, injection, felt),
+        record=recorded(injection.start_ms, watched, seen, then),
     )
+    run = recounted(kept)
+    return replace(run, notes=_notes(seen, injection, (run.observation.effect_ms, run.observation.recovery_ms)))
 
 
-def observed(seen: Seen, injection: Injection, felt: tuple[int, int], lasted: Lasted = NEVER_WELL) -> Observation:
-    """What the watcher made of the fault. Cases that were open before it do not count for it; acts before it are harm.
-
-    Args:
-        felt: When users felt it, and were served as before for good, whatever ended it.
-        lasted: What they felt while it lasted.
-    """
-    start_ms = injection.start_ms
-    findings = [f for f in seen.findings if f.seen_ms >= start_ms and not f.cleared]
-    cases = [case for case in seen.cases if case.opened_ms >= start_ms]
-    acts = [act for act in seen.acts if act.at_ms >= start_ms]
-    needless = len(seen.acts) - len(acts)
-    effect_ms, recovery_ms = felt
-    rank, cause_ms = _cause(cases, injection)
-    helped = any(act.at_ms < lasted.well_ms for act in acts)
-    return Observation(
-        injection,
-        finding_ms=min((f.seen_ms - start_ms for f in findings), default=-1),
-        case_ms=min((case.opened_ms - start_ms for case in cases), default=-1),
-        cause_ms=cause_ms,
-        recovery_ms=recovery_ms,
-        cause_rank=rank,
-        resolved_unaided=helped or (effect_ms < 0 and _is_prevented(acts, injection, lasted.until_ms)),
-        action_count=len(seen.acts),
-        harmful_count=needless + sum(not _helps(act.operation, injection) for act in acts),
-        case_count=len(cases),
-        effect_ms=effect_ms,
-    )
-
-
-def _is_prevented(acts: Sequence[Act], injection: Injection, until_ms: int) -> bool:
-    """Whether an act has ended the fault, by the ground's own record, before the drill would have."""
-    early = injection.start_ms < injection.end_ms < until_ms
-    did_it = (act for act in acts if abs(act.at_ms - injection.end_ms) <= AT_ONCE_MS)
-    return early and any(_helps(act.operation, injection) for act in did_it)
-
-
-def _cause(cases: Sequence[Case], injection: Injection) -> tuple[int, int]:
-    """The best rank of the true cause in any case, and when it was named; 0 and -1 when it was not."""
-    named = [
-        (cause.rank, max((entry.at_ms for entry in case.timeline if entry.kind.startswith("cause")), default=-1))
-        for case in cases
-        for cause in case.causes
-        if cause.entity == injection.target
-    ]
-    if not named:
-        return 0, -1
-    rank, at_ms = min(named)
-    return rank, at_ms - injection.start_ms if at_ms >= 0 else -1
-
-
-def _helps(operation: Operation, injection: Injection) -> bool:
-    """Whether an operation is among those that honestly help, and done where it can; against a control nothing does."""
-    remedies = {remedy.partition(":")[0] for remedy in injection.fault.remedies}
-    there = operation.target == injection.target or operation.name not in ON_ITSELF
-    return injection.fault.cause_kind != CONTROL and operation.name in remedies and there
+def recounted(run: Run) -> Run:
+    """The run as the present rules count it; one from before its record was kept stays as it was counted then."""
+    if run.record is None:
+        return run
+    observation = counted(run.record, run.observation.injection)
+    is_quiet = run.plan.kind == QUIET
+    cases = observation.case_count if is_quiet else quiet_cases(run.record)
+    return replace(run, observation=observation, quiet_case_count=cases)
 
 
 def _notes(seen: Seen, injection: Injection, felt: tuple[int, int]) -> tuple[Note, ...]:

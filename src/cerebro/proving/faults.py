@@ -41,8 +41,8 @@ OPERATIONS: Mapping[str, str] = {
     "stop_neighbour": "End the foreign program that eats the machine.",
     "sync_clock": "Set the clock right.",
 }
-# These help the target itself, and nobody else: done elsewhere, they are needless at best.
-ON_ITSELF = frozenset({"restart", "drain", "rollback", "flag_off", "raise_limit", "balance", "sync_clock"})
+# These may help from where the trouble is not; all others are done to what is broken, or they are needless at best.
+FROM_AFAR = frozenset({"shed"})
 
 RESOURCE, DEPENDENCY, DEPLOY, CONFIG, DATA = "resource", "dependency", "deploy", "config", "data"
 CAPACITY, NETWORK, CODE, EXTERNAL = "capacity", "network", "code", "external"

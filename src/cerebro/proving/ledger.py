@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from cerebro.proving.drill import Plan, Run
+from cerebro.proving.drill import Plan, Run, recounted
 from cerebro.spine.errors import Invalid
 
 PACKED = ".gz"
@@ -36,7 +36,7 @@ def load(path: Path) -> list[Run]:
         return []
     try:
         text = path.read_bytes()
-        return [_decoder.decode(line) for line in _unpacked(path, text).split(b"\n")[:-1]]
+        return [recounted(_decoder.decode(line)) for line in _unpacked(path, text).split(b"\n")[:-1]]
     except msgspec.MsgspecError as error:
         raise Invalid(
             f"{path} holds a line that is no run: {error}.", "Name a file that `cerebro drill run` has written."

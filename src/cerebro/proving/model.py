@@ -11,6 +11,7 @@ from typing import Protocol
 
 from cerebro.spine.entities import EntityKey
 
+CYCLE = "cycle_s"  # the parameter of a fault that comes and goes: the length of one turn
 CONTROL = "control"  # the cause kind of a fault that is none: nothing may be raised, nothing done
 
 
@@ -94,6 +95,14 @@ class Health:
     p95_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What users felt over one step."""
+
+    end_ms: int
+    health: Health
+
+
 class Ground(Protocol):
     """Something that can be broken, measured and mended."""
 
@@ -141,3 +150,4 @@ class Observation:
     harmful_count: int = 0
     case_count: int = 0
     effect_ms: int = -1  # when users first felt it, by the ground's own measure
+    prevented: bool = False  # of the resolved ones: an act has ended the fault before anyone felt it

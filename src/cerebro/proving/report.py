@@ -13,7 +13,7 @@ PAGE = Path("docs/reference/drills.md")
 
 COLUMNS = (
     "kind", "runs", "felt", "finding", "case", "finding s", "case s", "cause 1st", "cause 1-3",
-    "recovered s", "unaided", "harmful", "cases/run",
+    "recovered s", "unaided", "prevented", "harmful", "cases/run",
 )  # fmt: skip
 RUNS_SHOWN_MAX = 400
 
@@ -32,6 +32,7 @@ def cells(row: Row) -> list[str]:
         _share(row.cause_top3),
         _middle(row.recovery_s),
         _share(row.resolved_unaided),
+        str(row.prevented),
         str(row.harmful),
         f"{row.cases_per_run:.1f}",
     ]
@@ -42,11 +43,19 @@ def summary(scores: Scores) -> str:
     total, false = scores.total, scores.false_cases
     return (
         f"{scores.watcher} on the {scores.ground} ground: {total.detected.count} of {total.run_count} faults became "
-        f"a case ({_span(total.detected)}), median {_middle(total.case_s)} s; cause first {total.cause_top1.count}, "
-        f"resolved unaided {total.resolved_unaided.count}, harmful {total.harmful}; "
+        f"a case ({_span(total.detected)}; false cases alone would have made it {scores.by_chance:.0%}), "
+        f"median {_middle(total.case_s)} s; cause first {total.cause_top1.count} ({_span(total.cause_top1)}), "
+        f"resolved unaided {total.resolved_unaided.count} ({_span(total.resolved_unaided)}), "
+        f"{total.prevented} of them before anyone felt it; "
+        f"harmful {total.harmful}, and {harm_elsewhere(scores)} where nothing was wrong; "
         f"false cases {false.value:.2f} an hour ({false.low:.2f} … {false.high:.2f}; "
         f"{false.count} in {false.hours:.1f} h)."
     )
+
+
+def harm_elsewhere(scores: Scores) -> int:
+    """Actions on controls and in quiet stretches: every one is harm."""
+    return sum(row.harmful for row in scores.controls)
 
 
 def as_object(scores: Scores) -> dict[str, object]:
@@ -59,9 +68,12 @@ def as_object(scores: Scores) -> dict[str, object]:
         "detected": round(total.detected.value, 4),
         "detected_interval": [round(total.detected.low, 4), round(total.detected.high, 4)],
         "cause_top1": round(total.cause_top1.value, 4),
+        "detected_by_chance": round(scores.by_chance, 4),
         "cause_top3": round(total.cause_top3.value, 4),
         "resolved_unaided": round(total.resolved_unaided.value, 4),
-        "harmful": total.harmful + sum(row.harmful for row in scores.controls),
+        "resolved_unaided_interval": [round(total.resolved_unaided.low, 4), round(total.resolved_unaided.high, 4)],
+        "prevented": total.prevented,
+        "harmful": total.harmful + harm_elsewhere(scores),
         "false_cases_per_hour": round(false.value, 4),
         "false_cases_interval": [round(false.low, 4), round(false.high, 4)],
         "quiet_hours": round(false.hours, 3),
@@ -231,14 +243,23 @@ def _middle(middle: Middle) -> str:
 
 def side_by_side(scores: Sequence[Scores]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows for a terminal: each kind once, the watchers beside one another."""
-    columns = ["kind", "runs", "felt", *(f"{each.watcher}: {what}" for each in scores for what in ("case", "after s"))]
+    columns = [
+        "kind",
+        "runs",
+        "felt",
+        *(f"{each.watcher}: {what}" for each in scores for what in ("case", "after s", "harmful")),
+    ]
     first = scores[0]
     total = [first.total] if first.total.run_count else []
     kinds = [row.kind for row in (*first.rows, *total, *first.controls)]
     found = [{row.kind: row for row in (*each.rows, each.total, *each.controls)} for each in scores]
     rows = [
         [kind, str(found[0][kind].run_count), _share(found[0][kind].felt)]
-        + [cell for each in found for cell in (_share(each[kind].detected), _middle(each[kind].case_s))]
+        + [
+            cell
+            for each in found
+            for cell in (_share(each[kind].detected), _middle(each[kind].case_s), str(each[kind].harmful))
+        ]
         for kind in kinds
     ]
     return columns, rows

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, sqrt
 from random import Random
 
-from cerebro.proving.drill import Run
+from cerebro.proving.drill import QUIET, Run
 from cerebro.proving.model import CONTROL, Observation
 
 Z95 = 1.959964
@@ -61,11 +61,12 @@ class Row:
     cause_top1: Share
     cause_top3: Share
     resolved_unaided: Share
+    prevented: int  # of the resolved ones: before anyone felt it
     finding_s: Middle
     case_s: Middle
     cause_s: Middle
     recovery_s: Middle
-    harmful: int  # actions that harmed or were needless
+    harmful: int  # actions that harmed or were needless, however many calls each was
     cases_per_run: float
 
 
@@ -79,21 +80,36 @@ class Scores:
     rows: tuple[Row, ...]
     controls: tuple[Row, ...]  # here, detected is bad
     false_cases: Rate
+    by_chance: float  # share of the faults that would have become a case by false ones alone
 
 
 def score(runs: Sequence[Run]) -> Scores:
     """The scores of runs of one watcher on one ground; controls and quiet stretches count only against it."""
     assert len({(run.watcher, run.ground) for run in runs}) == 1
-    faults = [run.observation for run in runs if run.observation.injection.fault.cause_kind != CONTROL]
+    broken = [run for run in runs if run.observation.injection.fault.cause_kind != CONTROL]
     controls = [run for run in runs if run.observation.injection.fault.cause_kind == CONTROL]
+    faults, false = [run.observation for run in broken], false_cases(runs)
     return Scores(
         watcher=runs[0].watcher,
         ground=runs[0].ground,
         total=row_of("all", faults),
         rows=_by_kind(faults),
         controls=_by_kind(run.observation for run in controls),
-        false_cases=false_cases(runs),
+        false_cases=false,
+        by_chance=by_chance(false.value, broken),
     )
+
+
+def by_chance(false_per_hour: float, runs: Sequence[Run]) -> float:
+    """The share of runs that would have a case if all that was told were false cases, coming as those do: 0 … 1."""
+    hours = [watched_s(run) / 3600 for run in runs]
+    return sum(1 - exp(-false_per_hour * each) for each in hours) / len(hours) if hours else 0.0
+
+
+def watched_s(run: Run) -> float:
+    """For how long was watched from the fault on."""
+    looks = run.record.felt.end_ms if run.record else ()
+    return looks[-1] / 1000 if looks else run.plan.fault_s + run.plan.after_s
 
 
 def false_cases(runs: Iterable[Run]) -> Rate:
@@ -107,9 +123,9 @@ def false_cases(runs: Iterable[Run]) -> Rate:
             count, hours = count + run.quiet_case_count, hours + run.quiet_s / 3600
         if run.plan.topology:
             shared.add(run.plan.topology)
-        if run.observation.injection.fault.cause_kind == CONTROL:
+        if run.observation.injection.fault.cause_kind == CONTROL and run.plan.kind != QUIET:
             count += run.observation.case_count
-            hours += (run.plan.fault_s + run.plan.after_s) / 3600 if run.observation.injection.id else 0.0
+            hours += (run.plan.fault_s + run.plan.after_s) / 3600
     return rate(count, hours)
 
 
@@ -132,6 +148,7 @@ def row_of(kind: str, observations: Sequence[Observation]) -> Row:
         cause_top1=share(lambda each: each.cause_rank == 1),
         cause_top3=share(lambda each: 1 <= each.cause_rank <= 3),
         resolved_unaided=share(lambda each: each.resolved_unaided),
+        prevented=sum(each.prevented for each in observations),
         finding_s=middle(lambda each: each.finding_ms),
         case_s=middle(lambda each: each.case_ms),
         cause_s=middle(lambda each: each.cause_ms),

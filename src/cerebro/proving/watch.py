@@ -8,13 +8,25 @@ from cerebro.proving.model import Ground, Operation
 from cerebro.spine.cases import Case
 from cerebro.spine.findings import Finding
 
+CEREBRO = "cerebro"  # who approves what nobody was asked for
+
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that the watcher did to the ground by itself."""
+    """Something that was done to the ground through the watcher.
+
+    Args:
+        at_ms: When it was begun.
+        action: That it is a part of; several acts of one action are counted once. Empty for one of its own.
+        by: Who approved it.
+        done: Whether it is known to have happened; one that was refused or lost was only tried.
+    """
 
     at_ms: int
     operation: Operation
+    action: str = ""
+    by: str = CEREBRO
+    done: bool = True
 
 
 @dataclass(frozen=True, slots=True)

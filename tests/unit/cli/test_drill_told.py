@@ -138,6 +138,7 @@ def test_the_verdict_is_honest():
     assert verdict({"case": 9.0}, cause(CART, 1), CART)[1] == "It blamed service/cart, and that is where it was."
     assert "the truth was service/cart" in verdict({"case": 9.0}, cause(POSTGRES, 1), CART)[1]
     assert verdict({"case": 9.0, "done": 20.0}, None, CART)[2] == "It acted by itself."
+    assert "someone had approved" in verdict({"case": 9.0, "approved": 15.0, "done": 20.0}, None, CART)[2]
     assert verdict({"case": 9.0, "done": 20.0, "helped": 30.0}, None, CART)[2].endswith("and that helped.")
 
 
@@ -163,8 +164,11 @@ def test_only_what_was_begun_counts_as_done():
     step = {"call": call, "undo": None, "state": "planned", "begun_ms": 0, "done_ms": 0}
     undone = step | {"undo": call | {"operation": "scale"}, "state": "undone", "begun_ms": 5, "done_ms": 9}
 
-    assert _acts_of(step) == []
-    assert [(act.at_ms, act.operation.name) for act in _acts_of(undone)] == [(5, "restart")]
+    lost = step | {"state": "begun", "begun_ms": 7}
+    found = _acts_of({"id": "a1", "approved_by": "anna", "steps": [step, undone, lost]})
+
+    assert [(act.at_ms, act.operation.name, act.done) for act in found] == [(5, "restart", True), (7, "restart", False)]
+    assert {(act.action, act.by) for act in found} == {("a1", "anna")}
 
 
 def test_beside_a_cerebro_that_watches_more_only_the_drills_own_cases_are_closed():

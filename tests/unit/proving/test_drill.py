@@ -1,7 +1,8 @@
 """When a drill that costs a person's time is over."""
 
-from cerebro.proving.drill import MENDED_LOOKS, QUIET, Look, Plan, is_mended, run_plan
-from cerebro.proving.model import Health, Operation
+from cerebro.proving.count import MENDED_LOOKS, is_mended
+from cerebro.proving.drill import QUIET, Plan, run_plan
+from cerebro.proving.model import Health, Look, Operation
 from cerebro.proving.watch import Act, Seen
 from cerebro.spine.entities import EntityKey
 

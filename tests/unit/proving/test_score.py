@@ -6,18 +6,17 @@ import msgspec
 import pytest
 
 from cerebro.proving import ledger, report
-from cerebro.proving.drill import Lasted, Look, Plan, Run, felt_by_users, is_felt, observed, usual_of, well_by
+from cerebro.proving.drill import QUIET, Plan, Run, recounted
 from cerebro.proving.faults import fault_of
-from cerebro.proving.model import Health, Injection, Observation, Operation
+from cerebro.proving.model import Injection, Observation, Operation
+from cerebro.proving.record import CaseTold, Felt, Record
 from cerebro.proving.score import by_watcher, median, rate, score, wilson
 from cerebro.proving.suites.read import names, read_suite, suite_of
-from cerebro.proving.watch import Act, Note, Seen
-from cerebro.spine.cases import Case, CaseState, Cause, Entry
+from cerebro.proving.watch import Act, Note
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, NotFound
-from cerebro.spine.findings import Severity
 
-CART, CATALOGUE = EntityKey("service", "cart"), EntityKey("service", "catalogue")
+CART = EntityKey("service", "cart")
 START = 1_000_000
 STRETCH = {"quiet_s": 60, "fault_s": 60, "after_s": 60}
 
@@ -26,141 +25,11 @@ def injection(kind="crash", length_ms=60_000):
     return Injection("one", fault_of(kind), CART, START, START + length_ms, 1)
 
 
-def health(error_share=0.0, p95_ms=20.0, count=100):
-    return Health(0, 0, count, error_share, 10.0, p95_ms)
-
-
-def case(opened_ms, causes=(), timeline=()):
-    return Case(
-        "c", "default", CaseState.OPEN, Severity.MAJOR, "It <b>fails</b>", opened_ms, opened_ms, (CART,), (),
-        causes=causes, timeline=timeline,
-    )  # fmt: skip
-
-
-def cause(entity, rank):
-    return Cause(entity, "code", 0.5, rank, "because")
-
-
 def run(kind="crash", quiet_case_count=0, watcher="cerebro", seed=1, **seen):
     return Run(
         "simulated", watcher, Plan(kind, seed, 3600, 60, 60), Observation(injection(kind), **seen),
         quiet_case_count, 3600.0, (Note(0, "fault", "<script>"),),
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("now", "felt"),
-    [
-        (health(), False),
-        (health(error_share=0.01), False),  # under the least share that anyone notices
-        (health(error_share=0.03), True),
-        (health(p95_ms=35.0), False),  # half as slow again, and still quick
-        (health(p95_ms=45.0), True),
-        (health(count=0), True),  # nobody is served at all
-    ],
-)
-def test_what_users_notice(now, felt):
-    assert is_felt(health(), now) is felt
-
-
-def test_recovered_is_for_good():
-    """A short calm between two troubles is no recovery."""
-    bad, good = health(error_share=0.5), health()
-
-    def told(*shapes):
-        return felt_by_users(health(), [Look(START + 10_000 * k, shape) for k, shape in enumerate(shapes, 1)], START)
-
-    assert told(good, bad, good, good, bad, good, good) == (20_000, 50_000)
-    assert told(good, bad, good) == (20_000, -1)
-    assert told(good, good) == (-1, -1)
-
-
-def test_the_usual_is_the_middle_of_the_later_half():
-    looks = [Look(k, health(p95_ms=900.0 if k < 5 else 20.0 + k)) for k in range(10)]
-
-    assert usual_of(looks).p95_ms == 27.0
-
-
-def test_only_what_came_after_the_start_counts_for_the_fault():
-    seen = Seen(cases=[case(START - 1), case(START + 7000), case(START + 9000)])
-    told = observed(seen, injection(), (5000, -1))
-
-    assert (told.case_ms, told.case_count, told.effect_ms) == (7000, 2, 5000)
-    assert (told.cause_rank, told.cause_ms, told.resolved_unaided, told.finding_ms) == (0, -1, False, -1)
-
-
-def test_the_best_rank_of_the_true_cause_counts():
-    named = Entry(START + 8000, "cerebro", "cause_named", "It is cart.")
-    seen = Seen(cases=[case(START + 7000, (cause(CATALOGUE, 1), cause(CART, 2)), (named,))])
-    told = observed(seen, injection(), (-1, -1))
-
-    assert (told.cause_rank, told.cause_ms) == (2, 8000)
-
-
-@pytest.mark.parametrize(
-    ("kind", "operation", "harmful"),
-    [("crash", "restart", 0), ("crash", "rollback", 1), ("nothing", "restart", 1)],
-)
-def test_an_action_that_does_not_mend_is_harmful(kind, operation, harmful):
-    """And against a control, every action is."""
-    told = injection(kind)
-    seen = Seen(acts=[Act(START + 1, Operation(operation, told.target))])
-
-    assert observed(seen, told, (-1, -1)).harmful_count == harmful
-
-
-@pytest.mark.parametrize(
-    ("kind", "operation", "harmful"),
-    [("crash", "restart", 1), ("traffic_surge", "scale", 0), ("retry_storm", "shed", 0)],
-)
-def test_what_mends_one_is_harmful_done_to_another(kind, operation, harmful):
-    """Unless it can help from elsewhere."""
-    told = injection(kind)
-    seen = Seen(acts=[Act(START + 1, Operation(operation, EntityKey("service", "another")))])
-
-    assert observed(seen, told, (-1, -1)).harmful_count == harmful
-
-
-def test_resolved_unaided_needs_an_act_and_a_recovery_before_the_end():
-    act = Seen(acts=[Act(START + 1, Operation("restart", CART))])
-    felt, well = (1000, 30_000), Lasted(START + 60_000, START + 40_000)
-
-    assert observed(act, injection(), felt, well).resolved_unaided
-    assert not observed(act, injection(), (1000, 70_000), Lasted(START + 60_000)).resolved_unaided  # the drill ended it
-    assert not observed(Seen(), injection(), felt, well).resolved_unaided  # it passed by itself
-    late = Seen(acts=[Act(START + 50_000, Operation("restart", CART))])
-    assert not observed(late, injection(), felt, well).resolved_unaided  # it had passed before anything was done
-    assert observed(act, injection(), (1000, -1), well).resolved_unaided  # the drill's own end disturbed users anew
-
-
-@pytest.mark.parametrize(
-    ("shapes", "well_s"), [("bbgg", 30), ("bbg", 0), ("gggg", 0), ("bggbggg", 50), ("bggb", 0), ("", 0)]
-)
-def test_users_are_served_as_before_once_a_stretch_ends_with_calm_looks(shapes, well_s):
-    """One calm look before the drill ends its fault says nothing: the next could have been bad."""
-    of = {"b": health(error_share=0.5), "g": health()}
-    looks = [Look(START + 10_000 * k, of[shape]) for k, shape in enumerate(shapes, 1)]
-
-    assert well_by(health(), looks) == (START + well_s * 1000 if well_s else 0)
-
-
-def test_what_was_done_before_the_fault_is_harm_too():
-    seen = Seen(acts=[Act(START - 9, Operation("restart", CART)), Act(START + 9, Operation("restart", CART))])
-
-    told = observed(seen, injection(), (1000, 30_000))
-
-    assert (told.action_count, told.harmful_count) == (2, 1)
-
-
-def test_a_fault_that_an_act_has_ended_before_anyone_felt_it_is_resolved_too():
-    ended = injection(length_ms=20_000)
-    act = Act(START + 20_000, Operation("restart", CART))
-    until_ms = START + 60_000
-    assert observed(Seen([], [], [act]), ended, (-1, -1), Lasted(until_ms)).resolved_unaided
-    assert not observed(Seen([], [], []), ended, (-1, -1), Lasted(until_ms)).resolved_unaided  # it ended by itself
-    late = Act(START + 40_000, Operation("restart", CART))
-    assert not observed(Seen([], [], [late]), ended, (-1, -1), Lasted(until_ms)).resolved_unaided
-    assert not observed(Seen([], [], [act]), injection(length_ms=60_000), (-1, -1), Lasted(until_ms)).resolved_unaided
 
 
 def test_intervals_of_few_runs_are_wide():
@@ -205,6 +74,41 @@ def test_controls_and_quiet_stretches_count_against():
     assert scores.false_cases.count == 3
     assert scores.false_cases.hours == pytest.approx(3 + 120 / 3600)
     assert [row.kind for row in scores.controls] == ["nothing"]
+
+
+def test_a_run_is_counted_again_when_it_is_read():
+    """By the rules of now; one whose record was not kept stays as it was."""
+    act = Act(500, Operation("rollback", CART))
+    kept = replace(run(harmful_count=0), record=Record("1", acts=(act,), cases=(CaseTold("c", -5), CaseTold("d", 9))))
+
+    again = recounted(kept)
+
+    assert (again.observation.harmful_count, again.quiet_case_count, again.observation.case_ms) == (1, 1, 9)
+    assert recounted(run(harmful_count=7)) == run(harmful_count=7)
+
+
+def test_a_quiet_stretch_counts_its_cases_once():
+    quiet = replace(run("nothing"), plan=Plan(QUIET, 1, 60, 0, 0), quiet_s=3600.0)
+    scores = score([recounted(replace(quiet, record=Record("1", cases=(CaseTold("c", 5), CaseTold("d", 9)))))])
+
+    assert (scores.false_cases.count, scores.false_cases.hours) == (2, 1.0)
+    assert scores.controls[0].detected.count == 1
+
+
+def test_what_false_cases_alone_would_have_made_is_told():
+    """At two false cases an hour, a minute of watching has one in thirty."""
+    minute = Record("1", felt=Felt((60_000,), (1,), (0.0,), (1.0,)))
+    runs = [replace(run(quiet_case_count=2, case_ms=10), record=minute)]
+
+    assert score(runs).by_chance == pytest.approx(1 / 30, rel=0.02)
+    assert "false cases alone would have made it 3%" in report.summary(score(runs))
+
+
+def test_harm_where_nothing_was_wrong_is_told_apart():
+    scores = score([run(harmful_count=1), run("nothing", harmful_count=2)])
+
+    assert "harmful 1, and 2 where nothing was wrong" in report.summary(scores)
+    assert report.as_object(scores)["harmful"] == 3
 
 
 def test_one_object_for_programs():

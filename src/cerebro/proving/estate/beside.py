@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from cerebro.kernel.clock import VirtualClock
-from cerebro.proving.drill import SLOWER_MIN, SLOWER_MS_MIN
+from cerebro.proving.count import SLOWER_MIN, SLOWER_MS_MIN
 from cerebro.proving.estate.effects import EFFECTS
 from cerebro.proving.estate.estate import Estate
 from cerebro.proving.model import Health

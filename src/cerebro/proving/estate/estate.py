@@ -21,7 +21,7 @@ from cerebro.proving.estate.spans import SpanWriter
 from cerebro.proving.estate.topology import CACHE, DATABASE, SERVICE, SYNC, make_topology
 from cerebro.proving.estate.users import Users
 from cerebro.proving.faults import ALL, fault_of
-from cerebro.proving.model import Declared, Fault, Health, Injection, Operation
+from cerebro.proving.model import CYCLE, Declared, Fault, Health, Injection, Operation
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid
 from cerebro.spine.identity import DEFAULT_TENANT, TenantId, new_id
@@ -134,6 +134,8 @@ class Estate:
         now_ms = at_ms or max(self.clock.now_ms(), self.motion.now_ms)
         key = self._key(place, effect)
         told = {knob.name.lower(): f"{value:.6g}" for (knob, _, _), value in zip(effect.turns, values, strict=True)}
+        if effect.cycle_s[0]:
+            told[CYCLE] = f"{effect.cycle_s[0]:.6g}"
         injection = Injection(new_id(now_ms, self._chance), fault, key, now_ms, 0, seed, told)
         self._active[injection.id] = _Active(injection, effect, place, values)
         if effect.change:
