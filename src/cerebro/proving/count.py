@@ -104,7 +104,6 @@ def counted(record: Record, injection: Injection) -> Observation:
         harmful_count=_action_count(harmful),
         case_count=len(opened),
         effect_ms=effect_ms,
-        prevented=prevented and not helped,
     )
 
 

@@ -150,4 +150,3 @@ class Observation:
     harmful_count: int = 0
     case_count: int = 0
     effect_ms: int = -1  # when users first felt it, by the ground's own measure
-    prevented: bool = False  # of the resolved ones: an act has ended the fault before anyone felt it

@@ -148,7 +148,7 @@ def row_of(kind: str, observations: Sequence[Observation]) -> Row:
         cause_top1=share(lambda each: each.cause_rank == 1),
         cause_top3=share(lambda each: 1 <= each.cause_rank <= 3),
         resolved_unaided=share(lambda each: each.resolved_unaided),
-        prevented=sum(each.prevented for each in observations),
+        prevented=sum(each.resolved_unaided and each.effect_ms < 0 for each in observations),
         finding_s=middle(lambda each: each.finding_ms),
         case_s=middle(lambda each: each.case_ms),
         cause_s=middle(lambda each: each.cause_ms),

@@ -181,8 +181,7 @@ def test_what_others_approved_what_failed_and_what_cannot_help_resolves_nothing(
 def test_a_fault_that_an_act_has_ended_before_anyone_felt_it_is_resolved_too():
     ended, calm = injection(length_ms=20_000), "gggggg"
     told = counted(record(calm, acts=[act(20_000)]), ended)
-    assert (told.resolved_unaided, told.prevented) == (True, True)
+    assert (told.resolved_unaided, told.effect_ms) == (True, -1)
     assert not counted(record(calm), ended).resolved_unaided  # it ended by itself
     assert not counted(record(calm, acts=[act(40_000)]), ended).resolved_unaided
     assert not counted(record(calm, acts=[act(20_000)]), injection()).resolved_unaided
-    assert not counted(record(acts=[act()]), injection()).prevented

@@ -104,6 +104,12 @@ def test_what_false_cases_alone_would_have_made_is_told():
     assert "false cases alone would have made it 3%" in report.summary(score(runs))
 
 
+def test_what_was_prevented_is_told_apart_from_what_was_mended():
+    runs = [run(resolved_unaided=True), run(seed=2, resolved_unaided=True, effect_ms=900, recovery_ms=9000), run(seed=3)]
+
+    assert (score(runs).total.resolved_unaided.count, score(runs).total.prevented) == (2, 1)
+
+
 def test_harm_where_nothing_was_wrong_is_told_apart():
     scores = score([run(harmful_count=1), run("nothing", harmful_count=2)])
 
