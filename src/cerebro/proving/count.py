@@ -132,6 +132,8 @@ def _is_prevented(acts: Sequence[Act], injection: Injection, until_ms: int) -> b
 
 def _helps(operation: Operation, injection: Injection) -> bool:
     """Whether an operation is among those that honestly help, and done where it can; against a control nothing does."""
+    if any(_helps(operation, each) for each in injection.followers):
+        return True
     remedies = {remedy.partition(":")[0] for remedy in injection.fault.remedies}
     there = operation.target == injection.target or operation.name in FROM_AFAR
     return injection.fault.cause_kind != CONTROL and operation.name in remedies and there

@@ -63,7 +63,11 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """One fault on one target, with the truth that a score compares with."""
+    """One fault on one target, with the truth that a score compares with.
+
+    Args:
+        followers: What it brings about later, elsewhere.
+    """
 
     id: str
     fault: Fault
@@ -72,6 +76,7 @@ class Injection:
     end_ms: int  # 0 while it lasts
     seed: int
     parameters: Mapping[str, str] = field(default_factory=dict)
+    followers: tuple["Injection", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,16 @@ def test_what_mends_one_is_harmful_done_to_another(kind, operation, harmful):
     assert counted(record(acts=[done]), injection(kind)).harmful_count == harmful
 
 
+def test_what_follows_elsewhere_is_mended_there():
+    """And what helps against the one is harm at the other."""
+    disk = Injection("two", fault_of("slow_disk"), CATALOGUE, START + 5, 0, 2)
+    both = replace(injection(), followers=(disk,))
+
+    assert counted(record(acts=[act(name="move_disk", target=CATALOGUE)]), both).harmful_count == 0
+    assert counted(record(acts=[act(name="move_disk")]), both).harmful_count == 1
+    assert counted(record(acts=[act(target=CATALOGUE)]), both).harmful_count == 1
+
+
 def test_an_action_of_several_calls_is_one():
     """On one ground a restart is a call, on another a call for each replica."""
     acts = [act(-5000, action="a"), act(5000, action="b"), act(6000, action="b"), act(7000)]

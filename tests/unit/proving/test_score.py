@@ -105,7 +105,8 @@ def test_what_false_cases_alone_would_have_made_is_told():
 
 
 def test_what_was_prevented_is_told_apart_from_what_was_mended():
-    runs = [run(resolved_unaided=True), run(seed=2, resolved_unaided=True, effect_ms=900, recovery_ms=9000), run(seed=3)]
+    mended = run(seed=2, resolved_unaided=True, effect_ms=900, recovery_ms=9000)
+    runs = [run(resolved_unaided=True), mended, run(seed=3)]
 
     assert (score(runs).total.resolved_unaided.count, score(runs).total.prevented) == (2, 1)
 

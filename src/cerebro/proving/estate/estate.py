@@ -79,7 +79,6 @@ class Estate:
         self._changes: list[Change] = []
         self._active: dict[str, _Active] = {}
         self._declared: dict[str, Declared] = {}
-        self._followers: dict[str, tuple[Injection, ...]] = {}  # by the id of what they follow
         self._operations = Operations(self.motion)
         self._weights = _weights(self)
 
@@ -144,8 +143,8 @@ class Estate:
             self._operate(Operation(name, key), now_ms, planned=True)
         if own:
             later = [(each, now_ms + round(after_s * 1000)) for each, after_s in own.then]
-            followers = (self.begin(each, seed=seed + n, at_ms=at_ms) for n, (each, at_ms) in enumerate(later, 1))
-            self._followers[injection.id] = tuple(followers)
+            begun = tuple(self.begin(each, seed=seed + n, at_ms=at_ms) for n, (each, at_ms) in enumerate(later, 1))
+            injection = self._active[injection.id].injection = replace(injection, followers=begun)
         return injection
 
     async def end(self, injection: Injection) -> Injection:
@@ -154,9 +153,9 @@ class Estate:
 
     def finish(self, injection: Injection) -> Injection:
         """As `end`."""
-        for follower in self._followers.pop(injection.id, ()):
-            self.finish(follower)
         active = self._active.pop(injection.id, None)
+        for follower in injection.followers if active else ():
+            self.finish(follower)
         now_ms = max(self.clock.now_ms(), self.motion.now_ms)
         if active is None:
             return injection if injection.end_ms else replace(injection, end_ms=now_ms)
