@@ -138,7 +138,8 @@ async def _play(
     jobs: int,
 ) -> list[Run]:
     """Play what is missing; every run of the suite, those of before included, in the order of its plans."""
-    ledger.prepare(path, resume=resume)
+    if kept := ledger.prepare(path, resume=resume):
+        complain(f"The runs of before are kept in {kept}; to go on with them: --resume --out {kept}")
     before = [run for run in ledger.load(path) if run.ground == ground]
     left = ledger.missing(plans, before, ground)
     if not quiet:

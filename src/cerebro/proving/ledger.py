@@ -4,9 +4,11 @@ What is published of them, for whoever wants to count again, is the same lines w
 """
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -80,21 +82,47 @@ def publish(path: Path, runs: Iterable[Run]) -> None:
         raise Invalid(f"{path} cannot be written: {error}.", "Name a file that you may write.") from error
 
 
-def prepare(path: Path, *, resume: bool) -> None:
-    """Make the file ready to be written on: without a last line that was cut off, or empty.
+def prepare(path: Path, *, resume: bool) -> Path | None:
+    """Make the file ready to be written on: without a last line that was cut off, or begun anew.
+
+    Returns:
+        Where the runs of before are kept, when it is begun anew; None when there were none.
 
     Raises:
-        Invalid: Its directory cannot be made or written.
+        Invalid: It is packed, holds something else than runs, or cannot be written.
     """
+    if path.suffix == PACKED:
+        raise Invalid(
+            f"{path} is packed, and runs are written on as they are done.",
+            "Name a plain file: --out runs.jsonl; `cerebro drill score runs.jsonl --publish FILE.gz` packs it.",
+        )
+    if resume:
+        load(path)  # what is no file of runs is refused before a byte of it is cut
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not resume:
-            path.write_bytes(b"")
+            return _set_aside(path)
+        _cut(path)
     except OSError as error:
         raise Invalid(f"{path} cannot be written: {error}.", "Name a file that you may write: --out FILE.") from error
-    if path.exists():
-        text = path.read_bytes()
-        path.write_bytes(text[: text.rfind(b"\n") + 1])
+    return None
+
+
+def _cut(path: Path) -> None:
+    """Take away what stands after the last whole line; the lines before it are not touched."""
+    text = path.read_bytes() if path.exists() else b""
+    if text and not text.endswith(b"\n"):
+        os.truncate(path, text.rfind(b"\n") + 1)
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Give runs of before the next free name beside the file, and begin an empty one."""
+    kept = None
+    if path.is_file() and path.stat().st_size:
+        beside = (path.with_name(f"{path.stem}.{number}{path.suffix}") for number in count(1))
+        kept = path.rename(next(each for each in beside if not each.exists()))
+    path.write_bytes(b"")
+    return kept
 
 
 def missing(plans: Sequence[Plan], runs: Sequence[Run], ground: str) -> list[Plan]:

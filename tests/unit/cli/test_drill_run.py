@@ -70,6 +70,19 @@ def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(place, monkeypatch
     assert {"detected", "cause_top1", "resolved_unaided", "harmful", "false_cases_per_hour", "median_s"} <= set(first)
 
 
+def test_a_suite_begun_anew_says_where_the_runs_of_before_are(place):
+    """Whoever forgot --resume loses nothing, and one line says how to go on with them."""
+    out = place / "runs.jsonl"
+    out.write_text("what was played\n")
+    again = told("--suite", place / "suite.toml", "--out", out, "--json")
+
+    assert again.exit_code == 0
+    assert again.stderr.splitlines() == [
+        f"The runs of before are kept in {place}/runs.1.jsonl; to go on with them: --resume --out {place}/runs.1.jsonl"
+    ]
+    assert (place / "runs.1.jsonl").read_text() == "what was played\n"
+
+
 def test_the_page_is_renewed_in_its_place(place, monkeypatch):
     """Only what stands between the marks; the HTML page has the timelines."""
     done = told("--suite", place / "suite.toml", "--write", "--html", place / "runs.html")
@@ -108,6 +121,8 @@ def test_kept_runs_are_scored_again(place):
         (("--suite", "{place}/flood.toml"), "There is no kind 'flood'. Write one of: all, bad_config"),
         (("--suite", "{place}/torn.toml"), "torn.toml is not TOML"),
         (("--suite", "{place}/suite.toml", "--out", "{place}"), "cannot be written"),
+        (("--suite", "{place}/suite.toml", "--out", "{place}/runs.jsonl.gz"), "Name a plain file"),
+        (("--suite", "{place}/suite.toml", "--out", "{place}/runs.jsonl.gz", "--resume"), "Name a plain file"),
     ],
 )
 def test_what_cannot_be_played_is_refused_in_one_line(place, words, expected):

@@ -1,6 +1,7 @@
 """From runs to scores; values in, values out."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -160,6 +161,50 @@ def test_a_suite_that_was_stopped_goes_on(tmp_path):
 
     assert runs == [run(), run("hang")]
     assert left == {plan.kind for plan in plans} - {"crash", "hang"}
+
+
+def test_whole_runs_are_never_written_again(tmp_path, monkeypatch):
+    """Nothing can be lost between two writes: the file is cut, where it must be, and nothing else."""
+    path = tmp_path / "short.jsonl"
+    ledger.append(path, [run()])
+    monkeypatch.setattr(Path, "write_bytes", lambda *_: pytest.fail("the runs were written again"))
+    ledger.prepare(path, resume=True)
+    with path.open("ab") as file:
+        file.write(b'{"ground":')
+    ledger.prepare(path, resume=True)
+
+    assert ledger.load(path) == [run()]
+    assert path.read_bytes().endswith(b"}\n")
+
+
+def test_a_suite_begun_anew_keeps_the_runs_of_before(tmp_path):
+    """Each pass beside the file under a number of its own; an empty file is nothing to keep."""
+    path = tmp_path / "short.jsonl"
+    assert ledger.prepare(path, resume=False) is None
+    assert ledger.prepare(path, resume=False) is None
+    for number, kind in enumerate(("crash", "hang"), 1):
+        ledger.append(path, [run(kind)])
+        assert ledger.prepare(path, resume=False) == tmp_path / f"short.{number}.jsonl"
+
+    assert path.read_bytes() == b""
+    assert ledger.load(tmp_path / "short.1.jsonl") == [run()]
+    assert ledger.load(tmp_path / "short.2.jsonl") == [run("hang")]
+
+
+def test_a_file_that_runs_cannot_be_written_on_is_left_as_it_is(tmp_path):
+    """Packed runs whether or not they are gone on with, and what is none of ours."""
+    packed, page = tmp_path / "runs.jsonl.gz", tmp_path / "page.md"
+    ledger.publish(packed, [run()])
+    page.write_bytes(b"# Drills\nthe scores")
+    for path, resume, said in (
+        (packed, True, "Name a plain file"),
+        (packed, False, "Name a plain file"),
+        (page, True, "is no run"),
+    ):
+        before = path.read_bytes()
+        with pytest.raises(Invalid, match=said):
+            ledger.prepare(path, resume=resume)
+        assert path.read_bytes() == before
 
 
 def test_what_is_published_can_be_counted_again(tmp_path):
