@@ -55,17 +55,26 @@ def load_each(paths: Iterable[Path]) -> list[Run]:
     """The runs of several files; one that stands in more than one counts once.
 
     Raises:
-        Invalid: A file is not there or cannot be read, or they are of both grounds.
+        Invalid: A file is not there or cannot be read, they are of both grounds, or one plan was run twice.
     """
-    found: dict[tuple[str, tuple[str, int, int]], Run] = {}
+    found: dict[tuple[str, Plan], tuple[Run, Path]] = {}
     for path in paths:
         if not path.exists():
             raise Invalid(f"There is no file {path}.", "Name one that `cerebro drill run --out FILE` has written.")
         for run in load(path):
-            found.setdefault((run.watcher, key_of(run.plan)), run)
-    if len({run.ground for run in found.values()}) > 1:
+            known, first = found.setdefault((run.watcher, _alone(run)), (run, path))
+            if replace(known, notes=()) != replace(run, notes=()):
+                what = f"{run.plan.kind}, seed {run.plan.seed}, watched by {run.watcher}"
+                raise Invalid(f"{first} and {path} hold two runs of one plan: {what}.", "Score them apart.")
+    runs = [run for run, _ in found.values()]
+    if len({run.ground for run in runs}) > 1:
         raise Invalid("These runs are of the real shop and of simulated estates.", "Score them apart.")
-    return [found[key] for key in sorted(found, key=lambda key: (key[1], key[0]))]
+    return sorted(runs, key=lambda run: (key_of(run.plan), run.watcher, msgspec.json.encode(run.plan)))
+
+
+def _alone(run: Run) -> Plan:
+    """The run's plan, wherever in its suite it stood: on the real shop only the first has a long quiet stretch."""
+    return replace(run.plan, quiet_s=0.0) if run.ground == "real" else run.plan
 
 
 def publish(path: Path, runs: Iterable[Run]) -> None:

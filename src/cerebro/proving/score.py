@@ -117,12 +117,13 @@ def false_cases(runs: Iterable[Run]) -> Rate:
 
     The quiet stretch of an estate that several runs share was lived through once, and counts once.
     """
-    count, hours, shared = 0, 0.0, set[int]()
+    count, hours, shared = 0, 0.0, set[tuple[int, int, float]]()
     for run in runs:
-        if run.plan.topology not in shared:
+        estate = run.plan.topology, run.plan.services, run.plan.quiet_s
+        if estate not in shared:
             count, hours = count + run.quiet_case_count, hours + run.quiet_s / 3600
         if run.plan.topology:
-            shared.add(run.plan.topology)
+            shared.add(estate)
         if run.observation.injection.fault.cause_kind == CONTROL and run.plan.kind != QUIET:
             count += run.observation.case_count
             hours += (run.plan.fault_s + run.plan.after_s) / 3600

@@ -47,6 +47,14 @@ def test_a_quiet_stretch_that_runs_share_counts_once():
     assert (score(shared).false_cases.count, score(shared).false_cases.hours) == (1, 1.0)
 
 
+def test_estates_of_two_suites_are_two():
+    """They have a number in common: with another size, or watched for longer, it is another quiet stretch."""
+    plans = [replace(run().plan, topology=1, **other) for other in ({}, {"services": 30}, {"quiet_s": 7200.0})]
+    found = score([replace(run(quiet_case_count=1), plan=each) for each in [*plans, *plans]]).false_cases
+
+    assert (found.count, found.hours) == (3, 3.0)
+
+
 def test_every_kind_comes_to_every_estate():
     plans = list(read_suite("full").plans("simulated", 250, 100))
 
@@ -233,6 +241,28 @@ def test_files_that_cannot_be_scored_are_refused(tmp_path):
         with pytest.raises(Invalid) as refused:
             ledger.load_each(paths)
         assert said in str(refused.value)
+
+
+def test_two_runs_of_one_plan_are_refused(tmp_path):
+    """Neither is left out silently: the line names the run and both files; on the real shop, wherever it stood."""
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    for ground, quiet_s in (("simulated", 3600), ("real", 16)):
+        before, after = replace(run(case_ms=4000), ground=ground), replace(run(case_ms=9000), ground=ground)
+        ledger.publish(first, [before])
+        ledger.publish(second, [replace(after, plan=replace(after.plan, quiet_s=quiet_s))])
+        with pytest.raises(Invalid, match=r"a\.jsonl and .*b\.jsonl .*crash, seed 1, .*cerebro\. Score them apart"):
+            ledger.load_each([first, second])
+
+
+def test_the_same_kinds_of_two_suites_count_together(tmp_path):
+    """Another size of the estate is another plan; the order of the files makes no difference."""
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    ledger.publish(first, [run()])
+    ledger.publish(second, [replace(run(), plan=replace(run().plan, services=30))])
+    runs = ledger.load_each([first, second])
+
+    assert [each.plan.services for each in runs] == [12, 30]
+    assert ledger.load_each([second, first]) == runs
 
 
 def test_every_suite_of_ours_can_be_read():
