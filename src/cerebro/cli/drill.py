@@ -16,7 +16,7 @@ from cerebro.proving.drill import QUIET, Plan, Run
 from cerebro.proving.model import CONTROL
 from cerebro.proving.score import Scores, by_watcher, score
 from cerebro.proving.suites.read import Suite, read_suite
-from cerebro.spine.errors import Invalid
+from cerebro.spine.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
     from cerebro.cli.drill_live import RealStage
@@ -178,7 +178,7 @@ async def _play_real(settings: Settings, plans: Sequence[Plan], path: Path, quie
 
 
 async def _play_on(stage: "RealStage", plans: Sequence[Plan], path: Path, quiet: bool) -> None:
-    from cerebro.proving.drill import run_plan
+    from cerebro.proving.drill import after_prelude, prelude
 
     known = {QUIET, *(fault.kind for fault in stage.ground.faults())}
     if unknown := sorted({plan.kind for plan in plans} - known):
@@ -187,11 +187,18 @@ async def _play_on(stage: "RealStage", plans: Sequence[Plan], path: Path, quiet:
     teller = Teller(len(possible), path, quiet)
     for number, plan in enumerate(possible):
         acquainted = replace(plan, quiet_s=min(plan.quiet_s, AGAIN_S)) if number else plan
-        runs = await run_plan(stage, acquainted, "real")
+        before = await prelude(stage, acquainted)
+        stage.get_used(before.looks)
+        runs = await after_prelude(stage, acquainted, "real", before)
         teller.done(runs)
         # whatever was done about it, the next drill begins as the first one did, and people have said what it was
         real = runs[0].observation.injection.fault.cause_kind != CONTROL
-        await stage.clear("useful" if real else "noise")
+        try:
+            await stage.clear("useful" if real else "noise")
+        except Unavailable as error:
+            if number + 1 < len(possible):
+                raise
+            complain(error.detail)  # nothing is played on it any more
 
 
 class Teller:

@@ -42,9 +42,9 @@ EXPORT_S = 1.0  # so that a minute is enough to learn what is usual
 DAY_S = 86_400.0
 QUIET_S, FAULT_S, AFTER_S = 65.0, 48.0, 30.0  # with both starts, under three minutes
 STEP_S = 4.0
-WELL_P95_MS = 1000.0
+WELL_P95_MS = 1000.0  # until it is known what users are used to
 START_LOOK_S = 0.1
-CLEAR_S = 40.0  # at most, after a drill, until users are well
+SETTLE_S, TIDY_COUNT = 300.0, 2  # at most until users are well, and how often the shop is put in order in it
 HEALTH_LAG_MS = 1500  # a request that has just begun is not in the record yet
 PAGE = 200
 WIDTH = 120  # of what is told where there is no terminal
@@ -157,6 +157,7 @@ class RealStage:
         self.shop, self.cerebro = shop, cerebro
         self.ground: Ground = shop
         self.watchers: Sequence[Watcher] = (cerebro,)
+        self._usual: Health | None = None  # what users are used to, once it is known
 
     def now_ms(self) -> int:
         """The time."""
@@ -171,20 +172,55 @@ class RealStage:
         end_ms = self.now_ms() - HEALTH_LAG_MS
         return await self.shop.health(end_ms - round(over_s * 1000), end_ms)
 
+    def get_used(self, looks: Sequence[Look]) -> None:
+        """Keep what users are used to since the first quiet stretch: every later drill begins when they have it again.
+
+        Args:
+            looks: What users felt in a quiet stretch; of a later one than the first, nothing is kept.
+        """
+        usual = usual_of(looks)
+        if self._usual is None and usual.request_count:
+            self._usual = usual
+
+    async def settle(self) -> None:
+        """Put the shop in order, again half way, and wait until users are well.
+
+        Raises:
+            Unavailable: They are not in all that time.
+        """
+        for _ in range(TIDY_COUNT):
+            await self.shop.tidy()
+            if await self._is_well_within(SETTLE_S / TIDY_COUNT):
+                return
+        raise Unavailable(
+            f"The shop does not get well: its users were not served as usual in {SETTLE_S:.0f} s.",
+            "Look at it: cerebro shop status; or end it: cerebro shop down. A suite goes on with --resume.",
+        )
+
+    async def _is_well_within(self, duration_s: float) -> bool:
+        """Whether users are well for a while before the time is over."""
+        until_ms, calm = self.now_ms() + round(duration_s * 1000), 0
+        while calm < CALM_LOOKS and self.now_ms() < until_ms:
+            await self.pass_time(STEP_S)
+            calm = calm + 1 if self._is_well(await self.felt(STEP_S)) else 0
+        return calm >= CALM_LOOKS
+
+    def _is_well(self, felt: Health) -> bool:
+        """Whether users are served as they are used to be."""
+        if self._usual:
+            return not is_felt(self._usual, felt)
+        return felt.request_count > 0 and felt.error_share < ERROR_SHARE_MIN and felt.p95_ms < WELL_P95_MS
+
     async def clear(self, verdict: str = "") -> None:
         """Put the shop in order, wait until users are well, and close every case, as people do when it is over.
 
         Args:
             verdict: What people then say of the findings, `useful` or `noise`; empty for nothing.
+
+        Raises:
+            Unavailable: Users do not get well.
         """
-        await self.shop.tidy()
-        until_ms = self.now_ms() + round(CLEAR_S * 1000)
-        calm = 0
-        while calm < CALM_LOOKS and self.now_ms() < until_ms:
-            await self.pass_time(STEP_S)
-            felt = await self.felt(STEP_S)
-            well = felt.request_count > 0 and felt.error_share < ERROR_SHARE_MIN and felt.p95_ms < WELL_P95_MS
-            calm = calm + 1 if well else 0
+        await self.settle()
         await asyncio.to_thread(self.cerebro.close_cases, verdict)
 
     async def begin_afresh(self) -> None:
@@ -203,7 +239,7 @@ async def real_stage(settings: Settings, progress: Progress, *, eager: bool = Fa
 
     Raises:
         Invalid: Something of it cannot run here; the mend says what to change.
-        Unavailable: It did not start.
+        Unavailable: It did not start, or the shop that was up before does not get well.
     """
     started = not supervise.status(settings)
     shop, key = Shop(settings), ""
@@ -219,7 +255,11 @@ async def real_stage(settings: Settings, progress: Progress, *, eager: bool = Fa
             progress("Opening the shop: a dozen processes with users in them …")
             url, key = way_in(settings)
             await shop.up(Wanted(RATE, DAY_S, url, key, EXPORT_S), with_us=True)
-        yield RealStage(shop, Beside(Client(settings), None if started else shop.entities))
+        stage = RealStage(shop, Beside(Client(settings), None if started else shop.entities))
+        if not key:
+            progress("Putting the shop in order, and waiting until its users are well …")
+            await stage.settle()
+        yield stage
     finally:
         if key:
             progress("Closing the shop …")
