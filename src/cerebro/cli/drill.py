@@ -170,7 +170,7 @@ async def _play_real(settings: Settings, plans: Sequence[Plan], path: Path, quie
         return
     try:
         with orderly():
-            async with real_stage(settings, complain, eager=True) as stage:
+            async with real_stage(settings, complain, max(plan.fault_s for plan in plans), eager=True) as stage:
                 await _play_on(stage, plans, path, quiet)
     except asyncio.CancelledError:
         complain("Stopped; nothing is left behind. Go on with the same words and --resume.")

@@ -45,6 +45,7 @@ STEP_S = 4.0
 WELL_P95_MS = 1000.0  # until it is known what users are used to
 START_LOOK_S = 0.1
 SETTLE_S, TIDY_COUNT = 300.0, 2  # at most until users are well, and how often the shop is put in order in it
+LEASE_MORE_S = 60.0  # beyond the fault itself: to be begun, and to be ended by hand
 HEALTH_LAG_MS = 1500  # a request that has just begun is not in the record yet
 PAGE = 200
 WIDTH = 120  # of what is told where there is no terminal
@@ -229,20 +230,24 @@ class RealStage:
 
 
 @asynccontextmanager
-async def real_stage(settings: Settings, progress: Progress, *, eager: bool = False) -> AsyncIterator[RealStage]:
+async def real_stage(
+    settings: Settings, progress: Progress, fault_s: float, *, eager: bool = False
+) -> AsyncIterator[RealStage]:
     """The shop, and Cerebro when it is not up; both are ended afterwards when we started them.
+
+    A shop that was up before is put in order, before and afterwards.
 
     Args:
         settings: Of this installation.
         progress: Told what is being done.
+        fault_s: How long a fault lasts at most: not much later it ends by itself, whatever becomes of us.
         eager: A Cerebro that is started here has a wide noise budget: it has a minute to know the shop, not a week.
 
     Raises:
         Invalid: Something of it cannot run here; the mend says what to change.
-        Unavailable: It did not start, or the shop that was up before does not get well.
+        Unavailable: It did not start, or the shop that was up before does not get well, or not in order.
     """
     started = not supervise.status(settings)
-    shop, key = Shop(settings), ""
     try:
         if started:
             progress("Starting Cerebro …")
@@ -251,23 +256,43 @@ async def real_stage(settings: Settings, progress: Progress, *, eager: bool = Fa
                 progress(
                     f"It may err {EAGER_BUDGET / 168:.0f} times an hour here, for it knows the shop for a minute only."
                 )
-        if not shop.is_up:
-            progress("Opening the shop: a dozen processes with users in them …")
-            url, key = way_in(settings)
-            await shop.up(Wanted(RATE, DAY_S, url, key, EXPORT_S), with_us=True)
-        stage = RealStage(shop, Beside(Client(settings), None if started else shop.entities))
-        if not key:
-            progress("Putting the shop in order, and waiting until its users are well …")
-            await stage.settle()
-        yield stage
+        shop = Shop(settings, lease_s=fault_s + LEASE_MORE_S)
+        was_up = shop.is_up
+        async with _lent(shop, progress) if was_up else _opened(shop, settings, progress):
+            stage = RealStage(shop, Beside(Client(settings), None if started else shop.entities))
+            if was_up:
+                progress("Putting the shop in order, and waiting until its users are well …")
+                await stage.settle()
+            yield stage
     finally:
-        if key:
-            progress("Closing the shop …")
-            await shop.down()
-            await asyncio.to_thread(shut, settings, key)
         if started:
             progress("Stopping Cerebro …")
             await asyncio.to_thread(supervise.down, settings)
+
+
+@asynccontextmanager
+async def _opened(shop: Shop, settings: Settings, progress: Progress) -> AsyncIterator[None]:
+    """A shop of ours, with a key of its own, as long as it is needed."""
+    progress("Opening the shop: a dozen processes with users in them …")
+    url, key = way_in(settings)
+    try:
+        await shop.up(Wanted(RATE, DAY_S, url, key, EXPORT_S), with_us=True)
+        yield
+    finally:
+        progress("Closing the shop …")
+        await shop.down()
+        await asyncio.to_thread(shut, settings, key)
+
+
+@asynccontextmanager
+async def _lent(shop: Shop, progress: Progress) -> AsyncIterator[None]:
+    """A shop of someone else's: no fault stays in it, nor what was done about one."""
+    try:
+        yield
+    finally:
+        if shop.is_up:
+            progress("Putting the shop in order …")
+            await asyncio.shield(shop.tidy())
 
 
 def eager_settings(settings: Settings) -> Settings:
@@ -321,7 +346,7 @@ async def play(settings: Settings, kind: str, seed: int) -> int:
 async def _told(settings: Settings, console: Console, fault: Fault, seed: int) -> None:
     """The drill itself, on a stage of its own."""
     began_s = time.monotonic()
-    async with real_stage(settings, lambda line: console.print(Text(clean(line), "dim")), eager=True) as stage:
+    async with real_stage(settings, lambda line: console.print(Text(clean(line), "dim")), FAULT_S, eager=True) as stage:
         board = _board(stage)
         teller = Teller(console, stage, board)
         try:

@@ -1,5 +1,6 @@
 """The real shop between two drills: the next one begins when users are served as before the first, or not at all."""
 
+import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -120,13 +121,51 @@ async def test_no_run_is_kept_of_a_shop_that_does_not_get_well(tmp_path):
     assert [run.plan.kind for run in ledger.load(path)] == ["hang", "slow_cpu"]
 
 
-async def test_a_shop_that_was_up_is_put_in_order_first(monkeypatch, make_settings):
-    """Whatever was done to it before: the quiet stretch of the first drill is a quiet one."""
+@pytest.fixture
+def lent(monkeypatch) -> Shop:
+    """A shop that is up beside a Cerebro that is."""
     shop = Shop(HURT)
+    shop.entities = frozenset()
     monkeypatch.setattr(drill_live.supervise, "status", lambda _: {"all": "up"})
-    monkeypatch.setattr(drill_live, "Shop", lambda *_, **__: shop)
+    monkeypatch.setattr(drill_live, "Shop", lambda _, *, lease_s: shop)
     monkeypatch.setattr(drill_live, "RealStage", lambda *_: Stage(shop))
     monkeypatch.setattr(drill_live, "Client", lambda _: None)
-    shop.entities = frozenset()
-    async with drill_live.real_stage(make_settings(), lambda _: None) as stage:
-        assert (shop.tidied, stage.shop.now) == (1, WELL)
+    return shop
+
+
+async def test_a_shop_that_was_up_is_put_in_order_first(lent):
+    """Whatever was done to it before: the quiet stretch of the first drill is a quiet one."""
+    async with drill_live.real_stage(None, lambda _: None, 60.0):
+        assert (lent.tidied, lent.now) == (1, WELL)
+
+
+async def test_a_shop_that_was_up_is_left_in_order(lent):
+    """Also when we are told to stop while a fault is being injected: the shop goes on with that alone."""
+    injecting = asyncio.Event()
+
+    async def inject(kind, *, seed):
+        injecting.set()
+        lent.now = HURT
+        await asyncio.sleep(60)
+
+    async def played() -> None:
+        async with drill_live.real_stage(None, lambda _: None, 60.0) as stage:
+            await suites._play_on(stage, [Plan("hang", 1, 16.0, 8.0, 4.0)], None, True)
+
+    lent.inject = inject
+    drill = asyncio.create_task(played())
+    await injecting.wait()
+    drill.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await drill
+
+    assert (lent.tidied, lent.now) == (2, WELL)
+
+
+async def test_a_fault_ends_by_itself_soon_after_the_drill_would_have_ended_it(lent, monkeypatch):
+    leases = []
+    monkeypatch.setattr(drill_live, "Shop", lambda _, *, lease_s: leases.append(lease_s) or lent)
+    async with drill_live.real_stage(None, lambda _: None, 120.0):
+        pass
+
+    assert leases == [180.0]
