@@ -84,9 +84,11 @@ def publish(path: Path, runs: Iterable[Run]) -> None:
         Invalid: It cannot be written.
     """
     lines = b"".join(msgspec.json.encode(replace(run, notes=())) + b"\n" for run in runs)
+    beside = path.with_name(f"{path.name}.part")  # the file may be one of those that were read
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(gzip.compress(lines, mtime=0) if path.suffix == PACKED else lines)
+        beside.write_bytes(gzip.compress(lines, mtime=0) if path.suffix == PACKED else lines)
+        beside.replace(path)
     except OSError as error:
         raise Invalid(f"{path} cannot be written: {error}.", "Name a file that you may write.") from error
 
