@@ -3,15 +3,16 @@
 import re
 from collections.abc import Mapping
 
-import httpx
 import msgspec
 
 from cerebro.casework.executors.port import Preview
+from cerebro.casework.executors.transport import Answer, ask, client
 from cerebro.spine.actions import Call, Difference, Level
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unavailable
 
 LOOK_S = 5.0
+ANSWER_BYTES_MAX = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9._~-]{1,100}")
 OPERATIONS = {"turn_on": "on", "turn_off": "off"}
 
@@ -45,9 +46,7 @@ class Flags:
     ) -> None:  # fmt: skip
         self.level, self._environment = level, environment
         self._base = f"/api/admin/projects/{project}/features"
-        self._http = httpx.AsyncClient(
-            base_url=url, headers={"authorization": token}, timeout=LOOK_S, follow_redirects=False, trust_env=False
-        )
+        self._http = client(base_url=url, headers={"authorization": token})
 
     def reaches(self, target: EntityKey, operation: str) -> bool:
         """As the port says."""
@@ -56,7 +55,7 @@ class Flags:
     async def state(self, target: EntityKey) -> Mapping[str, str]:
         """As the port says."""
         answer = await self._ask("GET", self._path(target), LOOK_S)
-        for each in _read(answer.content).environments:
+        for each in _read(answer.body).environments:
             if each.name == self._environment:
                 return {"state": "on" if each.enabled else "off"}
         raise Invalid(f"{target.said} is not in {self._environment}.", "Look at its name.")
@@ -82,15 +81,14 @@ class Flags:
             raise Invalid(f"{target.name[:40]!r} is no name of a flag.", "Write letters, digits and . _ ~ -")
         return f"{self._base}/{target.name}"
 
-    async def _ask(self, method: str, path: str, timeout_s: float) -> httpx.Response:
-        try:
-            answer = await self._http.request(method, path, timeout=timeout_s)
-        except httpx.HTTPError as error:
-            raise Unavailable(f"The flag service did not answer: {type(error).__name__}.") from error
+    async def _ask(self, method: str, path: str, timeout_s: float) -> Answer:
+        answer = await ask(
+            self._http, "The flag service", method, path, timeout_s=timeout_s, bytes_max=ANSWER_BYTES_MAX
+        )
         if answer.is_success:
             return answer
-        kind = Unavailable if answer.status_code >= 500 else Invalid
-        raise kind(f"The flag service answered {answer.status_code}.", "Look at the flag's name and the token.")
+        kind = Unavailable if answer.status >= 500 else Invalid
+        raise kind(f"The flag service answered {answer.status}.", "Look at the flag's name and the token.")
 
 
 def _read(body: bytes) -> Feature:

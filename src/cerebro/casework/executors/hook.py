@@ -4,10 +4,11 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-import httpx
 import msgspec
 
 from cerebro.casework.executors.port import Preview
+from cerebro.casework.executors.transport import ask, client
+from cerebro.casework.executors.webhook import REPLY_BYTES_MAX
 from cerebro.kernel.clock import Clock
 from cerebro.spine.actions import Call, Difference, Level
 from cerebro.spine.entities import EntityKey
@@ -26,7 +27,7 @@ class Hook:
 
     def __init__(self, urls: Mapping[str, str], secret: str, clock: Clock, level: Level | None = None) -> None:
         self.level, self._urls, self._secret, self._clock = level, urls, secret, clock
-        self._http = httpx.AsyncClient(follow_redirects=False, trust_env=False)
+        self._http = client()
 
     def reaches(self, target: EntityKey, operation: str) -> bool:
         """As the port says."""
@@ -48,16 +49,14 @@ class Hook:
         if self._secret:
             seal = hmac.new(self._secret.encode(), f"{at_s}.".encode() + body, hashlib.sha256).hexdigest()
             headers["x-cerebro-signature"] = f"t={at_s},v1={seal}"
-        try:
-            answer = await self._http.post(
-                self._urls[call.target.name], content=body, headers=headers, timeout=timeout_s
-            )
-        except httpx.HTTPError as error:
-            raise Unavailable(f"{call.target.said} did not answer: {type(error).__name__}.") from error
-        if answer.status_code >= 500:
-            raise Unavailable(f"{call.target.said} answered {answer.status_code}.")
+        answer = await ask(
+            self._http, call.target.said, "POST", self._urls[call.target.name], content=body, headers=headers,
+            timeout_s=timeout_s, bytes_max=REPLY_BYTES_MAX,
+        )  # fmt: skip
+        if answer.status >= 500:
+            raise Unavailable(f"{call.target.said} answered {answer.status}.")
         if not answer.is_success:
-            raise Invalid(f"{call.target.said} answered {answer.status_code}.", "Look at what it expects.")
+            raise Invalid(f"{call.target.said} answered {answer.status}.", "Look at what it expects.")
         return f"{call.target.said} has taken it."
 
     async def happened(self, call: Call, *, key: str) -> bool | None:

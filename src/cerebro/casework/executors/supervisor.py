@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from cerebro.casework.executors.port import Preview
+from cerebro.casework.executors.transport import Answer, ask, client
 from cerebro.spine.actions import Call, Difference, Level
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unavailable
@@ -82,10 +83,7 @@ class ControlDoor:
             base_url = httpx.URL(url)
         except httpx.InvalidURL as error:
             raise Invalid(f"The control door {label} has no address that can be read.", "Register it anew.") from error
-        self._http = httpx.AsyncClient(
-            base_url=base_url, headers={"authorization": f"Bearer {key}"}, timeout=LOOK_S,
-            follow_redirects=False, trust_env=False,
-        )  # fmt: skip
+        self._http = client(base_url=base_url, headers={"authorization": f"Bearer {key}"})
         self._operations: frozenset[str] = frozenset()
 
     def reaches(self, target: EntityKey, operation: str) -> bool:
@@ -102,13 +100,13 @@ class ControlDoor:
         Raises:
             Unavailable: It does not answer.
         """
-        body = await self._ask("GET", "/operations", timeout_s=LOOK_S)
-        self._operations = frozenset(each.name for each in _read(body, list[Operation]))
+        answer = await self._ask("GET", "/operations", timeout_s=LOOK_S)
+        self._operations = frozenset(each.name for each in _read(answer, list[Operation]))
 
     async def state(self, target: EntityKey) -> Mapping[str, str]:
         """As the port says."""
-        body = await self._ask("GET", "/state", {"target": target.text}, timeout_s=LOOK_S)
-        state: dict[str, str] = _read(body, dict[str, str])
+        answer = await self._ask("GET", "/state", {"target": target.text}, timeout_s=LOOK_S)
+        state: dict[str, str] = _read(answer, dict[str, str])
         return state
 
     async def dry_run(self, call: Call) -> Preview:
@@ -139,18 +137,16 @@ class ControlDoor:
 
     async def _ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None, *, body: Any = None, timeout_s: float
-    ) -> bytes:
-        try:
-            answer = await self._http.request(method, path, params=query, json=body, timeout=timeout_s)
-        except httpx.HTTPError as error:
-            raise Unavailable(f"The control door {self.label} did not answer: {type(error).__name__}.") from error
-        if len(answer.content) > ANSWER_BYTES_MAX:
-            raise Invalid(f"The control door {self.label} says too much.", "It is none of the kind we know.")
+    ) -> Answer:
+        answer = await ask(
+            self._http, f"The control door {self.label}", method, path, params=query, json=body,
+            timeout_s=timeout_s, bytes_max=ANSWER_BYTES_MAX,
+        )  # fmt: skip
         if answer.is_success:
-            return answer.content
-        problem = _problem(answer.content)
-        said = f"The control door {self.label} answered {answer.status_code}: {problem.detail[:300]}".rstrip(": ")
-        if answer.status_code >= 500:
+            return answer
+        problem = _problem(answer.body)
+        said = f"The control door {self.label} answered {answer.status}: {problem.detail[:300]}".rstrip(": ")
+        if answer.status >= 500:
             raise Unavailable(said)
         raise Invalid(said, problem.mend[:300])
 
@@ -166,8 +162,10 @@ def _problem(body: bytes) -> Problem:
         return Problem()
 
 
-def _read(body: bytes, kind: Any) -> Any:
+def _read(answer: Answer, kind: Any) -> Any:
+    if not answer.is_whole:
+        raise Invalid("The control door says too much.", "It is none of the kind we know.")
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(answer.body, type=kind)
     except msgspec.MsgspecError as error:
         raise Invalid(f"The control door's answer cannot be read: {error}.", "See docs/guides/hands.md.") from (error)

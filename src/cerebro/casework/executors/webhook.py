@@ -2,6 +2,7 @@
 
 import httpx
 
+from cerebro.casework.executors.transport import ask, client
 from cerebro.spine.errors import Unavailable
 
 TIMEOUT_S = 10.0
@@ -19,7 +20,7 @@ class Webhook:
     def __init__(self, url: str) -> None:
         self._url = url
         self._host = httpx.URL(url).host
-        self._http = _client()
+        self._http = client()
 
     async def post(self, body: str, headers: dict[str, str]) -> None:
         """Post the body; return when the receiver has taken it, with a status of 200 to 299.
@@ -28,28 +29,15 @@ class Webhook:
             Unavailable: It did not answer in `TIMEOUT_S`, or not with such a status.
         """
         if self._http.is_closed:  # whoever uses it was ended by an error, and goes on
-            self._http = _client()
+            self._http = client()
         sent = {"content-type": "application/json", "user-agent": "cerebro", **headers}
-        try:
-            async with self._http.stream("POST", self._url, content=body.encode(), headers=sent) as answer:
-                await self._skim(answer)
-        except httpx.HTTPError as error:
-            raise Unavailable(f"{self._host} did not take the message: {type(error).__name__}.") from error
+        answer = await ask(
+            self._http, self._host, "POST", self._url, content=body.encode(), headers=sent,
+            timeout_s=TIMEOUT_S, bytes_max=REPLY_BYTES_MAX,
+        )  # fmt: skip
         if not answer.is_success:
-            raise Unavailable(f"{self._host} answered {answer.status_code}.")
+            raise Unavailable(f"{self._host} answered {answer.status}.")
 
     async def close(self) -> None:
         """Let go of the connections."""
         await self._http.aclose()
-
-    async def _skim(self, answer: httpx.Response) -> None:
-        """Read a short answer, so that the connection can be used again; leave a long one."""
-        size = 0
-        async for chunk in answer.aiter_raw():
-            size += len(chunk)
-            if size > REPLY_BYTES_MAX:
-                return
-
-
-def _client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)

@@ -1,6 +1,10 @@
 """Which executors a tenant has: control doors that were registered, and those that stand in the data directory."""
 
+import asyncio
+import math
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -15,12 +19,13 @@ from cerebro.kernel.kit import Kernel
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Search
 from cerebro.spine.actions import Level
-from cerebro.spine.errors import CerebroError
+from cerebro.spine.errors import CerebroError, Invalid
 from cerebro.spine.identity import DEFAULT_TENANT, TenantId
 
 log = get_log(__name__)
 
 FRESH_S = 5.0
+AGAIN_S_MAX = 60.0  # between two attempts at a door that is silent, which begin at `FRESH_S`
 DOORS_MAX = 100
 FOLDER = "executors"
 
@@ -37,6 +42,20 @@ class Introduced(msgspec.Struct, frozen=True):
     targets: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A control door that was asked what it can do.
+
+    Args:
+        silent_s: Since when it has not answered; none where it did when it was asked last.
+        due_s: When it is asked again.
+    """
+
+    door: ControlDoor
+    silent_s: float | None
+    due_s: float
+
+
 class Doors:
     """Keeps connections to the control doors of every tenant; looks anew every few seconds.
 
@@ -45,24 +64,26 @@ class Doors:
     """
 
     def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+        self._kernel, self._clock = kernel, kernel.clock
         self._fixed = by_settings(kernel.settings.reach, kernel.clock)
         self._folder = kernel.settings.data_dir / FOLDER
-        self._open: dict[tuple[TenantId, DoorEntry], ControlDoor] = {}
+        self._known: dict[tuple[TenantId, DoorEntry], Known] = {}
         self._seen: dict[TenantId, tuple[float, Sequence[Executor]]] = {}
+        self._turns: defaultdict[TenantId, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def of(self, tenant: TenantId) -> Sequence[Executor]:
-        """As the port says."""
-        now_s = self._kernel.clock.monotonic_s()
-        seen = self._seen.get(tenant)
-        if seen and now_s - seen[0] < FRESH_S:
-            return seen[1]
-        wanted = await self.entries(tenant)
-        for key in [key for key in self._open if key[0] == tenant and key[1] not in wanted]:
-            await self._open.pop(key).close()
-        found = [door for entry in wanted if (door := await self._door(tenant, entry))]
-        self._seen[tenant] = now_s, (*found, *self.set_up(tenant))
-        return self._seen[tenant][1]
+        """As the port says; however many doors are silent, it takes no longer than one of them."""
+        async with self._turns[tenant]:  # whoever comes meanwhile has what is found, and asks nobody a second time
+            seen = self._seen.get(tenant)
+            if seen and self._clock.monotonic_s() - seen[0] < FRESH_S:
+                return seen[1]
+            wanted = await self.entries(tenant)
+            for key in [key for key in self._known if key[0] == tenant and key[1] not in wanted]:
+                await self._known.pop(key).door.close()
+            doors = await asyncio.gather(*(self._door(tenant, entry) for entry in wanted))
+            found = (*(door for door in doors if door), *self.set_up(tenant))
+            self._seen[tenant] = self._clock.monotonic_s(), found
+            return found
 
     def look_anew(self, tenant: TenantId) -> None:
         """One was added or taken away: what was seen a few seconds ago is no more so."""
@@ -82,20 +103,35 @@ class Doors:
         return [*registered.values(), *{each.name: each for each in found if each.name not in registered}.values()]
 
     async def _door(self, tenant: TenantId, entry: DoorEntry) -> ControlDoor | None:
-        door = self._open.get((tenant, entry))
-        if door is None:
-            try:
-                check_address(entry.url)
-                door = ControlDoor(entry.name, entry.url, entry.key, entry.scope, entry.level)
-                await door.learn()
-            except CerebroError as error:
-                log.warning("control_door_silent", door=entry.name, reason=error.detail)
-                if door:
-                    await door.close()
-                return None
-            self._open[tenant, entry] = door
-            log.info("control_door_found", tenant=tenant, door=entry.name)
-        return door
+        """The door, once it has told what it can do; one that is silent is left alone for a while."""
+        known = self._known.get((tenant, entry)) or _met(entry)
+        if known and known.due_s <= self._clock.monotonic_s():
+            known = await self._asked(tenant, known)
+            self._known[tenant, entry] = known
+        return known.door if known and known.silent_s is None else None
+
+    async def _asked(self, tenant: TenantId, known: Known) -> Known:
+        """What is known of a door once it was asked what it can do."""
+        door = known.door
+        try:
+            await door.learn()
+        except CerebroError as error:
+            log.warning("control_door_silent", tenant=tenant, door=door.label, reason=error.detail)
+            now_s = self._clock.monotonic_s()
+            silent_s = now_s if known.silent_s is None else known.silent_s
+            return Known(door, silent_s, now_s + min(max(FRESH_S, now_s - silent_s), AGAIN_S_MAX))
+        log.info("control_door_found", tenant=tenant, door=door.label)
+        return Known(door, None, math.inf)
+
+
+def _met(entry: DoorEntry) -> Known | None:
+    """A door that was not asked yet; none where its address is no good."""
+    try:
+        check_address(entry.url)
+        return Known(ControlDoor(entry.name, entry.url, entry.key, entry.scope, entry.level), None, 0.0)
+    except Invalid as error:
+        log.warning("control_door_refused", door=entry.name, reason=error.detail)
+        return None
 
 
 def introduced(folder: Path) -> list[DoorEntry]:

@@ -252,6 +252,23 @@ async def test_who_holds_on_for_ever_is_given_up(make_bench):
     assert (await bench.actions())[0].steps[0].state == "begun"
 
 
+async def test_to_ask_who_there_is_takes_of_the_time_of_a_call(make_bench, monkeypatch):
+    bench = make_bench(call_timeout_s=0.05)
+    bench.toy.dies = "before"
+    doors = Doors([bench.toy])
+    bench.hands = Hands(bench.kernel, bench.users, doors)
+    await bench.case()
+    await bench.rounds(1)
+
+    async def endless(tenant):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(doors, "of", endless)
+    await asyncio.wait_for(bench.hands.advance(DEFAULT_TENANT), 10)
+
+    assert (await bench.actions())[0].steps[0].state == "begun"
+
+
 async def test_what_nothing_here_can_take_back_is_not_proposed(bench):
     honest = bench.toy.reaches
     bench.toy.reaches = lambda target, operation: honest(target, operation) and operation != "deploy"
