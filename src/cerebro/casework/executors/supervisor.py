@@ -95,10 +95,11 @@ class ControlDoor:
         return operation in self._operations
 
     async def learn(self) -> None:
-        """Ask what it can do.
+        """Ask what it can do; what it told before is known until it tells anew.
 
         Raises:
             Unavailable: It does not answer.
+            Invalid: It refuses, or its answer cannot be read.
         """
         answer = await self._ask("GET", "/operations", timeout_s=LOOK_S)
         self._operations = frozenset(each.name for each in _read(answer, list[Operation]))

@@ -121,6 +121,7 @@ class DoorLine:
     Args:
         level: That it brings with it; none where the playbook's own counts.
         by: Who registered it; `data directory` for a program of this machine, `settings`.
+        answers: Whether it did when it was asked last, which is about once a minute.
     """
 
     name: str

@@ -241,7 +241,7 @@ class Counter:
 
     async def doors(self, tenant: TenantId) -> list[DoorLine]:
         """All that it can act through: control doors, without their keys, and what the settings name."""
-        answering = {each.label for each in await self._doors.of(tenant) if isinstance(each, ControlDoor)}
+        answering = await self._doors.answering(tenant)
         return [
             *(
                 DoorLine(e.name, e.kind, e.url, e.scope, e.level, e.by, e.made_ms, e.name in answering)

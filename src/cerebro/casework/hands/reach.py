@@ -1,10 +1,9 @@
 """Which executors a tenant has: control doors that were registered, and those that stand in the data directory."""
 
 import asyncio
-import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -25,7 +24,8 @@ from cerebro.spine.identity import DEFAULT_TENANT, TenantId
 log = get_log(__name__)
 
 FRESH_S = 5.0
-AGAIN_S_MAX = 60.0  # between two attempts at a door that is silent, which begin at `FRESH_S`
+AGAIN_S = 60.0  # between two times that a door is asked what it can do; one that falls silent is asked sooner at first
+KEPT_S = 300.0  # so long a door that is silent may still be tried
 DOORS_MAX = 100
 FOLDER = "executors"
 
@@ -47,13 +47,15 @@ class Known:
     """A control door that was asked what it can do.
 
     Args:
+        is_learned: Whether it has ever told.
         silent_s: Since when it has not answered; none where it did when it was asked last.
         due_s: When it is asked again.
     """
 
     door: ControlDoor
-    silent_s: float | None
-    due_s: float
+    is_learned: bool = False
+    silent_s: float | None = None
+    due_s: float = 0.0
 
 
 class Doors:
@@ -85,6 +87,12 @@ class Doors:
             self._seen[tenant] = self._clock.monotonic_s(), found
             return found
 
+    async def answering(self, tenant: TenantId) -> frozenset[str]:
+        """The names of the control doors that answered when they were asked last, a minute ago or less."""
+        await self.of(tenant)
+        found = {entry.name: known for (owner, entry), known in self._known.items() if owner == tenant}
+        return frozenset(name for name, known in found.items() if known.silent_s is None)
+
     def look_anew(self, tenant: TenantId) -> None:
         """One was added or taken away: what was seen a few seconds ago is no more so."""
         self._seen.pop(tenant, None)
@@ -103,32 +111,35 @@ class Doors:
         return [*registered.values(), *{each.name: each for each in found if each.name not in registered}.values()]
 
     async def _door(self, tenant: TenantId, entry: DoorEntry) -> ControlDoor | None:
-        """The door, once it has told what it can do; one that is silent is left alone for a while."""
+        """The door, where it has told what it can do, and not been silent for long; it is asked when it is time to."""
         known = self._known.get((tenant, entry)) or _met(entry)
-        if known and known.due_s <= self._clock.monotonic_s():
-            known = await self._asked(tenant, known)
-            self._known[tenant, entry] = known
-        return known.door if known and known.silent_s is None else None
+        if known is None:
+            return None
+        if known.due_s <= self._clock.monotonic_s():
+            known = self._known[tenant, entry] = await self._asked(tenant, known)
+        is_there = known.silent_s is None or self._clock.monotonic_s() - known.silent_s < KEPT_S
+        return known.door if known.is_learned and is_there else None
 
     async def _asked(self, tenant: TenantId, known: Known) -> Known:
-        """What is known of a door once it was asked what it can do."""
-        door = known.door
+        """What is known of a door once it was asked what it can do; what it told before stands while it is silent."""
         try:
-            await door.learn()
+            await known.door.learn()
         except CerebroError as error:
-            log.warning("control_door_silent", tenant=tenant, door=door.label, reason=error.detail)
             now_s = self._clock.monotonic_s()
-            silent_s = now_s if known.silent_s is None else known.silent_s
-            return Known(door, silent_s, now_s + min(max(FRESH_S, now_s - silent_s), AGAIN_S_MAX))
-        log.info("control_door_found", tenant=tenant, door=door.label)
-        return Known(door, None, math.inf)
+            if known.silent_s is None:
+                log.warning("control_door_silent", tenant=tenant, door=known.door.label, reason=error.detail)
+                return replace(known, silent_s=now_s, due_s=now_s + FRESH_S)
+            return replace(known, due_s=now_s + min(max(FRESH_S, now_s - known.silent_s), AGAIN_S))
+        if not known.is_learned or known.silent_s is not None:
+            log.info("control_door_found", tenant=tenant, door=known.door.label)
+        return Known(known.door, is_learned=True, due_s=self._clock.monotonic_s() + AGAIN_S)
 
 
 def _met(entry: DoorEntry) -> Known | None:
     """A door that was not asked yet; none where its address is no good."""
     try:
         check_address(entry.url)
-        return Known(ControlDoor(entry.name, entry.url, entry.key, entry.scope, entry.level), None, 0.0)
+        return Known(ControlDoor(entry.name, entry.url, entry.key, entry.scope, entry.level))
     except Invalid as error:
         log.warning("control_door_refused", door=entry.name, reason=error.detail)
         return None

@@ -130,3 +130,41 @@ async def test_a_silent_door_is_asked_again_after_growing_pauses(kernel, clock):
         (found,) = await doors.of(TENANT)
 
     assert found.reaches(CART, "restart")
+
+
+async def test_what_a_door_can_do_and_whether_it_answers_is_asked_each_minute(kernel, clock):
+    async with Supervisor() as other:
+        await register(kernel, other)
+        doors = Doors(kernel)
+        (door,) = await doors.of(TENANT)
+        assert not door.can("drain") and await doors.answering(TENANT) == {"door-0"}
+
+        other.operations.append("drain")
+        await clock.advance(61.0)
+        assert (await doors.of(TENANT))[0].can("drain")
+        assert other.asked == 2
+
+        other.manner = "hangs up"
+        await clock.advance(61.0)
+        assert await doors.answering(TENANT) == frozenset()
+
+
+async def test_a_door_that_is_silent_for_a_moment_may_still_be_tried(kernel, clock):
+    """An undo goes there and nowhere else; who is gone for good is in the way of others who can do the same."""
+    async with Supervisor() as other:
+        await register(kernel, other)
+        doors = Doors(kernel)
+        await doors.of(TENANT)
+        other.manner = "hangs up"
+
+        await clock.advance(3600.0)  # in which nobody wanted to know
+        (door,) = await doors.of(TENANT)
+        assert door.reaches(CART, "restart")
+        for _ in range(60):
+            await clock.advance(6.0)
+            gone = await doors.of(TENANT)
+        assert list(gone) == []
+
+        other.manner = "well"
+        await clock.advance(61.0)
+        assert list(await doors.of(TENANT)) == [door]
