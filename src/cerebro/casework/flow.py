@@ -55,7 +55,7 @@ def tasks(kernel: Kernel) -> Sequence[Task]:
     Raises:
         Invalid: The address of the webhook or of the chat would carry cases in the clear.
     """
-    hands = Hands(kernel, StoredUsers(kernel.telemetry), Doors(kernel))
+    hands = Hands(kernel, StoredUsers(kernel.telemetry, kernel.clock), Doors(kernel))
     investigator = Investigator(kernel, StoreSource(kernel.telemetry))
     found: list[Task] = [Brain(kernel), Sweeper(kernel), Sealer(kernel), investigator, hands, Surveyor(kernel)]
     if kernel.settings.casework.webhook_url:

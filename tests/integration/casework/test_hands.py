@@ -106,7 +106,7 @@ async def case_id(kernel, finding, tenant):
 
 @pytest.fixture
 def hands(whole_kernel):
-    return Hands(whole_kernel, StoredUsers(whole_kernel.telemetry), Doors(whole_kernel))
+    return Hands(whole_kernel, StoredUsers(whole_kernel.telemetry, whole_kernel.clock), Doors(whole_kernel))
 
 
 async def register(client, supervisor, **change):
@@ -147,7 +147,10 @@ async def test_asked_shown_approved_done_and_taken_back(client, supervisor, case
 
 async def test_two_brains_on_one_database_call_once(client, supervisor, case_id, whole_kernel, tenant):
     await register(client, supervisor, level="act")
-    brains = [Hands(whole_kernel, StoredUsers(whole_kernel.telemetry), Doors(whole_kernel)) for _ in range(2)]
+    brains = [
+        Hands(whole_kernel, StoredUsers(whole_kernel.telemetry, whole_kernel.clock), Doors(whole_kernel))
+        for _ in range(2)
+    ]
 
     for _ in range(3):
         await asyncio.gather(*(each.round(tenant) for each in brains), return_exceptions=True)

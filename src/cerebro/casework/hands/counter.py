@@ -54,7 +54,7 @@ class Counter:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._clock = kernel, kernel.clock
-        self._users, self._doors = StoredUsers(kernel.telemetry), Doors(kernel)
+        self._users, self._doors = StoredUsers(kernel.telemetry, kernel.clock), Doors(kernel)
         self.engine = Engine(kernel, self._users, self._doors, kernel.clock.new_id())
         self.ledger: Ledger = self.engine.ledger
         self._audit, self._bounds = Audit(kernel.records, kernel.clock), Bounds.of(kernel.settings.hands)

@@ -20,6 +20,7 @@ from cerebro.casework.hands.felt import (
     replica_measures,
 )
 from cerebro.casework.playbooks.read import shipped
+from cerebro.kernel.clock import Clock
 from cerebro.kernel.telemetry.port import Telemetry, Window
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import TenantId
@@ -27,6 +28,9 @@ from cerebro.spine.telemetry import SampleBatch
 
 SERIES_MAX = 2000
 EXTERNAL, CACHE = "external", "cache"
+NATURES_MAX = 10_000  # that are kept, of all tenants; the one asked longest ago is then asked anew
+NATURE_KEPT_S = 300.0
+EXTERNAL_KEPT_S = 30.0  # who has told nothing of itself yet may do so in a moment
 PROBED = frozenset(probe.metric for playbook in shipped().values() for probe in playbook.trigger.probes)
 KEEP_MS = 1_200_000
 Columns = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.float64]]  # hi ^ lo, at_ms, value
@@ -157,11 +161,16 @@ class Users(Protocol):
 
 
 class StoredUsers:
-    """Asks the telemetry store."""
+    """Asks the telemetry store; what an entity is, now and then.
 
-    def __init__(self, telemetry: Telemetry) -> None:
-        self._telemetry = telemetry
-        self._natures: dict[tuple[TenantId, EntityKey], str] = {}
+    Args:
+        telemetry: Of all tenants.
+        clock: That what is kept grows old by.
+    """
+
+    def __init__(self, telemetry: Telemetry, clock: Clock) -> None:
+        self._telemetry, self._clock = telemetry, clock
+        self._natures: dict[tuple[TenantId, EntityKey], tuple[str, float]] = {}  # with the moment it was asked for
 
     async def felt(self, tenant: TenantId, names: Sequence[str], start_ms: int, end_ms: int) -> Mapping[str, Felt]:
         """As the port says."""
@@ -225,7 +234,8 @@ class StoredUsers:
     async def natures(self, tenant: TenantId, entities: Iterable[EntityKey]) -> Mapping[EntityKey, str]:
         """As `nature`, of many at once."""
         wanted = sorted(set(entities))
-        if unknown := [each for each in wanted if (tenant, each) not in self._natures]:
+        known = {each: nature for each in wanted if (nature := self._kept(tenant, each)) is not None}
+        if unknown := [each for each in wanted if each not in known]:
             parameters = {"tenant": tenant, "entities": [each.text for each in unknown]}
             rows = (await self._telemetry.query(METRICS_OF_ALL, parameters)).to_pylist()
             sent = {EntityKey(row["entity_kind"], row["entity_name"]): row["metrics"] for row in rows}
@@ -233,8 +243,8 @@ class StoredUsers:
             outside = await self._outside(tenant, [each.name for each in unknown if found[each] == EXTERNAL])
             for each, nature in found.items():
                 ours = nature == EXTERNAL and each.name not in outside
-                self._natures[tenant, each] = each.kind if ours else nature
-        return {each: self._natures[tenant, each] for each in wanted}
+                known[each] = self._keep(tenant, each, each.kind if ours else nature)
+        return known
 
     async def _outside(self, tenant: TenantId, names: list[str]) -> set[str]:
         """Those of the names that others call and that tell nothing of themselves."""
@@ -246,7 +256,7 @@ class StoredUsers:
 
     async def nature(self, tenant: TenantId, entity: EntityKey) -> str:
         """As the port says."""
-        found = self._natures.get((tenant, entity))
+        found = self._kept(tenant, entity)
         if found is None:
             parameters = {"tenant": tenant, "kind": entity.kind, "name": entity.name}
             rows = (await self._telemetry.query(METRICS_OF, parameters)).to_pylist()
@@ -254,8 +264,21 @@ class StoredUsers:
             if found == EXTERNAL:
                 (row,) = (await self._telemetry.query(CALLED_ONLY, parameters)).to_pylist()
                 found = EXTERNAL if row["called"] and not row["own"] else entity.kind
-            self._natures[tenant, entity] = found
+            self._keep(tenant, entity, found)
         return found
+
+    def _kept(self, tenant: TenantId, entity: EntityKey) -> str | None:
+        """What the entity was when it was asked for, if that is not too long ago."""
+        nature, asked_s = self._natures.get((tenant, entity), ("", 0.0))
+        kept_s = EXTERNAL_KEPT_S if nature == EXTERNAL else NATURE_KEPT_S
+        return nature if nature and self._clock.monotonic_s() - asked_s < kept_s else None
+
+    def _keep(self, tenant: TenantId, entity: EntityKey, nature: str) -> str:
+        self._natures.pop((tenant, entity), None)  # the newest stands last
+        self._natures[tenant, entity] = nature, self._clock.monotonic_s()
+        while len(self._natures) > NATURES_MAX:
+            self._natures.pop(next(iter(self._natures)))
+        return nature
 
 
 class WatchedUsers:

@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from cerebro.casework.hands import users as whole
 from cerebro.casework.hands.felt import Felt, Measure, Samples, felt_of
-from cerebro.casework.hands.users import WatchedUsers
+from cerebro.casework.hands.users import METRICS_OF, METRICS_OF_ALL, StoredUsers, WatchedUsers
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import DEFAULT_TENANT
 from cerebro.spine.telemetry import SERIES_SCHEMA, SampleBatch, no_series
@@ -86,3 +87,69 @@ def test_one_page_of_many_is_told_apart_whatever_came_of_it_and_whoever_answered
 async def test_before_anything_was_told_nobody_feels_anything(users):
     assert await users.felt(DEFAULT_TENANT, ["cart"], START_MS - STEP_MS, START_MS) == {}
     assert await WatchedUsers().felt(DEFAULT_TENANT, ["cart"], START_MS, START_MS + STEP_MS) == {}
+
+
+class Store:
+    """A telemetry store of one tenant: what each service sends, and that others call all of them."""
+
+    def __init__(self):
+        self.sent, self.asked = {}, []
+
+    async def query(self, sql, parameters):
+        self.asked.append(sql)
+        if sql == METRICS_OF:
+            return pa.Table.from_pylist([{"metric": each} for each in self.sent.get(parameters["name"], ())])
+        if sql == METRICS_OF_ALL:
+            names = [EntityKey.parse(each) for each in parameters["entities"]]
+            return pa.Table.from_pylist(
+                [
+                    {"entity_kind": each.kind, "entity_name": each.name, "metrics": self.sent[each.name]}
+                    for each in names
+                    if each.name in self.sent
+                ]
+            )
+        names = parameters.get("names", ["one"])
+        return pa.Table.from_pylist([{"name": each, "called": 1, "own": 0} for each in names])
+
+
+async def asked_alone(users, entity):
+    return await users.nature(DEFAULT_TENANT, entity)
+
+
+async def asked_with_others(users, entity):
+    return (await users.natures(DEFAULT_TENANT, [entity]))[entity]
+
+
+@pytest.mark.parametrize("nature", [asked_alone, asked_with_others])
+async def test_who_is_blamed_before_it_tells_anything_is_no_stranger_for_long(nature, clock):
+    store = Store()
+    users = StoredUsers(store, clock)
+    assert await nature(users, CART) == "external"
+
+    store.sent["cart"] = ["process.cpu.time"]
+    await clock.advance(31.0)
+    assert await nature(users, CART) == "service"
+
+    asked = len(store.asked)
+    await clock.advance(60.0)
+    assert (await nature(users, CART), len(store.asked)) == ("service", asked)
+
+    store.sent["cart"] = ["redis.commands"]
+    await clock.advance(600.0)
+    assert await nature(users, CART) == "cache"
+
+
+async def test_natures_of_more_entities_than_are_kept_are_told_and_the_oldest_asked_anew(clock, monkeypatch):
+    monkeypatch.setattr(whole, "NATURES_MAX", 4)
+    store = Store()
+    users = StoredUsers(store, clock)
+    many = [EntityKey("service", f"cart-{number}") for number in range(9)]
+    store.sent = {each.name: ["process.cpu.time"] for each in many}
+
+    assert await users.natures(DEFAULT_TENANT, many) == dict.fromkeys(many, "service")
+
+    asked = len(store.asked)
+    await users.nature(DEFAULT_TENANT, many[-1])
+    assert len(store.asked) == asked
+    await users.nature(DEFAULT_TENANT, many[0])
+    assert len(store.asked) == asked + 1
