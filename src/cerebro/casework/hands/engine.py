@@ -36,6 +36,7 @@ REPLANS_MAX = 3
 ENDS_CALLS = frozenset({"open_circuit"})  # operations after which nobody calls the target, and that is as it should be
 RUNNING_OUT = frozenset({"filling", "filling_disk"})  # marks of a limit that is met soon
 WORSE_LOOKS = 2  # in a row, before it is called harm
+UNBEGUN = "It was approved, and nobody was up to begin it in time."
 
 S = ActionState
 Kept = Record[KeptAction]
@@ -105,19 +106,12 @@ class Engine:
         case = await self.ledger.case(action.tenant, action.case)
         if case is None or case.state not in LIVE:
             return await self._ends.end(record, S.EXPIRED, "action_expired", "The case ended before it was begun.")
-        by_person = action.approved_by != CEREBRO
         policy = (await self.ledger.policy(action.tenant)).value
         playbook = await self.library.one(action.tenant, action.playbook)
-        recent = recent_of(await self.ledger.recent(action.tenant))
-        found = bars(
-            playbook=action.playbook, cool_down_s=playbook.cool_down_s * self._settings.cool_down_share,
-            target=action.target, policy=policy,
-            recent=recent, bounds=self._bounds, now_ms=now_ms, by_person=by_person,
-        )  # fmt: skip
-        if found:
-            return await self._held(record, found)
+        if (otherwise := await self._unless_it_may(record, playbook, policy)) is not None:
+            return otherwise
         seen = await self.looks.since(case, action.target, case.began_ms)
-        if not by_person and (over := await self._needless(action, playbook, case, seen)):
+        if action.approved_by == CEREBRO and (over := await self._needless(action, playbook, case, seen)):
             return await self._ends.end(record, S.EXPIRED, "action_expired", over.value)
         record, is_shown = await self._shown_now(record, policy)
         if not is_shown:
@@ -131,6 +125,19 @@ class Engine:
         except Locked:
             return await self._held(record, (Bar.BUSY,))
 
+    async def _unless_it_may(self, record: Kept, playbook: Playbook, policy: Policy) -> Kept | None:
+        """None when it may be begun now; else how it goes on instead."""
+        action = record.value
+        if self._is_late(action):
+            why = f"It could not be begun: {action.held}" if action.held else UNBEGUN
+            return await self._ends.end(record, S.EXPIRED, "action_expired", why)
+        found = bars(
+            playbook=action.playbook, cool_down_s=playbook.cool_down_s * self._settings.cool_down_share,
+            target=action.target, policy=policy, recent=recent_of(await self.ledger.recent(action.tenant)),
+            bounds=self._bounds, now_ms=self._clock.now_ms(), by_person=action.approved_by != CEREBRO,
+        )  # fmt: skip
+        return await self._held(record, found) if found else None
+
     async def _needless(self, action: Action, playbook: Playbook, case: Case, seen: Look) -> Bar | None:
         """Why nobody who was not asked should do it any more; None while what it was decided by is still so."""
         if not needs_mending(action, case, seen):
@@ -141,10 +148,8 @@ class Engine:
         return None if all(probe_holds(each, gauges) for each in probes) else Bar.UNLIKE
 
     async def _held(self, record: Kept, found: Sequence[Bar]) -> Kept:
-        """Not now. What passes is waited for; what does not ends it."""
+        """Not now: what passes is waited for, until it is too late to begin."""
         action = record.value
-        if self._is_late(action):
-            return await self._ends.end(record, S.EXPIRED, "action_expired", f"It could not be begun: {found[0].value}")
         if action.held == found[0].value:
             return record
         return await self.ledger.note(record, replace(action, held=found[0].value))
@@ -205,11 +210,14 @@ class Engine:
         """Someone says yes to exactly what was shown.
 
         Raises:
-            Stale: It is another than what was shown, or can no longer be approved.
+            Stale: It is another than what was shown, has expired, or can no longer be approved.
         """
         action, now_ms = record.value, self._clock.now_ms()
         if action.state not in WAITING:
             raise Stale(f"The action is {action.state.value}: it cannot be approved any more.")
+        if self._is_late(action):
+            anew = f"cerebro actions propose {action.case} {action.playbook} {action.target.text}"
+            raise Stale("It has expired: it cannot be approved any more.", f"Have it shown anew: {anew}.")
         if digest != action.digest:
             raise Stale(Bar.CHANGED.value, "Look at it again, and approve what you see.")
         after = replace(action, state=S.APPROVED, approved_by=by, approved_digest=digest, due_ms=now_ms)
