@@ -36,8 +36,12 @@ class Patience:
         return now_ms - self._since_ms.setdefault((case.tenant, case.id), now_ms) >= self._limit_ms
 
 
+def last_done(own: Sequence[KeptAction]) -> KeptAction | None:
+    """The action that ended last, of those that count as tried; None when none does."""
+    return max((each for each in own if each.state in STARTED), key=lambda each: each.ended_ms, default=None)
+
+
 def in_vain(own: Sequence[KeptAction]) -> KeptAction | None:
     """The action that ended last, when it was begun and did not help; None when none was, or when that one helped."""
-    begun = [each for each in own if each.started_ms and each.state in STARTED]
-    last = max(begun, key=lambda each: each.ended_ms, default=None)
+    last = last_done([each for each in own if each.started_ms])
     return None if last is None or last.state is ActionState.HELPED or last.learned == "helped" else last

@@ -9,7 +9,7 @@ from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.engine import Engine, needs_mending
 from cerebro.casework.hands.felt import is_of_users, is_piled, shape_of
 from cerebro.casework.hands.ledger import CEREBRO, RECENT_MAX, Entry
-from cerebro.casework.hands.patience import Patience, in_vain
+from cerebro.casework.hands.patience import Patience, in_vain, last_done
 from cerebro.casework.hands.plan import Plan, can, planned
 from cerebro.casework.hands.policy import ASKED, NEEDED, ORDER, STARTED, Bounds, bars, level_of, recent_of
 from cerebro.casework.hands.rank import (
@@ -143,7 +143,8 @@ class Proposer:
         if rests or not self._is_steady(case, now_ms) or self._is_known(case, now_ms):
             return None
         if sum(each.state in STARTED for each in own) >= self._tries_max:
-            await self._give_up(case, own, "Cerebro has tried what it may.")
+            if await self._is_left(case, last_done(own)):
+                await self._give_up(case, own, "Cerebro has tried what it may.")
             return None
         failed = any(each.state is ActionState.UNDONE for each in own)
         scene = replace(scene, causes=case.causes, failed=failed)
@@ -156,7 +157,7 @@ class Proposer:
         chosen, waiting = _chosen(offers), [each for each in own if each.state in WAITING]
         if chosen or waiting or _is_awaited(case, scene.recent):
             self._patience.renew(case)
-        elif self._patience.is_over(case, now_ms) and await self._is_in_vain(case, own):
+        elif self._patience.is_over(case, now_ms) and await self._is_left(case, in_vain(own)):
             await self._give_up(case, own, "What Cerebro did has not helped, and nothing else fits or may be done now.")
         return None if chosen is None else await self._follow(case, chosen, waiting, scene.recent)
 
@@ -174,11 +175,10 @@ class Proposer:
             return None
         return await self._propose(case, chosen, waiting)
 
-    async def _is_in_vain(self, case: Case, own: Sequence[KeptAction]) -> bool:
-        """Whether what was done last has left something to mend."""
-        last = in_vain(own)
-        return last is not None and needs_mending(
-            last, case, await self._engine.looks.since(case, last.target, case.began_ms)
+    async def _is_left(self, case: Case, done: KeptAction | None) -> bool:
+        """Whether what was done has left something to mend."""
+        return done is not None and needs_mending(
+            done, case, await self._engine.looks.since(case, done.target, case.began_ms)
         )
 
     async def _give_up(self, case: Case, own: Sequence[KeptAction], why: str) -> None:

@@ -137,6 +137,24 @@ async def test_tries_are_bounded_and_told(make_bench):
     assert "Roll back the last deploy: undone" in case.timeline[-1].text
 
 
+async def test_nobody_is_called_for_what_has_helped(make_bench):
+    """No more may be tried and a finding is still open, but users are well: until they suffer again."""
+    bench = make_bench(tries_max=1)
+    case_id = await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+
+    await bench.rounds(60)
+
+    assert [each.state for each in await bench.actions()] == [ActionState.HELPED]
+    case = await bench.the_case(case_id)
+    assert case.active_keys and case.state is CaseState.VERIFYING
+
+    bench.users.until_ms = 1 << 60
+    await bench.rounds(3)
+    case = await bench.the_case(case_id)
+    assert (case.state, case.timeline[-1].text[:33]) == (CaseState.ESCALATED, "Cerebro has tried what it may. Ro")
+
+
 @pytest.mark.parametrize(
     ("since", "state"),
     [("goes on", CaseState.ESCALATED), ("users are well", CaseState.INVESTIGATING),
