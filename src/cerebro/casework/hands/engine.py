@@ -14,7 +14,7 @@ from cerebro.casework.hands.library import Library
 from cerebro.casework.hands.look import NOBODY, Look, folded
 from cerebro.casework.hands.looks import Looks
 from cerebro.casework.hands.plan import Plan, planned, reached
-from cerebro.casework.hands.policy import ASKED, Bar, Bounds, bars, level_of, recent_of
+from cerebro.casework.hands.policy import ASKED, Bar, Bounds, bars, level_of, recent_of, tries_of
 from cerebro.casework.hands.rank import probe_holds
 from cerebro.casework.hands.store import Policy
 from cerebro.casework.hands.users import Users
@@ -103,13 +103,11 @@ class Engine:
     async def _begin(self, record: Kept) -> Kept:
         """Look at everything once more, and take the entity: from here on it is done."""
         action, now_ms = record.value, self._clock.now_ms()
-        case = await self.ledger.case(action.tenant, action.case)
-        if case is None or case.state not in LIVE:
-            return await self._ends.end(record, S.EXPIRED, "action_expired", "The case ended before it was begun.")
         policy = (await self.ledger.policy(action.tenant)).value
         playbook = await self.library.one(action.tenant, action.playbook)
-        if (otherwise := await self._unless_it_may(record, playbook, policy)) is not None:
-            return otherwise
+        case = await self._case_if_it_may(record, playbook, policy)
+        if isinstance(case, Record):
+            return case
         seen = await self.looks.since(case, action.target, case.began_ms)
         if action.approved_by == CEREBRO and (over := await self._needless(action, playbook, case, seen)):
             return await self._ends.end(record, S.EXPIRED, "action_expired", over.value)
@@ -125,18 +123,30 @@ class Engine:
         except Locked:
             return await self._held(record, (Bar.BUSY,))
 
-    async def _unless_it_may(self, record: Kept, playbook: Playbook, policy: Policy) -> Kept | None:
-        """None when it may be begun now; else how it goes on instead."""
+    async def _case_if_it_may(self, record: Kept, playbook: Playbook, policy: Policy) -> Case | Kept:
+        """The case that it may be begun for now; else how it goes on instead."""
         action = record.value
+        case, recent = await self.ledger.case(action.tenant, action.case), await self.ledger.recent(action.tenant)
+        if case is None or case.state not in LIVE:
+            return await self._ends.end(record, S.EXPIRED, "action_expired", "The case ended before it was begun.")
         if self._is_late(action):
             why = f"It could not be begun: {action.held}" if action.held else UNBEGUN
             return await self._ends.end(record, S.EXPIRED, "action_expired", why)
+        if action.approved_by == CEREBRO and (over := await self._given_up(case, recent)):
+            return await self._ends.end(record, S.EXPIRED, "action_expired", over.value)
         found = bars(
             playbook=action.playbook, cool_down_s=playbook.cool_down_s * self._settings.cool_down_share,
-            target=action.target, policy=policy, recent=recent_of(await self.ledger.recent(action.tenant)),
-            bounds=self._bounds, now_ms=self._clock.now_ms(), by_person=action.approved_by != CEREBRO,
+            target=action.target, policy=policy, recent=recent_of(recent), bounds=self._bounds,
+            now_ms=self._clock.now_ms(), by_person=action.approved_by != CEREBRO,
         )  # fmt: skip
-        return await self._held(record, found) if found else None
+        return await self._held(record, found) if found else case
+
+    async def _given_up(self, case: Case, recent: Sequence[KeptAction]) -> Bar | None:
+        """Why nothing more is done for the case unasked; None while something may be."""
+        if case.state is CaseState.ESCALATED:
+            return Bar.CALLED
+        own = await self.ledger.own(case, recent)
+        return Bar.TRIED if tries_of(own) >= self._settings.tries_max else None
 
     async def _needless(self, action: Action, playbook: Playbook, case: Case, seen: Look) -> Bar | None:
         """Why nobody who was not asked should do it any more; None while what it was decided by is still so."""

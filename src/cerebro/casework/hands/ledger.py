@@ -86,6 +86,13 @@ class Ledger:
         found = await self._find(tenant, Search({"case": case}, order="-made_ms", limit=OF_CASE_MAX))
         return [record.value for record in found]
 
+    async def own(self, case: Case, recent: Sequence[KeptAction]) -> Sequence[KeptAction]:
+        """What was thought of or done for a case, the newest first; asked for where the newest of all are not all."""
+        if len(recent) < RECENT_MAX:
+            return [action for action in recent if action.case == case.id or action.id in case.actions]
+        own = await self.of_case(case.tenant, case.id)
+        return [*own, *await self.shared(case.tenant, case.id, [each.id for each in own])]
+
     async def of_story(self, tenant: TenantId, case: CaseId) -> Sequence[KeptAction]:
         """As `of_case`, with those of the cases that were merged into it."""
         where = {"case": await self.story_of(tenant, case)}
@@ -164,6 +171,19 @@ class Ledger:
         metrics.ACTIONS.labels(after.state.value).inc()
         await self._tell(after)
         return Record(after.id, keep_action(after), (record.version if record else 0) + 1)
+
+    async def propose(self, action: Action, entry: Entry) -> Record[KeptAction] | None:
+        """Write what Cerebro has thought of; None where the case has another that is open by now: another brain's."""
+
+        async def alone(transaction: Transaction) -> None:
+            count = await transaction.count(ACTIONS, action.tenant, {"case": action.case, "open": True})
+            if count > 1:  # this one is written already
+                raise _Taken(f"Another action of case {action.case} is open.")
+
+        try:
+            return await self.put(None, action, entry, alone)
+        except Locked:
+            return None
 
     async def note(self, record: Record[KeptAction], after: Action) -> Record[KeptAction]:
         """Write what only the hands themselves need.

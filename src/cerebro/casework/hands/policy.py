@@ -32,6 +32,8 @@ class Bar(StrEnum):
     ENTITY_BUDGET = "As many actions as an hour allows have been tried on this entity."
     TENANT_BUDGET = "As many actions as an hour allows have been tried by this tenant."
     TOO_MANY = "As many actions as may be are under way."
+    CALLED = "A person was called to the case: nothing more is done for it unasked."
+    TRIED = "As many actions as one case may have were tried for it."
     CALM = "Users are served as usual: there is nothing to mend."
     UNSURE = "The cause is not sure enough for this risk."
     UNLIKE = "What its playbook goes by is no longer so."
@@ -75,6 +77,11 @@ class Bounds:
             settings.share_max,
             needed,
         )
+
+
+def tries_of(own: Iterable[Action]) -> int:
+    """How many of a case's actions count as tried."""
+    return sum(each.state in STARTED for each in own)
 
 
 def recent_of(actions: Iterable[Action]) -> list[Recent]:

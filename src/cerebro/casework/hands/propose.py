@@ -8,10 +8,10 @@ from cerebro.casework.deeds import KeptAction
 from cerebro.casework.executors.port import Executor, Reach
 from cerebro.casework.hands.engine import Engine, needs_mending
 from cerebro.casework.hands.felt import is_of_users, is_piled, shape_of
-from cerebro.casework.hands.ledger import CEREBRO, RECENT_MAX, Entry
+from cerebro.casework.hands.ledger import CEREBRO, Entry
 from cerebro.casework.hands.patience import Patience, in_vain, last_done
 from cerebro.casework.hands.plan import Plan, can, planned
-from cerebro.casework.hands.policy import ASKED, NEEDED, ORDER, STARTED, Bounds, bars, level_of, recent_of
+from cerebro.casework.hands.policy import ASKED, NEEDED, ORDER, Bounds, bars, level_of, recent_of, tries_of
 from cerebro.casework.hands.rank import (
     ASKED_MORE,
     RIVAL,
@@ -134,7 +134,7 @@ class Proposer:
 
     async def consider(self, case: Case, scene: Scene) -> Record[KeptAction] | None:
         """Propose the best action for the case, and begin it where allowed; None when there is nothing to do."""
-        own = await self._own(case, scene)
+        own = await self._engine.ledger.own(case, scene.recent)
         if case.state is CaseState.ESCALATED or scene.policy.stopped or any(each.state in UNDER_WAY for each in own):
             self._patience.renew(case)
             return None
@@ -142,7 +142,7 @@ class Proposer:
         rests = any(each.state is ActionState.HELPED and now_ms - each.ended_ms < CALM_MS for each in own)
         if rests or not self._is_steady(case, now_ms) or self._is_known(case, now_ms):
             return None
-        if sum(each.state in STARTED for each in own) >= self._tries_max:
+        if tries_of(own) >= self._tries_max:
             if await self._is_left(case, last_done(own)):
                 await self._give_up(case, own, "Cerebro has tried what it may.")
             return None
@@ -184,14 +184,6 @@ class Proposer:
     async def _give_up(self, case: Case, own: Sequence[KeptAction], why: str) -> None:
         tried = "; ".join(f"{each.title}: {each.state.value}" for each in reversed(own))
         await self._engine.ledger.escalate(case, f"{why} {tried}.")
-
-    async def _own(self, case: Case, scene: Scene) -> Sequence[KeptAction]:
-        """What was thought of or done for the case, the newest first; asked for where the newest of all are not all."""
-        if len(scene.recent) < RECENT_MAX:
-            return [action for action in scene.recent if action.case == case.id or action.id in case.actions]
-        ledger = self._engine.ledger
-        own = await ledger.of_case(case.tenant, case.id)
-        return [*own, *await ledger.shared(case.tenant, case.id, [each.id for each in own])]
 
     def _is_known(self, case: Case, now_ms: int) -> bool:
         """Whether the same causes were thought over a moment ago."""
@@ -285,7 +277,9 @@ class Proposer:
         for each in waiting:
             await self._engine.withdraw(each)
         text = f"Proposed: {action.title} at {action.target.said}. {action.predicted}"
-        record = await self._engine.ledger.put(None, action, Entry("action_proposed", text))
+        record = await self._engine.ledger.propose(action, Entry("action_proposed", text))
+        if record is None:
+            return None
         log.info("action_proposed", action_id=action.id, playbook=action.playbook, level=action.level.value)
         if offer.level in ASKED:
             return record

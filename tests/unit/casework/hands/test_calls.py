@@ -7,7 +7,6 @@ import pytest
 
 from cerebro.casework.executors.port import Preview
 from cerebro.casework.hands import ledger as ledgers
-from cerebro.casework.hands import propose
 from cerebro.casework.hands.engine import _is_next_replica
 from cerebro.casework.hands.store import Policy
 from cerebro.casework.hands.work import Hands
@@ -312,8 +311,7 @@ async def test_many_that_wait_hold_up_none_that_was_approved(bench, monkeypatch)
 
 
 async def test_what_was_refused_stays_so_however_much_was_thought_of_since(bench, monkeypatch):
-    for module in (ledgers, propose):
-        monkeypatch.setattr(module, "RECENT_MAX", 2)
+    monkeypatch.setattr(ledgers, "RECENT_MAX", 2)
     bench.toy.level = None
     await bench.case()
     await bench.rounds(1)

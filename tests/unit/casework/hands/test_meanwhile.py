@@ -1,13 +1,20 @@
 """What happens between an action's approval and its beginning, and between its calls: it is asked for again."""
 
+from dataclasses import replace
+
 import pytest
 
+from cerebro.casework.deeds import ACTIONS
 from cerebro.casework.desk import Stale
-from cerebro.casework.hands.store import Policy
-from cerebro.spine.actions import ActionState
+from cerebro.casework.hands.ledger import CEREBRO
+from cerebro.casework.hands.store import Policy, keep_action
+from cerebro.spine.actions import ActionState, Level
+from cerebro.spine.cases import CaseState
+from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import DEFAULT_TENANT
 
 HOURS_S = 3 * 3600
+WORKER = EntityKey("service", "worker")
 
 
 async def approve(bench, action, by="anna"):
@@ -50,3 +57,35 @@ async def test_what_has_expired_is_not_approved_and_it_is_said_how_it_can_be_don
 
     (action,) = await bench.actions()
     assert action.state is ActionState.AWAITING
+
+
+@pytest.mark.parametrize("by", [CEREBRO, "anna"])
+@pytest.mark.parametrize("meanwhile", ["escalated", "tried"])
+async def test_what_nobody_asked_for_is_not_begun_where_a_person_was_called(bench, waiting, meanwhile, by):
+    """Another brain's action for the case has harmed since this one was approved, or was the last that may be tried."""
+    bench.toy.level = Level.ACT
+    await approve(bench, waiting, by)
+    if meanwhile == "escalated":
+        escalated = CaseState.ESCALATED
+        await bench.desk.change(DEFAULT_TENANT, waiting.case, lambda case: replace(case, state=escalated))
+    for number in range(2 if meanwhile == "tried" else 0):
+        other = replace(waiting, id=f"a{number}", state=ActionState.UNDONE, target=WORKER, started_ms=1, ended_ms=2)
+        async with bench.kernel.records.transaction() as transaction:
+            await transaction.save(ACTIONS, DEFAULT_TENANT, other.id, keep_action(other), version=0)
+
+    await bench.hands.advance(DEFAULT_TENANT)
+
+    (action,) = [each for each in await bench.actions() if each.id == waiting.id]
+    assert (action.state is ActionState.EXPIRED, len(bench.toy.done)) == ((True, 0) if by == CEREBRO else (False, 1))
+
+
+async def test_of_two_brains_that_think_of_a_case_at_once_one_proposes(bench):
+    case = await bench.the_case(await bench.case())
+    late = bench.brain().proposer
+    scene = await late._scene(DEFAULT_TENANT, [case])
+    await bench.hands.proposer.round(DEFAULT_TENANT)
+
+    assert await late.consider(case, scene) is None
+
+    assert [each.state for each in await bench.actions()] == [ActionState.APPROVED]
+    assert [line.kind for line in (await bench.the_case(case.id)).timeline].count("action_proposed") == 1
