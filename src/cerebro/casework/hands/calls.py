@@ -51,6 +51,8 @@ class Calls:
 
     async def begin(self, record: Kept, number: int) -> Kept:
         """Write the intent of a step, and make its call."""
+        if await self.is_stopped(record.value.tenant):
+            return record
         intent = replace(record.value.steps[number], state="begun", begun_ms=self._clock.now_ms())
         leased = self._leased(with_step(record.value, number, intent))
         return await self._call(await self._ledger.note(record, leased), number)
@@ -66,7 +68,7 @@ class Calls:
             return await self._done(record, number, "It had happened before the interruption.")
         if not self._has_patience(step):
             return await self._not_made(record, number, "It was called again and again, and never answered.")
-        if self._is_too_soon(record.value):
+        if self._is_too_soon(record.value) or await self.is_stopped(record.value.tenant):
             return record
         log.info("call_resumed", action_id=record.key, step=number, happened=False)
         return await self._call(await self._ledger.note(record, self._leased(record.value)), number)
@@ -193,8 +195,11 @@ class Calls:
         for count, call in enumerate(step.undo):
             key = undo_key(step, count)
             try:
-                if not await self._happened(action.tenant, call, key):
-                    said = await self._make(action.tenant, call, key)
+                if await self._happened(action.tenant, call, key):
+                    continue
+                if await self.is_stopped(action.tenant):
+                    return record
+                said = await self._make(action.tenant, call, key)
             except Invalid as error:
                 return await self._stuck(record, number, f"The undo was refused: {error}")
             except Unavailable as error:

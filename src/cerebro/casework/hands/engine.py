@@ -16,7 +16,6 @@ from cerebro.casework.hands.looks import Looks
 from cerebro.casework.hands.plan import Plan, planned, reached
 from cerebro.casework.hands.policy import ASKED, Bar, Bounds, bars, level_of, recent_of, tries_of
 from cerebro.casework.hands.rank import probe_holds
-from cerebro.casework.hands.store import Policy
 from cerebro.casework.hands.users import Users
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.kernel.kit import Kernel
@@ -103,17 +102,19 @@ class Engine:
     async def _begin(self, record: Kept) -> Kept:
         """Look at everything once more, and take the entity: from here on it is done."""
         action, now_ms = record.value, self._clock.now_ms()
-        policy = (await self.ledger.policy(action.tenant)).value
         playbook = await self.library.one(action.tenant, action.playbook)
-        case = await self._case_if_it_may(record, playbook, policy)
+        case = await self._case_if_it_may(record, playbook)
         if isinstance(case, Record):
             return case
         seen = await self.looks.since(case, action.target, case.began_ms)
         if action.approved_by == CEREBRO and (over := await self._needless(action, playbook, case, seen)):
             return await self._ends.end(record, S.EXPIRED, "action_expired", over.value)
-        record, is_shown = await self._shown_now(record, policy)
+        record, is_shown = await self._shown_now(record, playbook)
         if not is_shown:
             return record
+        still = await self._case_if_it_may(record, playbook)  # all that was asked since has taken its time
+        if isinstance(still, Record):
+            return still
         action = record.value
         begun = replace(action, state=S.EXECUTING, started_ms=now_ms, before=folded(seen.now), due_ms=now_ms, held="")
         why = seen.sentence(seen.suffering) if seen.suffering else ""
@@ -123,10 +124,11 @@ class Engine:
         except Locked:
             return await self._held(record, (Bar.BUSY,))
 
-    async def _case_if_it_may(self, record: Kept, playbook: Playbook, policy: Policy) -> Case | Kept:
+    async def _case_if_it_may(self, record: Kept, playbook: Playbook) -> Case | Kept:
         """The case that it may be begun for now; else how it goes on instead."""
         action = record.value
         case, recent = await self.ledger.case(action.tenant, action.case), await self.ledger.recent(action.tenant)
+        policy = (await self.ledger.policy(action.tenant)).value
         if case is None or case.state not in LIVE:
             return await self._ends.end(record, S.EXPIRED, "action_expired", "The case ended before it was begun.")
         if self._is_late(action):
@@ -167,14 +169,13 @@ class Engine:
     def _is_late(self, action: Action) -> bool:
         return self._clock.now_ms() >= (action.expires_ms or action.made_ms + round(self._settings.approval_s * 1000))
 
-    async def _shown_now(self, record: Kept, policy: Policy) -> tuple[Kept, bool]:
+    async def _shown_now(self, record: Kept, playbook: Playbook) -> tuple[Kept, bool]:
         """Whether a fresh dry run shows what is approved, and that may still be done; else how it goes on instead.
 
         What has changed is shown anew, and approved anew: by Cerebro itself only where it may do it unasked now. It is
         then as this very dry run has it, and another would only show how a count or the like has moved on.
         """
         action = record.value
-        playbook = await self.library.one(action.tenant, action.playbook)
         try:
             plan = await self._planned_anew(action, playbook)
         except Unavailable as error:
@@ -186,8 +187,8 @@ class Engine:
         if action.approved_by == CEREBRO:
             level, why = level_of(
                 playbook=playbook.name, risk=playbook.risk, level_max=playbook.level_max, target=action.target,
-                policy=policy, door=plan.executor.level, share=plan.share, bounds=self._bounds,
-                now_ms=self._clock.now_ms(),
+                policy=(await self.ledger.policy(action.tenant)).value, door=plan.executor.level, share=plan.share,
+                bounds=self._bounds, now_ms=self._clock.now_ms(),
             )  # fmt: skip
         fresh = replace(action, steps=plan.steps)
         digest = digest_of(fresh)

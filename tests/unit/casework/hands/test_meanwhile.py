@@ -1,13 +1,14 @@
 """What happens between an action's approval and its beginning, and between its calls: it is asked for again."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from cerebro.casework.deeds import ACTIONS
 from cerebro.casework.desk import Stale
 from cerebro.casework.hands.ledger import CEREBRO
-from cerebro.casework.hands.store import Policy, keep_action
+from cerebro.casework.hands.store import Policy, Rule, keep_action
 from cerebro.spine.actions import ActionState, Level
 from cerebro.spine.cases import CaseState
 from cerebro.spine.entities import EntityKey
@@ -89,3 +90,78 @@ async def test_of_two_brains_that_think_of_a_case_at_once_one_proposes(bench):
 
     assert [each.state for each in await bench.actions()] == [ActionState.APPROVED]
     assert [line.kind for line in (await bench.the_case(case.id)).timeline].count("action_proposed") == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "state"),
+    [
+        (Policy(frozen=True), ActionState.APPROVED),
+        (Policy(stopped=True), ActionState.APPROVED),
+        (Policy(levels={"rollback-deploy": Level.ASK}), ActionState.AWAITING),
+        (Policy(rules=(Rule(target="service/cart", level_max=Level.SUGGEST),)), ActionState.AWAITING),
+    ],
+)
+async def test_what_someone_says_during_the_last_dry_run_holds(bench, policy, state):
+    honest, asked = bench.toy.dry_run, []
+
+    async def slow(call):
+        asked.append(call)
+        if len(asked) == 2:  # the first one was to propose it
+            await bench.hands.engine.ledger.set_policy(DEFAULT_TENANT, policy, 0, "anna", "said")
+        return await honest(call)
+
+    bench.toy.dry_run = slow
+    await bench.case()
+
+    await bench.rounds(1)
+
+    (action,) = await bench.actions()
+    assert (action.state, bench.toy.done) == (state, {})
+
+
+async def test_the_global_stop_holds_the_next_call_of_an_undo(bench):
+    await bench.case(kind="capacity", text="more traffic", marks=("surged",))
+    await bench.rounds(4)
+    engine, ledger, honest = bench.hands.engine, bench.hands.engine.ledger, bench.toy.execute
+    (action,) = await bench.actions()
+    step = replace(action.steps[0], undo=action.steps[0].undo * 2)
+    record = await ledger.note(await ledger.one(DEFAULT_TENANT, action.id), replace(action, steps=(step,)))
+    await engine.take_back(record, "anna")
+    done = len(bench.toy.done)
+
+    async def stops(call, *, key, timeout_s):
+        said = await honest(call, key=key, timeout_s=timeout_s)
+        await ledger.set_policy(DEFAULT_TENANT, Policy(stopped=True), 0, "anna", "stopped")
+        return said
+
+    bench.toy.execute = stops
+    await bench.rounds(3)
+    assert ((await bench.actions())[0].state, len(bench.toy.done) - done) == (ActionState.UNDOING, 1)
+
+    bench.toy.execute = honest
+    await ledger.set_policy(DEFAULT_TENANT, Policy(), 1, "anna", "goes on")
+    await bench.rounds(1)
+    assert ((await bench.actions())[0].state, len(bench.toy.done) - done) == (ActionState.UNDONE, 2)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_the_global_stop_holds_a_call_while_it_is_looked_around(bench, resumed):
+    """At how the first replica does, or at whether a call has happened that nobody answered."""
+    ledger = bench.hands.engine.ledger
+    bench.toy.replicas, bench.toy.dies = ("0", "1"), "before" if resumed else ""
+    await bench.case(kind="resource", text="memory", marks=("full_memory",))
+    await bench.rounds(1)
+    felt, happened = bench.users.felt, bench.toy.happened
+
+    async def stopping(honest, *values, **more):
+        stopped = Policy(stopped=True)
+        if not (await ledger.policy(DEFAULT_TENANT)).version:
+            await ledger.set_policy(DEFAULT_TENANT, stopped, 0, "anna", "stopped")
+        return await honest(*values, **more)
+
+    bench.users.felt, bench.toy.happened = partial(stopping, felt), partial(stopping, happened)
+    done = dict(bench.toy.done)
+
+    await bench.rounds(6)
+
+    assert (await ledger.policy(DEFAULT_TENANT)).value.stopped and bench.toy.done == done
