@@ -39,7 +39,7 @@ class ActionState(StrEnum):
     EXECUTING = "executing"
     VERIFYING = "verifying"
     HELPED = "helped"
-    UNVERIFIED = "unverified"  # its case was closed before it could be told whether it helped
+    UNVERIFIED = "unverified"  # whether it helped could not be told: its case was closed, or nothing could be read
     UNDOING = "undoing"
     UNDONE = "undone"  # it did not help, and what it did is taken back
     FAILED = "failed"  # it could not be done

@@ -23,7 +23,7 @@ from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record
 from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Step, digest_of
 from cerebro.spine.cases import LIVE, Case, CaseState
-from cerebro.spine.errors import Invalid, Unavailable
+from cerebro.spine.errors import Invalid, LimitReached, Unavailable
 from cerebro.spine.identity import TenantId
 
 log = get_log(__name__)
@@ -34,6 +34,7 @@ PATIENCE_MS = 30_000  # with one that others carry the load of while it starts: 
 REPLANS_MAX = 3
 ENDS_CALLS = frozenset({"open_circuit"})  # operations after which nobody calls the target, and that is as it should be
 RUNNING_OUT = frozenset({"filling", "filling_disk"})  # marks of a limit that is met soon
+LONGER = 2  # times its time, for what is getting better, or could not be looked at
 WORSE_LOOKS = 2  # in a row, before it is called harm
 UNBEGUN = "It was approved, and nobody was up to begin it in time."
 
@@ -357,15 +358,23 @@ class Engine:
         if case is not None and case.state is CaseState.CLOSED:
             text = "It was not verified, for someone closed the case; what it did stays until someone takes it back."
             return await self._ends.end(record, S.UNVERIFIED, "action_not_verified", text)
-        return record if case is None else await self._judge(record, case)
+        since_ms, now_ms = max(step.done_ms for step in action.steps), self._clock.now_ms()
+        if case is None or now_ms - since_ms < max(SETTLE_MS, round(self._settings.look_s * 300)):
+            return record
+        try:
+            seen = await self.looks.since(case, action.target, since_ms)
+        except (LimitReached, Unavailable) as error:
+            if now_ms - since_ms < LONGER * round(action.expect.within_s * 1000):
+                raise
+            text = f"It was not verified, for what users feel could not be read: {error.detail} What it did stays."
+            return await self._ends.end(
+                record, S.UNVERIFIED, "action_not_verified", text, case_state=CaseState.INVESTIGATING
+            )
+        return await self._judge(record, case, seen, since_ms)
 
-    async def _judge(self, record: Kept, case: Case) -> Kept:
+    async def _judge(self, record: Kept, case: Case, seen: Look, since_ms: int) -> Kept:
         """Whether it helped, harmed or did nothing, as far as can be told by now."""
         action, now_ms = record.value, self._clock.now_ms()
-        since_ms = max(step.done_ms for step in action.steps)
-        if now_ms - since_ms < max(SETTLE_MS, round(self._settings.look_s * 300)):
-            return record
-        seen = await self.looks.since(case, action.target, since_ms)
         if any(step.call.operation in ENDS_CALLS for step in action.steps):
             seen = seen.without_calls_to(action.target)
         well = is_well(action, case, seen) and (seen.whole or not seen.silent(action.before))
@@ -381,8 +390,8 @@ class Engine:
                 return await self.ledger.put(record, after, Entry("action_harmed", text))
         else:
             self._worse.pop(action.id, None)
-        within_ms = round(action.expect.within_s * 1000) * (2 if well or seen.better_than(action.before) else 1)
-        if now_ms - since_ms >= within_ms:
+        within_ms = round(action.expect.within_s * 1000) * (LONGER if seen.better_than(action.before) else 1)
+        if not well and now_ms - since_ms >= within_ms:
             suffering = seen.suffering
             text = f"It did not help in {(now_ms - since_ms) / 1000:.0f} s. "
             text += seen.sentence(suffering) if suffering else ""

@@ -104,22 +104,28 @@ class Proposer:
         self._patience = Patience(kernel.settings.hands.give_up_s)
 
     async def round(self, tenant: TenantId) -> None:
-        """Look at every live case that has a cause."""
+        """Look at every live case that has a cause.
+
+        Raises:
+            CerebroError: One of them could not be thought over for now; the others were.
+        """
         async with self._kernel.records.transaction() as transaction:
             page = await transaction.find(CASES, tenant, Search({"live": True}, order="-opened_ms", limit=CASES_MAX))
         cases = [record.value for record in page.records if record.value.causes]
         self._patience.keep(tenant, {case.id for case in cases})
         if not cases:
             return
-        scene = await self._scene(tenant, cases)
+        scene, failed = await self._scene(tenant, cases), None
         for case in sorted(cases, key=lambda each: (-each.severity, each.opened_ms, each.id)):
             try:
-                if await survived(self.consider(case, scene), "case_failed_unforeseen", case_id=case.id):
-                    scene = await self._scene(tenant, cases)
-            except CerebroError as error:
-                if error.retry:
-                    raise
+                made = await survived(self.consider(case, scene), "case_failed_unforeseen", case_id=case.id)
+            except CerebroError as error:  # one case that cannot be looked at must not keep the others from it
                 log.warning("case_not_thought_over", case_id=case.id, reason=error.detail)
+                failed, made = failed or (error if error.retry else None), None
+            if made:
+                scene = await self._scene(tenant, cases)
+        if failed:
+            raise failed
 
     async def _scene(self, tenant: TenantId, cases: Sequence[Case]) -> Scene:
         ledger = self._engine.ledger

@@ -1,7 +1,10 @@
 """The task of the brain that acts: each round, every open action one step on, then a look at the cases."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
+from cerebro.casework.deeds import KeptAction
 from cerebro.casework.executors.port import Reach
 from cerebro.casework.hands.engine import Engine
 from cerebro.casework.hands.propose import Proposer
@@ -11,6 +14,7 @@ from cerebro.kernel.clock import pause
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.lifecycle import survived
 from cerebro.kernel.observe.log import get_log
+from cerebro.kernel.records.port import Record
 from cerebro.spine.errors import CerebroError
 from cerebro.spine.identity import TenantId
 
@@ -40,25 +44,51 @@ class Hands:
         while not stop.is_set():
             async with self._kernel.records.transaction() as transaction:
                 tenants = await known_tenants(transaction)
-            for tenant in tenants:
-                await self.round(tenant)
+            await _in_turn(partial(self.round, tenant) for tenant in tenants)
             await pause(self._kernel.clock, stop, self._kernel.settings.hands.round_s)
 
     async def round(self, tenant: TenantId) -> None:
-        """Bring what is open forward, then think of what is new."""
-        await self.advance(tenant)
-        if self._kernel.settings.hands.enabled:
-            await self.proposer.round(tenant)
-            await self.advance(tenant)
+        """Bring what is open forward, then think of what is new.
+
+        Raises:
+            CerebroError: Something could not be done for now; all else was.
+        """
+        thinks = (self.proposer.round, self.advance) if self._kernel.settings.hands.enabled else ()
+        await _in_turn(partial(each, tenant) for each in (self.advance, *thinks))
 
     async def advance(self, tenant: TenantId) -> None:
-        """Every open action as far as it goes now."""
-        for record in await self.engine.ledger.open_actions(tenant):
-            try:
-                work = self.engine.run(tenant, record)
-                if await survived(work, "action_failed_unforeseen", action_id=record.key) is None:
-                    await self.engine.abandon(tenant, record.key, UNFORESEEN)
-            except CerebroError as error:  # one action that cannot go on must not keep the others from it
-                if error.retry:
-                    raise
-                log.warning("action_stands", action_id=record.key, reason=error.detail)
+        """Every open action as far as it goes now.
+
+        Raises:
+            CerebroError: One of them could not go on for now; the others did.
+        """
+        found = await self.engine.ledger.open_actions(tenant)
+        await _in_turn(partial(self._advance, tenant, record) for record in found)
+
+    async def _advance(self, tenant: TenantId, record: Record[KeptAction]) -> None:
+        try:
+            work = self.engine.run(tenant, record)
+            if await survived(work, "action_failed_unforeseen", action_id=record.key) is None:
+                await self.engine.abandon(tenant, record.key, UNFORESEEN)
+        except CerebroError as error:  # one action that cannot go on must not keep the others from it
+            log.warning("action_stands", action_id=record.key, reason=error.detail)
+            if error.retry:
+                raise
+
+
+async def _in_turn(works: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Do each, be it that one before it failed for a reason that passes: that is raised once all have had their turn.
+
+    Raises:
+        CerebroError: The first such failure; or at once, one that does not pass.
+    """
+    failed: CerebroError | None = None
+    for work in works:
+        try:
+            await work()
+        except CerebroError as error:
+            if not error.retry:
+                raise
+            failed = failed or error
+    if failed:
+        raise failed
