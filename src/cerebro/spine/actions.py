@@ -35,7 +35,7 @@ class ActionState(StrEnum):
     AWAITING = "awaiting_approval"
     APPROVED = "approved"
     REFUSED = "refused"
-    EXPIRED = "expired"  # nobody approved it in time, or its case ended before
+    EXPIRED = "expired"  # it was not approved or not begun in time, its case ended before, or it was needed no more
     EXECUTING = "executing"
     VERIFYING = "verifying"
     HELPED = "helped"
@@ -162,6 +162,7 @@ class Action:
     ended_ms: int = 0
     healthy_ms: int = 0  # since when users are served as before; 0 while they are not
     outcome: str = ""  # one sentence, once it has ended
+    lapsed: bool = False  # it has expired though nobody left it unanswered: the same may be thought of again
     harmful: bool = False  # users were worse off after it
     learned: str = ""  # what its playbook has learned from it: helped | not_helped; an action teaches once
     verdict: str = ""  # a person's: good | bad

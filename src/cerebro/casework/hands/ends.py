@@ -25,11 +25,21 @@ class Ends:
 
     async def end(
         self, record: Kept, state: ActionState, kind: str, text: str, *, by: str = CEREBRO,
-        case_state: CaseState | None = None,
+        case_state: CaseState | None = None, lapsed: bool = False,
     ) -> Kept:  # fmt: skip
-        """The action is over; its playbook learns from it."""
+        """The action is over; its playbook learns from it.
+
+        Args:
+            record: Of the action.
+            state: Its last.
+            kind: How that is told in the timeline.
+            text: Its outcome.
+            by: Whose word ends it.
+            case_state: That its case goes to.
+            lapsed: Nobody has said no to it, nor left it unanswered: the same may be thought of again.
+        """
         action, now_ms = record.value, self._clock.now_ms()
-        after = free(replace(action, state=state, ended_ms=now_ms, outcome=text, held=""))
+        after = free(replace(action, state=state, ended_ms=now_ms, outcome=text, held="", lapsed=lapsed))
         entry = Entry(kind, text, by, case_state)
         if _teaches(action, state, by):
             playbook = await self._library.maybe(action.tenant, action.playbook)

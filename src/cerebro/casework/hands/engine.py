@@ -109,7 +109,7 @@ class Engine:
             return case
         seen = await self.looks.since(case, action.target, case.began_ms)
         if action.approved_by == CEREBRO and (over := await self._needless(action, playbook, case, seen)):
-            return await self._ends.end(record, S.EXPIRED, "action_expired", over.value)
+            return await self._ends.end(record, S.EXPIRED, "action_expired", over.value, lapsed=True)
         record, is_shown = await self._shown_now(record, playbook)
         if not is_shown:
             return record
@@ -134,9 +134,9 @@ class Engine:
             return await self._ends.end(record, S.EXPIRED, "action_expired", "The case ended before it was begun.")
         if self._is_late(action):
             why = f"It could not be begun: {action.held}" if action.held else UNBEGUN
-            return await self._ends.end(record, S.EXPIRED, "action_expired", why)
+            return await self._ends.end(record, S.EXPIRED, "action_expired", why, lapsed=True)
         if action.approved_by == CEREBRO and (over := await self._given_up(case, recent)):
-            return await self._ends.end(record, S.EXPIRED, "action_expired", over.value)
+            return await self._ends.end(record, S.EXPIRED, "action_expired", over.value, lapsed=True)
         found = bars(
             playbook=action.playbook, cool_down_s=playbook.cool_down_s * self._settings.cool_down_share,
             target=action.target, policy=policy, recent=recent_of(recent), bounds=self._bounds,
@@ -252,9 +252,8 @@ class Engine:
         """Something better is proposed: this one no longer waits for anyone."""
         record = await self.ledger.one(action.tenant, action.id)
         if record.value.state in WAITING:
-            await self._ends.end(
-                record, S.EXPIRED, "action_expired", "The cause is clearer now; something else is proposed."
-            )
+            text = "The cause is clearer now; something else is proposed."
+            await self._ends.end(record, S.EXPIRED, "action_expired", text, lapsed=True)
 
     async def take_back(self, record: Kept, by: str, reason: str = "") -> Kept:
         """Someone wants it undone.

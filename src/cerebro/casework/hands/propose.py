@@ -49,7 +49,7 @@ AGAIN_MS, THOUGHTS_MAX = 5_000, 1000
 SURE_SHARE = 0.9  # of the likeliest cause, from here on only what cannot be taken back waits
 LOAD, LOAD_SHARE = "capacity", 0.5
 PRESSED_MS = 600_000  # a case of which nothing new was learned for longer tells nothing of the load now
-ANEW_MS = 60_000  # after an action that could not be begun, before the same is thought of again
+ANEW_MS = 60_000  # after an action that was not begun, before the same is thought of again
 CALM_MS = 60_000  # after an action that helped, before another is thought of
 
 
@@ -397,8 +397,8 @@ def is_too_soon(case: Case, choice: Choice, now_ms: int, steady_ms: int) -> bool
 
 
 def _lapsed(case: Case, action: Action, now_ms: int) -> bool:
-    """Whether it was another case's, and ended with that; or could not be begun, and that was a while ago."""
-    if action.state is ActionState.FAILED and not action.started_ms:
+    """Whether it was another case's, and ended with that; or was not begun though nobody said no, a while ago."""
+    if action.lapsed or (action.state is ActionState.FAILED and not action.started_ms):
         return now_ms - action.ended_ms >= ANEW_MS
     return action.case != case.id and action.state is ActionState.EXPIRED
 

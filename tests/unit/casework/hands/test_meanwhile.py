@@ -165,3 +165,42 @@ async def test_the_global_stop_holds_a_call_while_it_is_looked_around(bench, res
     await bench.rounds(6)
 
     assert (await ledger.policy(DEFAULT_TENANT)).value.stopped and bench.toy.done == done
+
+
+async def ended(bench, action, how):
+    """The action is over before it was begun."""
+    engine = bench.hands.engine
+    record = await engine.ledger.one(DEFAULT_TENANT, action.id)
+    if how == "withdrawn":
+        await engine.withdraw(action)
+    elif how == "refused":
+        await engine.refuse(record, "anna", "")
+    elif how == "unanswered":
+        await bench.clock.advance(HOURS_S)
+        await engine.advance(record)
+    else:
+        record = await approve(bench, action, CEREBRO if how == "needless" else "anna")
+        if how == "needless":
+            bench.users.until_ms = 0
+        else:
+            await bench.clock.advance(HOURS_S)
+        await engine.advance(record)
+        bench.users.until_ms = 1 << 60
+
+
+@pytest.mark.parametrize(
+    ("how", "again"),
+    [("withdrawn", True), ("needless", True), ("never begun", True), ("refused", False), ("unanswered", False)],
+)
+async def test_what_nobody_said_no_to_is_thought_of_again(bench, waiting, how, again):
+    """After a minute; a person's no, and that nobody said anything, stand for the whole case."""
+    await ended(bench, waiting, how)
+    over = (await bench.actions())[0]
+    assert (over.state in (ActionState.EXPIRED, ActionState.REFUSED), over.started_ms) == (True, 0)
+    await bench.rounds(11)
+    assert len(await bench.actions()) == 1
+
+    await bench.rounds(6)
+
+    anew = [each.state for each in (await bench.actions())[1:] if each.playbook == waiting.playbook]
+    assert anew == ([ActionState.AWAITING] if again else [])
