@@ -139,14 +139,18 @@ class HandsSettings(Branch):
     round_s: float = Field(2.0, ge=0.2, description="Seconds between two looks at cases and actions.")
     look_s: float = Field(30.0, ge=5, description="Over so long a stretch it is read what users feel.")
     usual_s: float = Field(300.0, ge=30, description="The stretch before a case that says what users are used to.")
-    approval_s: float = Field(1800.0, ge=60, description="An action that nobody has approved after so long expires.")
+    approval_s: float = Field(
+        1800.0, ge=60, description="An action that after so long nobody has approved, or that has not begun, expires."
+    )
     call_timeout_s: float = Field(30.0, ge=1, description="Longest wait for one call of an executor.")
     steady_s: float = Field(
         20.0, ge=0,
         description="A cause that is not nearly sure must be the likeliest for so long; the same holds of any, "
         "where what would be done cannot be taken back and nothing names the trouble outright.",
     )  # fmt: skip
-    tries_max: int = Field(2, ge=1, description="Actions tried for one case before it is escalated.")
+    tries_max: int = Field(
+        2, ge=1, description="Actions tried for one case; then it is escalated, if there is still something to mend."
+    )
     give_up_s: float = Field(
         300.0, ge=0, description="A case that was not helped, and for which nothing else fits, is escalated after it."
     )
