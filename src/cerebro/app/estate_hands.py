@@ -70,7 +70,7 @@ class EstateExecutor:
             **{f"weight.{number}": "1" for number in range(replicas)},
             "replicas": str(replicas),
             "version": "the one after",
-            "flag": "the last",
+            f"flag.{target.name}": "yes",  # its one flag, as the title of the change names it
             "value": "5",
             "limit": "pool_size",
         }

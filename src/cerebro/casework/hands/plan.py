@@ -1,5 +1,6 @@
 """From a chosen playbook to an action as it is shown: every call dry-run, every replica named, every undo ready."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -10,6 +11,8 @@ from cerebro.casework.playbooks.model import Playbook, StepPlan
 from cerebro.spine.actions import Call, Step
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unavailable
+
+BARE_MAX = 2  # letters of a name that is too short to be told from anything else
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,31 @@ def picked(playbook: Playbook, target: EntityKey, before: Mapping[str, str], wor
     for parameter in playbook.parameters:
         if parameter.pick:
             names = [name.removeprefix(parameter.pick) for name in before if name.startswith(parameter.pick)]
-            said = [name for name in names if f"{target.name}-{name}" in words or (len(name) > 2 and name in words)]
+            said = _named(names, target, words)
             found |= {parameter.name: said[0]} if len(said) == 1 else {}
     return found
+
+
+def _named(names: Sequence[str], target: EntityKey, words: str) -> list[str]:
+    """Those of the names that the words hold, each as a word of its own; one within a longer one is not meant.
+
+    Small and capital letters are the same. A name of one or two letters counts only behind that of the target, as
+    `cart-1` does for a replica.
+    """
+    text = words.casefold()
+    places = [
+        (len(name), *hit.span(), name)
+        for name in names
+        for hit in re.finditer(_pattern(name, target), text)
+        if hit.group("target") or len(name) > BARE_MAX
+    ]
+    covered = {
+        one for one in places for other in places if other[0] > one[0] and other[1] <= one[1] and one[2] <= other[2]
+    }
+    return sorted({place[-1] for place in places if place not in covered})
+
+
+def _pattern(name: str, target: EntityKey) -> str:
+    """The name, maybe with that of the target before it; a dot or colon right after it ends a sentence, and no name."""
+    before, own = re.escape(target.name.casefold()), re.escape(name.casefold())
+    return rf"(?<![\w-])(?P<target>{before}-)?{own}(?![\w@-])(?![.:]\w)"

@@ -70,7 +70,7 @@ def named_in(cause: Cause) -> str:
     """What names a flag or a replica: titles of the changes that came just before, and replicas that are spoken of."""
     changes, mine = map(changes_named, _proof(cause)), f"/{cause.entity.name}-"
     things = (thing for text in _proof(cause) for thing in THING.findall(unquoted(text)))
-    return " ".join((*changes, *(thing for thing in things if mine in thing))).lower()[:WORDS_CHARS_MAX]
+    return " ".join((*changes, *(thing for thing in things if mine in thing)))[:WORDS_CHARS_MAX]
 
 
 def _proof(cause: Cause) -> list[str]:
