@@ -100,6 +100,7 @@ class Step:
     done_ms: int = 0
     said: str = ""  # by the executor
     undos: int = 0  # how often it was called to take it back
+    left: Mapping[str, str] = field(default_factory=dict)  # of the target's state, until it is first called for that
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ class Cart:
         self.full = False  # a disruption budget is used up
 
     def template(self, revision):
-        image = "cart:1" if revision == "1" else "cart:2"  # the third revision is a restart of the second
+        image = "cart:1" if revision in ("1", "4") else "cart:2"  # the third is a restart of the second
         image = {"name": "cart", "image": image, "resources": {"limits": {"memory": "512Mi"}}}
         notes = {"kubectl.kubernetes.io/restartedAt": "now"} if revision == "3" else {}
         return {"metadata": {"labels": {"app": "cart", "pod-template-hash": revision}, "annotations": notes},
@@ -221,11 +221,14 @@ async def test_kubernetes_scales_restarts_rolls_back_and_tells_what_happened(clu
     cart.revision = "3"
     back = (await kubernetes.dry_run(call("kubernetes", "rollback", "service/cart"))).call
     assert back.arguments == {"revision": "1"}  # not the second: the restart that came after runs the same
-    assert [each.after for each in (await kubernetes.dry_run(back)).changes] == ["1", "cart:1"]
+    shown = {each.what: each.after for each in (await kubernetes.dry_run(back)).changes}
+    assert (shown["revision"], shown["image"]) == ("1", "cart:1")
     for each in (back, call("kubernetes", "restart", "service/cart"),
                  call("kubernetes", "patch_limits", "service/cart", memory="1Gi")):  # fmt: skip
         await kubernetes.execute(each, key=each.operation, timeout_s=5)
+    left = await kubernetes.state(back.target)
     assert cart.revision == "4"
+    assert (left["revision"], left["template"]) == ("4", shown["template"])  # it is known again by what it runs
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ class Flags:
         """As the port says."""
         before, wanted = await self.state(call.target), OPERATIONS[call.operation]
         same = before["state"] == wanted
-        return Preview(() if same else (Difference(call.target.name, before["state"], wanted),), before)
+        return Preview(() if same else (Difference("state", before["state"], wanted),), before)
 
     async def execute(self, call: Call, *, key: str, timeout_s: float) -> str:
         """As the port says: to turn it twice is to turn it once."""

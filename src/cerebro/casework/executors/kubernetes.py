@@ -6,6 +6,7 @@ annotation, so that after a crash the API itself can tell whether it was made.
 """
 
 import asyncio
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -39,6 +40,7 @@ REVISION = "deployment.kubernetes.io/revision"
 HASH = "pod-template-hash"
 LOOK_S = 10.0  # to connect, and to answer: the client takes a pair, and passes over a lone float
 PODS_NAMED_MAX = 3
+DIGEST_CHARS = 12
 MEBIBYTE = 1 << 20
 GONE, TOO_MANY = 404, 429
 ON_LIMITS = frozenset({"patch_limits", "raise_memory"})
@@ -108,6 +110,7 @@ class Kubernetes:
             "image": str(container.image or ""),
             "container": str(container.name),
             "memory": str(limits.get("memory", "")),
+            "template": _digest(self._api.sanitize_for_serialization(found.spec.template)),
         }
 
     async def dry_run(self, call: Call) -> Preview:
@@ -184,8 +187,10 @@ class Kubernetes:
         if operation == "rollback":
             revision, template = await self._revision(call)
             image = str(template["spec"]["containers"][0].get("image", ""))
+            # What is gone back to gets a new revision; by its template it is known again.
             return (
-                Difference("revision", before["revision"], revision), *_unless_same("image", before["image"], image)
+                Difference("revision", before["revision"], revision), *_unless_same("image", before["image"], image),
+                *_unless_same("template", before["template"], _digest(template)),
             )  # fmt: skip
         if operation == "evict":
             return _evictions(call.target, await self._evictable(call.target.name))
@@ -318,7 +323,7 @@ def _plain_changes(call: Call, before: Mapping[str, str]) -> tuple[Difference, .
     if call.operation == "scale":
         return _unless_same("replicas", before["replicas"], _replicas(call, before))
     if call.operation in ON_LIMITS:
-        return _unless_same("memory limit", before["memory"], _memory(call, before))
+        return _unless_same("memory", before["memory"], _memory(call, before))
     if call.operation == "delete_pod":
         return (Difference(f"pod {before['uid']}", before["phase"], "another one"),)
     return (Difference("pods", "running", "fresh ones"),)
@@ -354,6 +359,11 @@ def _content(template: Mapping[str, Any]) -> dict[str, Any]:
         for kind in ("labels", "annotations")
     }
     return {**kept, "spec": template.get("spec")}
+
+
+def _digest(template: Mapping[str, Any]) -> str:
+    """What a pod template runs, in a few letters."""
+    return hashlib.sha256(json.dumps(_content(template), sort_keys=True).encode()).hexdigest()[:DIGEST_CHARS]
 
 
 def _evictions(node: EntityKey, pods: list[Any]) -> tuple[Difference, ...]:

@@ -20,7 +20,8 @@ class Preview:
     """What a dry run found.
 
     Args:
-        changes: What would be other than it is; the same state gives the same changes.
+        changes: What would be other than it is; the same state gives the same changes. One that has the name of a part
+            of `state` tells of that: where someone changed the part since, it is not taken back.
         before: The state that an undo can name, as texts.
         replicas: Of the target, when the call can be made on one of them alone with the argument `replica`.
         undo: What takes it back, when the other side knows better than the playbook: nothing, where it is empty.

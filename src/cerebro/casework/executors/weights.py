@@ -56,7 +56,7 @@ class Weights:
             return Preview((), before)
         named = replace(call, arguments={**call.arguments, "units": wanted})
         back = replace(call, arguments={"units": before["units"]})
-        change = Difference("weight", f"{before['units']} of {before['configured']}", wanted)
+        change = Difference("units", f"{before['units']} of {before['configured']}", wanted)
         share = await self._share_away(call.target, int(before["units"]), int(wanted))
         return Preview((change,), before, undo=(back,), call=named, share=share)
 

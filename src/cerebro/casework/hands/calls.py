@@ -4,11 +4,12 @@ After a crash the executor is asked whether the call with this key happened; whe
 second time, and a person must look.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from cerebro.casework import metrics
 from cerebro.casework.deeds import KeptAction
-from cerebro.casework.executors.port import SPARE_S, Executor, Reach, in_time
+from cerebro.casework.executors.port import LOOK_S, SPARE_S, Executor, Reach, in_time
 from cerebro.casework.hands.ends import Ends, free
 from cerebro.casework.hands.ledger import CEREBRO, Entry, Ledger
 from cerebro.casework.hands.plan import reached
@@ -19,6 +20,7 @@ from cerebro.spine.actions import Action, ActionState, Call, Step
 from cerebro.spine.cases import CaseState
 from cerebro.spine.errors import Invalid, Unavailable
 from cerebro.spine.identity import TenantId
+from cerebro.spine.quote import named
 
 log = get_log(__name__)
 
@@ -75,7 +77,7 @@ class Calls:
 
     async def undo(self, record: Kept) -> Kept:
         """Take back what happened, the last step first."""
-        action, now_ms = record.value, self._clock.now_ms()
+        action = record.value
         is_stopped = await self.is_stopped(action.tenant)
         for number in reversed(range(len(action.steps))):
             step = action.steps[number]
@@ -86,9 +88,7 @@ class Calls:
             if _can_be_undone(step) and step.state == "begun":
                 return await self._settle(record, number)
             if _can_be_undone(step):
-                intent = replace(step, state="undo_begun", begun_ms=now_ms, undos=1)
-                record = await self._ledger.note(record, self._leased(with_step(action, number, intent)))
-                return await self._undo_call(record, number)
+                return await self._undo_attempt(record, number)
         undone = any(step.state == "undone" for step in action.steps)
         text = "What it did is taken back." if undone else "There was nothing to take back."
         if action.learned == "helped":
@@ -117,6 +117,7 @@ class Calls:
     async def _done(self, record: Kept, number: int, said: str) -> Kept:
         action, now_ms = record.value, self._clock.now_ms()
         done = replace(action.steps[number], state="done", done_ms=now_ms, said=said[:500])
+        done = replace(done, left=await self._left(action.tenant, done))
         return await self._ledger.note(record, free(with_step(action, number, done)))
 
     async def _whether_happened(self, record: Kept, number: int, call: Call, key: str) -> tuple[bool | None, Kept]:
@@ -186,8 +187,62 @@ class Calls:
             return await self._stuck(record, number, "It was to be taken back again and again, and nobody answered.")
         if self._is_too_soon(record.value):
             return record
-        again = with_step(record.value, number, replace(step, undos=step.undos + 1))
-        return await self._undo_call(await self._ledger.note(record, self._leased(again)), number)
+        return await self._undo_attempt(record, number)
+
+    async def _undo_attempt(self, record: Kept, number: int) -> Kept:
+        """Write the intent to take a step back, and do it; what someone changed since is left as they made it.
+
+        Only before the first call: from there on, what is found may be its own work.
+        """
+        action = record.value
+        step = action.steps[number]
+        begun_ms = step.begun_ms if step.state == "undo_begun" else self._clock.now_ms()
+        intent = replace(step, state="undo_begun", begun_ms=begun_ms, undos=step.undos + 1)
+        try:
+            found = await self._changed_since(action, step) if step.left else ""
+        except Unavailable as error:
+            log.warning("undo_unanswered", action_id=action.id, step=number, reason=error.detail)
+            return await self._ledger.note(record, self._leased(with_step(action, number, intent)))
+        if found:
+            text = f"It was changed since, and is not taken back: {found}. A person must look."
+            return await self._ends.end(record, S.ESCALATED, "escalated", text, case_state=CaseState.ESCALATED)
+        called = self._leased(with_step(action, number, replace(intent, left={})))
+        return await self._undo_call(await self._ledger.note(record, called), number)
+
+    async def _left(self, tenant: TenantId, step: Step) -> dict[str, str]:
+        """What a step left, by the names of the target's own state, as far as that says just what was shown."""
+        if not step.undo:
+            return {}
+        try:
+            state = await self._state(tenant, step.call)
+        except (Invalid, Unavailable):
+            return {}
+        return {change.what: change.after for change in step.changes if state.get(change.what) == change.after}
+
+    async def _changed_since(self, action: Action, step: Step) -> str:
+        """What of a step someone has changed since; empty for nothing, or where nobody can tell.
+
+        Raises:
+            Unavailable: The other side does not answer now.
+        """
+        try:
+            state = await self._state(action.tenant, step.call)
+        except Invalid:
+            return ""
+        found = [
+            f"{named(what)} was left at {named(left)}, and is {named(state[what])} now"
+            for what, left in step.left.items()
+            if what in state and state[what] not in _shown_of(action, step, what)
+        ]
+        if found and all([await self._is_made(action, call, undo_key(step, n)) for n, call in enumerate(step.undo)]):
+            return ""  # it is as the undo would have it
+        return "; ".join(found)
+
+    async def _is_made(self, action: Action, call: Call, key: str) -> bool:
+        try:
+            return bool(await self._happened(action.tenant, call, key))
+        except Invalid:
+            return False
 
     async def _undo_call(self, record: Kept, number: int) -> Kept:
         action = record.value
@@ -251,6 +306,10 @@ class Calls:
 
         return await in_time(ask(), self._settings.call_timeout_s)
 
+    async def _state(self, tenant: TenantId, call: Call) -> Mapping[str, str]:
+        executor = await self._executor(tenant, call)
+        return await in_time(executor.state(call.target), LOOK_S)
+
     async def _executor(self, tenant: TenantId, call: Call) -> Executor:
         """Who makes the call; that other doors are silent takes of its time."""
         return reached(call, await self._reach.of(tenant))
@@ -264,6 +323,12 @@ def _is_wanted_back(action: Action) -> bool:
 def _can_be_undone(step: Step) -> bool:
     """Whether something of it may have happened that can be taken back."""
     return step.state in ("begun", "done") and bool(step.undo)
+
+
+def _shown_of(action: Action, step: Step, what: str) -> set[str]:
+    """The values of a name in its target's state that the action itself has found there or put there."""
+    changes = [change for each in action.steps if each.call.target == step.call.target for change in each.changes]
+    return {text for change in changes if change.what == what for text in (change.before, change.after)}
 
 
 def with_step(action: Action, number: int, step: Step) -> Action:

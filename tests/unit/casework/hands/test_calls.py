@@ -437,3 +437,72 @@ async def test_what_one_door_has_shown_no_other_is_asked_to_do(bench):
     doors.executors = [other, first]
     await bench.rounds(4)
     assert (other.done, len(first.done)) == ({}, 1)
+
+
+async def test_what_someone_changed_since_is_not_taken_back(bench):
+    """A person, or an autoscaler: the state before would be put over what they have done."""
+    await scaled_and_wanted_back(bench)
+    bench.toy.value["replicas"] = "5"
+
+    await bench.rounds(4)
+
+    (action,) = await bench.actions()
+    assert (action.state, bench.toy.value["replicas"], len(bench.toy.done)) == (ActionState.ESCALATED, "5", 1)
+    assert "replicas was left at 2, and is 5 now" in action.outcome
+    assert action.steps[0].state == "done"
+
+
+@pytest.mark.parametrize("there", ["1", ""])
+async def test_what_is_as_before_or_not_told_is_taken_back_as_ever(bench, there):
+    await scaled_and_wanted_back(bench)
+    honest, bench.toy.value["replicas"] = bench.toy.state, there or "5"
+
+    async def told(target):
+        return await honest(target) if there else {}
+
+    bench.toy.state = told
+    await bench.rounds(4)
+
+    assert ((await bench.actions())[0].state, bench.toy.value["replicas"]) == (ActionState.UNDONE, "1")
+
+
+@pytest.mark.parametrize("asked_again", [False, True])
+async def test_an_undo_goes_on_after_a_kill_whatever_its_own_work_has_left(bench, asked_again):
+    """Half of it is done: what is found is neither as it was nor as the step left it."""
+    engine, honest = await scaled_and_wanted_back(bench), bench.toy.execute
+
+    async def killed(call, *, key, timeout_s):
+        bench.toy.value["replicas"] = "7"
+        raise asyncio.CancelledError
+
+    bench.toy.execute = killed
+    (action,) = await bench.actions()
+    with pytest.raises(asyncio.CancelledError):
+        await engine.run(DEFAULT_TENANT, await engine.ledger.one(DEFAULT_TENANT, action.id))
+    await bench.clock.advance(60)
+    if asked_again:
+        bench.toy.execute = refuses
+        await bench.rounds(2, hands=bench.brain())
+        assert (await bench.actions())[0].state is ActionState.ESCALATED
+        await engine.take_back(await engine.ledger.one(DEFAULT_TENANT, action.id), "anna")
+    bench.toy.execute = honest
+
+    await bench.rounds(2, hands=bench.brain())
+
+    assert ((await bench.actions())[0].state, bench.toy.value["replicas"]) == (ActionState.UNDONE, "1")
+
+
+async def test_an_undo_waits_for_who_does_not_say_whether_someone_changed_it(bench):
+    await scaled_and_wanted_back(bench)
+    honest, bench.toy.value["replicas"] = bench.toy.state, "5"
+
+    async def away(target):
+        raise Unavailable("No answer.")
+
+    bench.toy.state = away
+    await bench.rounds(2)
+    assert ((await bench.actions())[0].state, len(bench.toy.done)) == (ActionState.UNDOING, 1)
+
+    bench.toy.state = honest
+    await bench.rounds(2)
+    assert ((await bench.actions())[0].state, bench.toy.value["replicas"]) == (ActionState.ESCALATED, "5")
