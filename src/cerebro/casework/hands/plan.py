@@ -110,10 +110,11 @@ def _steps(
             Call(named.executor, named.operation, named.target, {**named.arguments, "replica": number})
             for number in preview.replicas
         ]
-    steps = []
-    for number, one in enumerate(calls):
-        steps.append(Step(one, preview.changes, f"{key}-{count + number}", _undo(each, call, preview, parameters)))
-    return steps
+    undo = _undo(each, call, preview, parameters)
+    return [
+        Step(one, preview.changes, f"{key}-{count + number}", undo if one is named else _of_replica(undo, one))
+        for number, one in enumerate(calls)
+    ]
 
 
 def _undo(each: StepPlan, call: Call, preview: Preview, parameters: Mapping[str, str]) -> tuple[Call, ...]:
@@ -122,6 +123,16 @@ def _undo(each: StepPlan, call: Call, preview: Preview, parameters: Mapping[str,
         return preview.undo or () if each.undo else ()
     arguments = filled(each.undo.arguments, call.target, parameters, preview.before)
     return (Call(call.executor, each.undo.operation, call.target, arguments),)
+
+
+def _of_replica(undo: Sequence[Call], one: Call) -> tuple[Call, ...]:
+    """What takes back the call of one replica: of the same target nothing but that replica."""
+    number = one.arguments["replica"]
+    own = [each for each in undo if each.target != one.target or each.arguments.get("replica", number) == number]
+    return tuple(
+        replace(each, arguments={**each.arguments, "replica": number}) if each.target == one.target else each
+        for each in own or undo
+    )
 
 
 def picked(playbook: Playbook, target: EntityKey, before: Mapping[str, str], words: str) -> dict[str, str]:

@@ -103,7 +103,8 @@ class StepPlan(Struct, frozen=True):
     Args:
         executor: process, kubernetes, webhook, sql, nats, flags, weights, dns or ssh.
         operation: One that the executor knows.
-        canary: One replica first, where there are several; the others when that one is no worse.
+        canary: One replica first, where there are several; the others when that one is no worse. Each is undone
+            alone, by the undo with the argument `replica`.
         undo: None when there is nothing to take back; `why_no_undo` then says why.
     """
 

@@ -3,11 +3,13 @@
 import pytest
 
 from cerebro.app.estate_hands import EstateExecutor
+from cerebro.casework.executors.port import Preview
 from cerebro.casework.hands.plan import picked, planned
 from cerebro.casework.hands.rank import named_in
-from cerebro.casework.playbooks.read import shipped
+from cerebro.casework.playbooks.read import read, shipped
 from cerebro.kernel.clock import VirtualClock
 from cerebro.proving.estate.estate import Estate
+from cerebro.spine.actions import Call, Difference
 from cerebro.spine.cases import Cause
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid
@@ -70,3 +72,51 @@ async def test_the_change_of_a_bad_flag_in_the_estate_names_it():
 
     assert plan.steps[0].call.arguments == {"flag": target.name}
     assert plan.steps[0].undo[0].arguments == {"flag": target.name}
+
+
+CANARY = """
+name: deploy-replica-by-replica
+version: 1
+title: Deploy the version before, replica by replica
+sign_off: operator
+risk: guarded
+trigger: {causes: [deploy], entities: [service]}
+steps:
+  - executor: process
+    operation: deploy
+    arguments: {version: "1"}
+    canary: true
+    undo: {operation: deploy, arguments: {version: "${before.version}"}}
+predicted: The version before runs again.
+expect: {of: users}
+runbook: "Look: did it begin with a deploy? Do: go back, one replica after the other."
+"""
+STORE = EntityKey("service", "store")
+
+
+def back(target, **arguments):
+    return Call("process", "deploy", target, arguments)
+
+
+@pytest.mark.parametrize(
+    ("told", "undos"),
+    [
+        (None, [[back(CART, version="2", replica=number)] for number in "01"]),  # the playbook's own
+        ([back(CART, version="2")], [[back(CART, version="2", replica=number)] for number in "01"]),
+        ([back(CART, replica="0"), back(CART, replica="1")], [[back(CART, replica=number)] for number in "01"]),
+        ([back(STORE)], [[back(STORE)], [back(STORE)]]),
+    ],
+)
+async def test_a_replica_is_taken_back_alone(bench, told, undos):
+    """Harm by the first one is no reason to do anything to the others."""
+
+    async def dry_run(call):
+        change = Difference("version", "2", "1")
+        return Preview((change,), {"version": "2"}, ("0", "1"), undo=None if told is None else tuple(told))
+
+    bench.toy.dry_run = dry_run
+
+    plan = await planned(read(CANARY), CART, {}, [bench.toy], key="k")
+
+    assert [list(step.undo) for step in plan.steps] == undos
+    assert [step.call.arguments["replica"] for step in plan.steps] == ["0", "1"]
