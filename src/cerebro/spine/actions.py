@@ -155,6 +155,7 @@ class Action:
     updated_ms: int
     due_ms: int  # when someone looks at it again
     expires_ms: int = 0  # what has not begun by then never will
+    door_level: Level | None = None  # the most that its executor is given, whatever was decided for this one
     needs: str = ""  # the permission that a word on it takes
     held: str = ""  # why it has not begun, though it was approved
     approved_by: str = ""

@@ -98,7 +98,8 @@ class Counter:
             steps=plan.steps, predicted=playbook.predicted,
             expect=Expectation(playbook.expect.of, playbook.expect.within_s, playbook.expect.hold_s),
             digest="", made_ms=now_ms, updated_ms=now_ms, due_ms=now_ms,
-            expires_ms=now_ms + round(self._kernel.settings.hands.approval_s * 1000), needs=NEEDED[playbook.sign_off],
+            expires_ms=now_ms + round(self._kernel.settings.hands.approval_s * 1000),
+            door_level=plan.executor.level, needs=NEEDED[playbook.sign_off],
             reasons=(Reason("person", f"{principal.name} wants it."),),
         )  # fmt: skip
         action = replace(action, digest=digest_of(action))

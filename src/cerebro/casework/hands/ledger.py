@@ -8,7 +8,7 @@ import msgspec
 from cerebro.casework import life, metrics
 from cerebro.casework.deeds import ACTIONS, KeptAction
 from cerebro.casework.desk import Also, Desk, Stale
-from cerebro.casework.hands.policy import STARTED
+from cerebro.casework.hands.policy import STARTED, own_level
 from cerebro.casework.hands.rank import moved_level, summed
 from cerebro.casework.hands.store import (
     LOCKS,
@@ -219,11 +219,17 @@ class Ledger:
             judged_not=old.judged_not + (bool(action.verdict) and not helped),
         )  # fmt: skip
         await self._save_past(transaction, tenant, past, found)
-        level = (kept.value if kept else Policy()).levels.get(action.playbook, action.level)
+        if playbook is None:
+            return
+        policy = kept.value if kept else Policy()
+        level, _ = own_level(
+            playbook=playbook.name, risk=playbook.risk, level_max=playbook.level_max, policy=policy,
+            door=action.door_level,
+        )  # fmt: skip
         whole = summed(each.value for each in await self._pasts_of(transaction, tenant, action.playbook))
         wished = any(reason.what == "person" for reason in action.reasons)
         past = whole[action.playbook]
-        after = moved_level(playbook, level, past, harmed=action.harmful, wished=wished) if playbook else level
+        after = moved_level(playbook, level, past, harmed=action.harmful, wished=wished)
         if after is level:
             return
         text = f"{action.playbook} moves from {level} to {after} by its record."

@@ -138,14 +138,7 @@ def level_of(
     Someone's own setting wins over the control door's, which wins over the default of the risk; rules and the blast
     radius only ever lower it.
     """
-    level, why = BY_RISK[risk], f"the default of a {risk} action"
-    if door is not None:
-        level, why = door, "the control door's own level"
-    if playbook in policy.levels:
-        moved = policy.moves.get(playbook)
-        earned = moved is not None and moved.by == CEREBRO
-        level, why = policy.levels[playbook], "earned by its record" if earned else "the level set for this playbook"
-    level, why = lower(level, level_max, why, "the most that the playbook asks for")
+    level, why = own_level(playbook=playbook, risk=risk, level_max=level_max, policy=policy, door=door)
     for rule in policy.rules:
         fits = fnmatchcase(playbook, rule.playbook) and fnmatchcase(target.text, rule.target)
         if fits and _is_now(rule.weekdays, rule.from_hour, rule.to_hour, now_ms):
@@ -153,6 +146,18 @@ def level_of(
     if share > bounds.share_max and door is None:
         level, why = lower(level, Level.ASK, why, f"{share:.0%} of the target would be away at once")
     return level, why
+
+
+def own_level(*, playbook: str, risk: Risk, level_max: Level, policy: Policy, door: Level | None) -> tuple[Level, str]:
+    """What a playbook may do wherever no rule and no blast radius lowers it, and why: its record moves this one."""
+    level, why = BY_RISK[risk], f"the default of a {risk} action"
+    if door is not None:
+        level, why = door, "the control door's own level"
+    if playbook in policy.levels:
+        moved = policy.moves.get(playbook)
+        earned = moved is not None and moved.by == CEREBRO
+        level, why = policy.levels[playbook], "earned by its record" if earned else "the level set for this playbook"
+    return lower(level, level_max, why, "the most that the playbook asks for")
 
 
 def bound_now(policy: Policy, playbook: str, level: Level, now_ms: int) -> str:

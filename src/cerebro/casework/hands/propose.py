@@ -330,6 +330,7 @@ class Proposer:
             updated_ms=now_ms,
             due_ms=now_ms,
             expires_ms=now_ms + round(self._kernel.settings.hands.approval_s * 1000),
+            door_level=offer.plan.executor.level,
             needs=NEEDED[playbook.sign_off],
             reasons=(*choice.reasons, Reason("policy", f"It may {offer.level.value}: {offer.why}.")),
         )

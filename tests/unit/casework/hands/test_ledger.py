@@ -4,13 +4,20 @@ from dataclasses import replace
 
 import pytest
 
+from cerebro.casework.executors.port import Fixed
+from cerebro.casework.hands.answers import Wish
+from cerebro.casework.hands.counter import Counter
 from cerebro.casework.hands.ledger import Entry, Ledger
-from cerebro.casework.hands.store import Policy
+from cerebro.casework.hands.store import Policy, Rule
 from cerebro.casework.life import closed
 from cerebro.casework.playbooks.read import read, shipped_text
+from cerebro.kernel.access.guard import Principal
 from cerebro.spine.actions import ActionState, Level, Reason
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import DEFAULT_TENANT
+
+CART = EntityKey("service", "cart")
+ANNA = Principal(DEFAULT_TENANT, "anna", "user", frozenset({"operate"}))
 
 
 async def test_actions_come_along_when_cases_are_merged(bench):
@@ -118,3 +125,40 @@ async def test_a_verdict_before_it_is_taken_back_stands_in_the_place_of_that(ben
 
     (past,) = await ledger.pasts(DEFAULT_TENANT)
     assert (past.labels(), past.count) == ((1, 0), 1)
+
+
+@pytest.mark.parametrize("why", ["rule", "doubt", "person"])
+@pytest.mark.parametrize(
+    ("door", "own", "after"),
+    [
+        (Level.ACT, None, Level.ASK),  # by the door
+        (None, Level.ACT, Level.ASK),  # set by someone
+        (None, None, Level.SUGGEST),  # by the risk: ask
+    ],
+)
+async def test_a_level_falls_from_the_playbooks_own_however_low_it_was_for_this_one(make_bench, why, door, own, after):
+    """A rule, a doubt or a person's wish bound one action; what the playbook may do elsewhere is what harm costs."""
+    bench = make_bench(**{"share_min_guarded": 0.99} if why == "doubt" else {})
+    bench.toy.level = door
+    engine, ledger = bench.hands.engine, bench.hands.engine.ledger
+    rules = (Rule(target=CART.text, level_max=Level.SUGGEST),) if why == "rule" else ()
+    levels = {"rollback-deploy": own} if own else {}
+    frozen = why == "person"  # so that nothing is proposed before
+    await ledger.set_policy(DEFAULT_TENANT, Policy(levels=levels, rules=rules, frozen=frozen), 0, "anna", "levels")
+    case_id = await bench.case()
+    if why == "person":
+        counter = Counter(bench.kernel)
+        counter._doors = Fixed((bench.toy,))
+        await counter.wish(ANNA, Wish(case=case_id, playbook="rollback-deploy", target=CART.text))
+    else:
+        await bench.rounds(1)
+    (action,) = await bench.actions()
+    assert action.level is (Level.SUGGEST if why == "rule" else Level.ASK)
+    await engine.approve(await ledger.one(DEFAULT_TENANT, action.id), "anna", action.digest)
+    await bench.rounds(1)
+    bench.users.bad = replace(bench.users.bad, failed=900)
+
+    await bench.rounds(12)
+
+    assert (await bench.actions())[0].harmful
+    assert (await ledger.policy(DEFAULT_TENANT)).value.levels["rollback-deploy"] is after
