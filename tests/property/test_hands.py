@@ -110,5 +110,7 @@ async def _open(kernel, clock, target, kind, name):
         Severity.MAJOR, 1e-9, 9.0, "http.server.request.duration", "Slow", (), f"key-{name}",
     )  # fmt: skip
     (kept,) = await desk.admit(DEFAULT_TENANT, [finding])
-    cause = Cause(target, kind, 0.95, 1, f"the {kind}")
-    await desk.change(DEFAULT_TENANT, kept.case, lambda case: replace(case, causes=(cause,)))
+    cause = Cause(target, kind, 0.95, 1, f"the {kind}", since_ms=now_ms - 60_000)
+    await desk.change(
+        DEFAULT_TENANT, kept.case, lambda case: replace(case, causes=(cause,), looked_ms=now_ms + 60_000)
+    )

@@ -58,6 +58,7 @@ class Cause:
     explanation: str
     evidence: tuple[Evidence, ...] = ()
     marks: tuple[Mark, ...] = ()  # the loudest first
+    since_ms: int = 0  # when this entity came among the causes of the case, and stayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +126,4 @@ class Case:
     last_ms: int = 0  # when the latest trouble of it was seen
     finding_count: int = 0  # `findings` names the first ones only
     spots: tuple[Spot, ...] = ()  # by entity; what later findings are held against
+    looked_ms: int = 0  # as of when its causes are: when the last look that bore them out was begun

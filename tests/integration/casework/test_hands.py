@@ -100,7 +100,8 @@ async def case_id(kernel, finding, tenant):
     (kept,) = await desk.admit(tenant, [finding("http.server.request.duration", "service/cart")])
     marks = (Mark("deployed", 6.0),)
     cause = Cause(CART, "deploy", 0.9, 1, "It began with the deploy of version 2.", marks=marks)
-    await desk.change(tenant, kept.case, lambda case: replace(case, causes=(cause,)))
+    now_ms = kernel.clock.now_ms()
+    await desk.change(tenant, kept.case, lambda case: replace(case, causes=(cause,), looked_ms=now_ms))
     return kept.case
 
 

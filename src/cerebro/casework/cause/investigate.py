@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
+from cerebro.casework.blame import returned_ms
 from cerebro.casework.cause.assemble import around, picture_of
 from cerebro.casework.cause.diagnose import Diagnosis, diagnose
 from cerebro.casework.cause.held import HISTORY_MS, Held, Source, grid_around
@@ -56,7 +57,7 @@ class Investigator:
     def __init__(self, kernel: Kernel, source: Source, *, apart: bool = True) -> None:
         self._kernel, self._source, self._apart = kernel, source, apart
         self._desk, self._atlas = Desk(kernel), Atlas(kernel)
-        self._looks = Looks(kernel.bus, kernel.clock.new_id())
+        self._looks = Looks(kernel.bus, kernel.clock.new_id(), round(kernel.settings.hands.steady_s * 1000))
         self._samples_traces = kernel.settings.retention.traces_spans_per_s_max > 0
         self._watched: dict[TenantId, list[str]] = {}
 
@@ -88,6 +89,7 @@ class Investigator:
 
     async def look(self, tenant: TenantId, case: Case) -> None:
         """Diagnose one case and write down what was found, if it says more than before."""
+        begun_ms = self._now_ms()
         with span("diagnose", tenant, case_id=case.id), DIAGNOSIS_SECONDS.time():
             try:
                 told = await self._diagnosis(tenant, case)
@@ -98,7 +100,9 @@ class Investigator:
         if await self._looks.finish(tenant, case, self._now_ms()):
             DIAGNOSES.labels("made").inc()
             try:
-                await self._desk.change(tenant, case.id, lambda now: diagnosed(now, told, self._now_ms()))
+                await self._desk.change(
+                    tenant, case.id, lambda now: as_of(diagnosed(now, told, self._now_ms()), told, begun_ms)
+                )
             except (Invalid, NotFound) as error:  # one that cannot be written down keeps no other from its own
                 log.warning("diagnosis_not_kept", tenant=tenant, case_id=case.id, reason=error.detail)
 
@@ -152,7 +156,9 @@ def diagnosed(case: Case, told: Diagnosis, now_ms: int) -> Case:
     """The case with its causes; as it is when they say nothing new or it is over."""
     if case.state not in LIVE or not told.causes or same(case.causes, told.causes) or is_mending(case):
         return case
-    after = replace(case, causes=told.causes, updated_ms=max(case.updated_ms, now_ms))
+    since_ms = {cause.entity: cause.since_ms for cause in case.causes if cause.since_ms >= returned_ms(case)}
+    causes = tuple(replace(cause, since_ms=since_ms.get(cause.entity, now_ms)) for cause in told.causes)
+    after = replace(case, causes=causes, updated_ms=max(case.updated_ms, now_ms))
     lines = [Entry(now_ms, "cerebro", "cause_named", _said(told.causes), reference=told.causes[0].entity.text)]
     if not case.causes:
         lines += [Entry(now_ms, "cerebro", "dead_end", end.why) for end in told.dead_ends[:DEAD_ENDS_TOLD]]
@@ -161,6 +167,13 @@ def diagnosed(case: Case, told: Diagnosis, now_ms: int) -> Case:
         lines = []
     room = max(0, TIMELINE_MAX - len(case.timeline))
     return replace(after, timeline=(*case.timeline, *lines[:room]))
+
+
+def as_of(case: Case, told: Diagnosis, begun_ms: int) -> Case:
+    """The case, whose causes are as of a look that was begun then: where it has told any, and they change still."""
+    if case.state not in LIVE or not told.causes or is_mending(case):
+        return case
+    return replace(case, looked_ms=max(case.looked_ms, begun_ms))
 
 
 def is_mending(case: Case) -> bool:

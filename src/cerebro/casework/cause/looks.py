@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from cerebro.casework.blame import blamed_since_ms, returned_ms
 from cerebro.kernel.bus.port import Bus
 from cerebro.kernel.bus.position import BUCKET
-from cerebro.spine.cases import Case
+from cerebro.spine.cases import Case, CaseState
 from cerebro.spine.errors import Conflict
 from cerebro.spine.identity import TenantId
 
@@ -21,7 +22,7 @@ FIRST_MS = 3_000  # after a case opens: the first minute's telemetry is on its w
 AGAIN_MS = (6_000, 10_000, 20_000, 40_000, 120_000, 300_000)  # at least so long after each look, if there is news
 SOON_MS = (4_000, 5_000, 8_000, 12_000, 20_000, 30_000, 60_000)  # the same while no cause is likelier than not
 LIKELY = 0.5
-LOOKS_MAX = 16  # of one case
+SETTLING_MS = 6_000  # at most between two looks until a cause has been the likeliest for a while
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,16 @@ class Looks:
     Args:
         bus: Its key-value store holds them.
         owner: Who we are, different in each process.
+        steady_ms: For so long a cause must have been the likeliest before some things are done about it.
     """
 
-    def __init__(self, bus: Bus, owner: str) -> None:
-        self._bus, self._owner = bus, owner
+    def __init__(self, bus: Bus, owner: str, steady_ms: int = 0) -> None:
+        self._bus, self._owner, self._steady_ms = bus, owner, steady_ms
 
     async def take(self, tenant: TenantId, cases: Sequence[Case], now_ms: int) -> list[Case]:
         """The cases that are ours to look at now; none when others are faster."""
         known, revision = await self._load(tenant)
-        due = [case for case in cases if is_due(case, known.get(case.id, Look()), now_ms)]
+        due = [case for case in cases if is_due(case, known.get(case.id, Look()), now_ms, self._steady_ms)]
         if not due:
             return []
         live = {case.id for case in cases}
@@ -93,17 +95,27 @@ class Looks:
         return msgspec.json.decode(found.value, type=dict[str, Look]), found.revision
 
 
-def is_due(case: Case, look: Look, now_ms: int) -> bool:
-    """Whether the case is to be looked at: soon after it opens, then as the trouble goes on or findings join."""
+def is_due(case: Case, look: Look, now_ms: int, steady_ms: int = 0) -> bool:
+    """Whether the case is to be looked at: soon after it opens or comes back, then as findings join or hold.
+
+    While its cause is settling it is looked at often, and once when that is over: what is done then goes by that look.
+    """
+    since_ms = now_ms - look.at_ms
     if look.owner and now_ms < look.until_ms:
         return False
-    if look.count == 0:
-        return now_ms - case.opened_ms >= FIRST_MS
-    if look.count >= LOOKS_MAX:
-        return False
+    if look.count == 0 or look.at_ms < returned_ms(case):
+        return now_ms - max(case.opened_ms, returned_ms(case)) >= FIRST_MS
+    if (settled_ms := settled_at(case, steady_ms)) and look.at_ms < settled_ms:
+        return since_ms >= SETTLING_MS or now_ms >= settled_ms
     pauses_ms = AGAIN_MS if is_told(case) else SOON_MS
-    waited = now_ms - look.at_ms >= pauses_ms[min(look.count, len(pauses_ms)) - 1]
-    return waited and (case.finding_count > look.findings or look.count < len(pauses_ms))
+    is_news = case.finding_count > look.findings or look.count < len(pauses_ms) or bool(case.active_keys)
+    return is_news and since_ms >= pauses_ms[min(look.count, len(pauses_ms)) - 1]
+
+
+def settled_at(case: Case, steady_ms: int) -> int:
+    """When its likeliest cause will have been that for so long; 0 where none is, or something is done about it."""
+    blamed_ms = blamed_since_ms(case)
+    return blamed_ms + steady_ms if blamed_ms and case.state not in (CaseState.ACTING, CaseState.VERIFYING) else 0
 
 
 def is_told(case: Case) -> bool:

@@ -15,7 +15,7 @@ from cerebro.casework.hands.look import NOBODY, Look, folded
 from cerebro.casework.hands.looks import Looks
 from cerebro.casework.hands.plan import Plan, planned, reached
 from cerebro.casework.hands.policy import ASKED, Bar, Bounds, bars, level_of, recent_of, tries_of
-from cerebro.casework.hands.rank import probe_holds
+from cerebro.casework.hands.rank import doubt_of, probe_holds
 from cerebro.casework.hands.users import Users
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.kernel.kit import Kernel
@@ -36,6 +36,7 @@ ENDS_CALLS = frozenset({"open_circuit"})  # operations after which nobody calls 
 RUNNING_OUT = frozenset({"filling", "filling_disk"})  # marks of a limit that is met soon
 LONGER = 2  # times its time, for what is getting better, or could not be looked at
 WORSE_LOOKS = 2  # in a row, before it is called harm
+HELD_MS = 30_000  # an action that could not be begun for so long is thought over again before it is
 UNBEGUN = "It was approved, and nobody was up to begin it in time."
 
 S = ActionState
@@ -155,10 +156,19 @@ class Engine:
         """Why nobody who was not asked should do it any more; None while what it was decided by is still so."""
         if not needs_mending(action, case, seen):
             return Bar.CALM
+        if self._clock.now_ms() - action.made_ms >= HELD_MS and self._is_doubted(action, playbook, case):
+            return Bar.UNSURE
         if not (probes := playbook.trigger.probes):
             return None
         gauges = await self._users.gauges(action.tenant, action.target, sorted({each.metric for each in probes}))
         return None if all(probe_holds(each, gauges) for each in probes) else Bar.UNLIKE
+
+    def _is_doubted(self, action: Action, playbook: Playbook, case: Case) -> bool:
+        """Whether it would not be thought of unasked by what is known of the causes by now."""
+        cause = next((each for each in case.causes if each.entity == action.target), None)
+        if cause is None or cause.share < self._bounds.share_min[playbook.risk]:
+            return True
+        return case.looked_ms < action.made_ms or bool(doubt_of(playbook, cause, case.causes, failed=False))
 
     async def _held(self, record: Kept, found: Sequence[Bar]) -> Kept:
         """Not now: what passes is waited for, until it is too late to begin."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from cerebro.casework.blame import blamed_since_ms, returned_ms
 from cerebro.casework.cause.vocabulary import worth
 from cerebro.casework.deeds import KeptAction
 from cerebro.casework.executors.port import Executor, Reach
@@ -30,7 +31,7 @@ from cerebro.kernel.kit import Kernel
 from cerebro.kernel.lifecycle import survived
 from cerebro.kernel.observe.log import get_log
 from cerebro.kernel.records.port import Record, Search
-from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Expectation, Level, Reason, digest_of
+from cerebro.spine.actions import UNDER_WAY, WAITING, Action, ActionState, Expectation, Level, Reason, Risk, digest_of
 from cerebro.spine.cases import Case, CaseState, Cause
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import CerebroError, Invalid, Unavailable
@@ -50,6 +51,8 @@ SURE_SHARE = 0.9  # of the likeliest cause, from here on only what cannot be tak
 LOAD, LOAD_SHARE = "capacity", 0.5
 PRESSED_MS = 600_000  # a case of which nothing new was learned for longer tells nothing of the load now
 ANEW_MS = 60_000  # after an action that was not begun, before the same is thought of again
+OLD_MS = 600_000  # twice the longest pause between two looks at a trouble that goes on
+SMALL = frozenset({Risk.READ, Risk.SAFE})
 CALM_MS = 60_000  # after an action that helped, before another is thought of
 
 
@@ -146,7 +149,7 @@ class Proposer:
             return None
         now_ms = self._clock.now_ms()
         rests = any(each.state is ActionState.HELPED and now_ms - each.ended_ms < CALM_MS for each in own)
-        if rests or not self._is_steady(case, now_ms) or self._is_known(case, now_ms):
+        if rests or is_old(case, now_ms) or not self._is_steady(case, now_ms) or self._is_known(case, now_ms):
             return None
         if tries_of(own) >= self._tries_max:
             if await self._is_left(case, last_done(own)):
@@ -380,21 +383,21 @@ def _causes_of(cases: Sequence[Case]) -> Iterator[Cause]:
     return (each for case in cases for each in case.causes)
 
 
-def blamed_since_ms(case: Case) -> int:
-    """Since when the thing that is the likeliest cause has been that; what kind of cause it is may become clearer."""
-    named = [entry for entry in case.timeline if entry.kind == "cause_named"]
-    since_ms = 0
-    for entry in reversed(named):
-        if entry.reference != named[-1].reference:
-            break
-        since_ms = entry.at_ms
-    return since_ms
+def is_old(case: Case, now_ms: int) -> bool:
+    """Whether its causes are those of a trouble before, or were borne out too long ago to do anything by."""
+    return case.looked_ms < returned_ms(case) or now_ms - case.looked_ms > OLD_MS
 
 
 def is_too_soon(case: Case, choice: Choice, now_ms: int, steady_ms: int) -> bool:
-    """Whether the cause is not known well enough yet for what cannot be taken back."""
-    mine = (each for each in case.causes if each.entity == choice.target)
-    return now_ms - blamed_since_ms(case) < steady_ms and any(is_hasty(choice.playbook, each) for each in mine)
+    """Whether the cause is not known well enough yet for what cannot be taken back, or is not even the likeliest.
+
+    It is, once it has been blamed for a while, and a look that was begun after that has borne it out.
+    """
+    mine = next((each for each in case.causes if each.entity == choice.target), None)
+    if mine is None or choice.playbook.risk in SMALL or (mine.rank == 1 and not is_hasty(choice.playbook, mine)):
+        return False
+    settled_ms = blamed_since_ms(case, choice.target) + steady_ms
+    return now_ms < settled_ms or case.looked_ms < settled_ms
 
 
 def _lapsed(case: Case, action: Action, now_ms: int) -> bool:

@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 from cerebro.casework.cause.diagnose import Diagnosis
-from cerebro.casework.cause.investigate import diagnosed
-from cerebro.casework.cause.looks import AGAIN_MS, FIRST_MS, LEASE_MS, LOOKS_MAX, Looks
+from cerebro.casework.cause.investigate import as_of, diagnosed
+from cerebro.casework.cause.looks import AGAIN_MS, FIRST_MS, LEASE_MS, SETTLING_MS, SOON_MS, Look, Looks, is_due
 from cerebro.kernel.bus.memory import MemoryBus
 from cerebro.spine.cases import Case, CaseState, Cause, Entry
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Severity
 from cerebro.spine.identity import CaseId
 
-CART = EntityKey("service", "cart")
+CART, DESK = EntityKey("service", "cart"), EntityKey("service", "desk")
 
 
 def case_of(tenant, name="c1", findings=1, state=CaseState.OPEN):
@@ -46,17 +46,57 @@ async def test_a_look_whose_owner_died_is_taken_up(clock, tenant):
     assert not await one.finish(tenant, case, FIRST_MS + LEASE_MS), "it comes back, and is too late"
 
 
-async def test_a_case_is_looked_at_again_when_findings_join_and_never_without_end(clock, tenant):
-    bus, looks, now_ms, count = MemoryBus(clock), Looks(MemoryBus(clock), "one"), FIRST_MS, 0
-    assert bus
-    for findings in range(1, 40):
-        case = case_of(tenant, findings=findings)
-        if await looks.take(tenant, [case], now_ms):
-            await looks.finish(tenant, case, now_ms)
-            count += 1
-        now_ms += AGAIN_MS[-1]
+def looked(case, seconds, look=None, steady_ms=0):
+    """When it is looked at, second by second, seconds."""
+    look, found = look or Look(), []
+    for second in range(seconds):
+        if is_due(case, look, second * 1000, steady_ms):
+            look = Look("", 0, look.count + 1, second * 1000, case.finding_count)
+            found.append(second)
+    return found
 
-    assert count == LOOKS_MAX
+
+def test_a_case_is_looked_at_ever_more_rarely_and_no_more_once_nothing_holds(tenant):
+    over, goes_on = case_of(tenant), replace(case_of(tenant), active_keys=("slow",))
+
+    assert looked(over, 4000) == [3, 7, 12, 20, 32, 52, 82]
+    assert looked(goes_on, 1000)[:7] == looked(over, 1000)
+    assert looked(goes_on, 1000)[7:9] == [142, 202]
+    told_of = diagnosed(goes_on, told(), 3000)
+    assert looked(told_of, 4000)[-1] - looked(told_of, 4000)[-2] == AGAIN_MS[-1] / 1000
+
+
+def test_a_cause_that_is_settling_is_looked_at_often_and_once_when_it_has(tenant):
+    """The pauses would be forty seconds by then: what is done would go by the very look that first blamed it."""
+    case = diagnosed(case_of(tenant), told(), 39_000)
+    seen = Look("", 0, 4, 39_000, 1)
+
+    assert looked(case, 70, seen) == []
+    assert looked(case, 70, seen, 20_000) == [45, 51, 57, 59]
+    busy = replace(case, state=CaseState.VERIFYING)
+    assert looked(busy, 70, seen, 20_000) == []
+    assert SOON_MS[2] > SETTLING_MS
+
+
+def test_a_case_that_was_reopened_is_looked_at_soon_however_often_it_was_before(tenant):
+    back = Entry(1_200_000, "cerebro", "reopened", "Reopened: it is slow.")
+    case = replace(case_of(tenant), timeline=(back,))
+
+    assert looked(case, 1210, Look("", 0, 16, 400_000, 1))[-1:] == [1200 + FIRST_MS // 1000]
+
+
+def test_causes_are_as_of_the_last_look_that_bore_them_out(tenant):
+    """Who came among them later has been one since then; after a reopening everybody is new."""
+    case = as_of(diagnosed(case_of(tenant), told(), 3000), told(), 2000)
+    both = Diagnosis((*told(0.6).causes, Cause(DESK, "code", 0.3, 2, "It is slow.")))
+    later = as_of(diagnosed(case, both, 9000), both, 8000)
+    back = replace(later, timeline=(*later.timeline, Entry(60_000, "cerebro", "reopened", "It is back.")))
+
+    assert (case.looked_ms, later.looked_ms) == (2000, 8000)
+    assert [cause.since_ms for cause in later.causes] == [3000, 9000]
+    assert as_of(later, Diagnosis(()), 20_000).looked_ms == 8000, "a look that tells nothing bears nothing out"
+    assert as_of(replace(later, state=CaseState.RESOLVED), both, 20_000).looked_ms == 8000
+    assert {cause.since_ms for cause in diagnosed(back, told(0.9), 70_000).causes} == {70_000}
 
 
 def test_a_diagnosis_is_told_once(tenant):

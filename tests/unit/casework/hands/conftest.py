@@ -20,6 +20,7 @@ from cerebro.spine.findings import Finding, Severity
 from cerebro.spine.identity import DEFAULT_TENANT, FindingId
 
 CART = EntityKey("service", "cart")
+STEADY_MS = 60_000  # it has been blamed for a while
 
 
 @dataclass
@@ -122,11 +123,26 @@ class Bench:
         told = marks or (("deployed",) if kind == "deploy" else ())  # as the diagnosis has it
         said = tuple(Mark(word, 8.0) for word in told)
         cause = Cause(target, kind, share, 1, text or f"the {kind}", marks=said)
-        await self.desk.change(DEFAULT_TENANT, kept.case, lambda case: replace(case, causes=(cause,)))
+        await self.desk.change(
+            DEFAULT_TENANT, kept.case, lambda case: replace(case, causes=(replace(cause, since_ms=now_ms - STEADY_MS),))
+        )
+        await self.look()
         return kept.case
 
-    async def rounds(self, count, step_s=5.0, hands=None):
+    async def look(self):
+        """Whoever looks for causes finds the same as before."""
+        for case in await self.kept_cases():
+            if case.live:
+                await self.desk.change(DEFAULT_TENANT, case.id, lambda now: replace(now, looked_ms=self.clock.now_ms()))
+
+    async def kept_cases(self):
+        async with self.kernel.records.transaction() as transaction:
+            return [record.value async for record in every(transaction, CASES, DEFAULT_TENANT)]
+
+    async def rounds(self, count, step_s=5.0, hands=None, *, looks=True):
         for _ in range(count):
+            if looks:
+                await self.look()
             await (hands or self.hands).round(DEFAULT_TENANT)
             await self.clock.advance(step_s)
 
