@@ -281,8 +281,8 @@ def _told(found: Any) -> Iterator[str]:
     if found["expires_ms"] and not found["started_ms"] and not found["ended_ms"]:
         yield f"It expires {moment(found['expires_ms'])}; a word on it takes the permission {found['needs']}."
     for step in found["steps"]:
-        back = ", ".join(map(_call, step["undo"])) or "nothing"
-        yield f"  {_call(step['call'])}  ({step['state']}; undone by {back})"
+        back = ", ".join(_call(call, found["target"]) for call in step["undo"]) or "nothing"
+        yield f"  {_call(step['call'], found['target'])}  ({step['state']}; undone by {back})"
         for change in step["changes"]:
             yield f"    - {change['what']}: {change['before']}"
             yield f"    + {change['what']}: {change['after']}"
@@ -290,8 +290,10 @@ def _told(found: Any) -> Iterator[str]:
         yield f"{moment(turn['at_ms'])}  {turn['actor']}: {turn['text']}"
 
 
-def _call(call: Any) -> str:
-    said = " ".join([call["operation"], *(f"{name}={value}" for name, value in call["arguments"].items())])
+def _call(call: Any, target: Any) -> str:
+    """The call in words; its own target is named where that is not the action's."""
+    there = [f"of {_entity(call['target'])}"] if call["target"] != target else []
+    said = " ".join([call["operation"], *there, *(f"{name}={value}" for name, value in call["arguments"].items())])
     return f"{said} @{door}" if (door := call.get("door")) else said
 
 

@@ -7,7 +7,7 @@ import pytest
 from cerebro.cli import hands
 
 EVIL = "all is well\x1b[2J\x1b[1;1H\r\n\u202eapproved\x9b31m"
-CALL = {"operation": EVIL, "arguments": {EVIL: EVIL}}
+CALL = {"operation": EVIL, "target": {"kind": "service", "name": EVIL}, "arguments": {EVIL: EVIL}}
 ACTION = {
     "title": EVIL, "target": {"kind": EVIL, "name": EVIL}, "state": "awaiting_approval", "risk": "safe",
     "predicted": EVIL, "digest": "d", "held": EVIL, "expires_ms": 5, "needs": "operate", "started_ms": 0, "ended_ms": 0,

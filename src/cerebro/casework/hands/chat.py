@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from cerebro.spine.actions import Action, ActionState, Call
+from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unauthenticated
 
 OLD_S = 300  # a press that was signed longer ago is nobody's
-TITLE_CHARS_MAX, TEXT_CHARS_MAX, CHANGES_MAX = 150, 2900, 12
+TITLE_CHARS_MAX, TEXT_CHARS_MAX, LINES_MAX = 150, 2900, 12
 CUT = " … (cut: look at the whole in the console)"
 MARK = "chat:"  # before the login, in a link that counts only with Slack's signature
 APPROVE, REFUSE = "approve", "refuse"
@@ -90,15 +91,18 @@ def asked(action: Action, token: str, address: str) -> dict[str, Any]:
 
     Args:
         action: That waits.
-        token: Of both buttons; without one there are none, and the message says how else to approve.
+        token: Of both buttons. Without one there are none, nor where a message has no room for all that is approved:
+            it says then how else to approve.
         address: Of the case in the console; empty where nobody has said.
     """
     title = f"{action.title}: {action.target.said}"
-    if token:
+    if not _fits(title, action):
+        how = _plain(f"This is not all of it. Look at it and approve it in the console, or: {_command(action)}")
+    elif token:
         buttons = [_button("Approve", APPROVE, token, "primary"), _button("Refuse", REFUSE, token, "danger")]
         how = {"type": "actions", "elements": buttons}
     else:
-        how = _plain(f"Approve it: cerebro actions approve {action.id}")
+        how = _plain(f"Approve it: {_command(action)}")
     return {"text": escaped(f"Approve? {title}"), "blocks": [_head(title), *_shown(action, address), how]}
 
 
@@ -146,29 +150,51 @@ def _head(title: str) -> dict[str, Any]:
 
 def _shown(action: Action, address: str) -> list[dict[str, Any]]:
     """What the action changes, what that is to come to, what takes it back, and why it is the one."""
-    back = ", ".join(_words(call) for step in action.steps for call in step.undo)
-    lines = [
-        f"Risk {action.risk}. {action.predicted}",
-        f"Undo: {back or 'nothing takes it back'}",
-        *_changes(action),
-        *(f"Why: {reason.text}" for reason in action.reasons if reason.what in ("share", "fit", "policy", "person")),
-    ]
-    said = [_plain("\n".join(map(_line, lines)))]
+    said = [_plain(_told(action))]
     if address:
         said.append(_ours(f"<{address}|Open the case>"))
     return said
 
 
-def _changes(action: Action) -> list[str]:
-    changes = [(step.call, change) for step in action.steps for change in step.changes]
-    lines = [f"{_words(call)}: {each.what} {each.before} → {each.after}" for call, each in changes[:CHANGES_MAX]]
-    left = len(changes) - CHANGES_MAX
-    return [*lines, f"… and {left} more lines: look at them in the console."] if left > 0 else lines
+def _fits(title: str, action: Action) -> bool:
+    """Whether a message has room for all that is approved."""
+    is_short = len(_line(title)) <= TITLE_CHARS_MAX and len(_told(action)) <= TEXT_CHARS_MAX
+    return is_short and len(_calls(action)) <= LINES_MAX
 
 
-def _words(call: Call) -> str:
+def _told(action: Action) -> str:
+    back = ", ".join(_words(call, action.target) for step in action.steps for call in step.undo)
+    calls = _calls(action)
+    left = len(calls) - LINES_MAX
+    lines = [
+        f"Risk {action.risk}. {action.predicted}",
+        f"Undo: {back or 'nothing takes it back'}",
+        *calls[:LINES_MAX],
+        *([f"… and {left} more lines: look at them in the console."] if left > 0 else []),
+        *(f"Why: {reason.text}" for reason in action.reasons if reason.what in ("share", "fit", "policy", "person")),
+    ]
+    return "\n".join(map(_line, lines))
+
+
+def _calls(action: Action) -> list[str]:
+    """Each call with each line that it changes; one that changes nothing now is made all the same."""
+    lines = []
+    for step in action.steps:
+        words = _words(step.call, action.target)
+        lines += [f"{words}: {each.what} {each.before} → {each.after}" for each in step.changes]
+        lines += [] if step.changes else [f"{words}: changes nothing as it is now"]
+    return lines
+
+
+def _words(call: Call, target: EntityKey) -> str:
+    """The call in words; its own target is named where that is not the action's."""
+    there = [f"of {call.target.said}"] if call.target != target else []
     values = (f"{name}={value}" for name, value in sorted(call.arguments.items()))
-    return " ".join([call.operation, *values, *([f"@{call.door}"] if call.door else [])])
+    return " ".join([call.operation, *there, *values, *([f"@{call.door}"] if call.door else [])])
+
+
+def _command(action: Action) -> str:
+    return f"cerebro actions approve {action.id}"
 
 
 def _plain(text: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from cerebro.casework.hands import chat
 from cerebro.casework.hands.asker import Asker
 from cerebro.spine.actions import ActionState, Difference, Level, Reason
+from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unauthenticated, Unavailable
 from cerebro.spine.identity import DEFAULT_TENANT
 
@@ -57,6 +58,45 @@ def test_a_message_keeps_within_what_the_chat_takes(waiting):
     assert all(len(each["text"]["text"]) <= 3000 for each in rest)
     assert rest[0]["text"]["text"].index("Undo: ") < 300 and rest[0]["text"]["text"].endswith("in the console)")
     assert f"cerebro actions approve {waiting.id}" in rest[-1]["text"]["text"]
+
+
+def test_a_step_that_changes_nothing_now_is_shown_for_it_is_made_all_the_same(waiting):
+    step = waiting.steps[0]
+    calls = [replace(step.call, operation=word, arguments={}) for word in ("drain", "undrain")]
+    drain = replace(step, call=calls[0], changes=(Difference("traffic", "all", "none"),), undo=())
+    undrain = replace(step, call=calls[1], changes=(), undo=())
+
+    message = chat.asked(replace(waiting, steps=(drain, undrain)), "the-token", "")
+
+    lines = message["blocks"][1]["text"]["text"].splitlines()
+    assert lines[2:4] == ["drain: traffic all → none", "undrain: changes nothing as it is now"]
+
+
+def test_what_is_done_elsewhere_than_the_action_is_named(waiting):
+    """A control door may name another target for an undo, and a change of its own there."""
+    step = waiting.steps[0]
+    elsewhere = EntityKey("service", "cart-2")
+    back = replace(step.call, operation="promote", target=elsewhere, arguments={"version": "1"}, door="shop")
+    action = replace(waiting, steps=(replace(step, undo=(back,)), replace(step, call=back, undo=())))
+
+    lines = chat.asked(action, "the-token", "")["blocks"][1]["text"]["text"].splitlines()
+
+    assert lines[1] == "Undo: promote of service/cart-2 version=1 @shop"
+    assert any(line.startswith("promote of service/cart-2 version=1 @shop: ") for line in lines)
+    assert not any("of service/cart " in line or "of service/cart:" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("count", "length", "title"),
+    [(13, 3, "Restart"), (5, 800, "Restart"), (1, 3, "t" * 200)],
+    ids=["many", "long", "head"],
+)
+def test_what_is_not_shown_whole_is_not_approved_there(waiting, count, length, title):
+    step = replace(waiting.steps[0], changes=tuple(Difference("x" * length, "a", "b") for _ in range(count)))
+    message = chat.asked(replace(waiting, steps=(step,), title=title), "the-token", "")
+
+    assert "the-token" not in json.dumps(message)
+    assert f"in the console, or: cerebro actions approve {waiting.id}" in message["blocks"][-1]["text"]["text"]
 
 
 def test_a_press_is_signed_fresh_and_for_this_app():
