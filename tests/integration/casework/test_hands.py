@@ -237,8 +237,10 @@ async def pressing(whole_kernel, live, chat, records, tenant):
     app.include_router(router(kernel, Answers(kernel.clock), live))
     explain_problems(app)
 
-    async def press(action, button="approve", *, secret=SECRET, late_s=0, reply=chat.url, as_json=False):
-        link = Link(tenant, action["id"], action["digest"], "chat:night-shift", kernel.clock.now_ms() + 60_000)
+    async def press(
+        action, button="approve", *, secret=SECRET, late_s=0, reply=chat.url, as_json=False, left_ms=60_000
+    ):
+        link = Link(tenant, action["id"], action["digest"], "chat:night-shift", kernel.clock.now_ms() + left_ms)
         token = sign(link, own_key(kernel.settings))
         payload = {"type": "block_actions", "user": {"id": "U1", "username": "anna"}, "response_url": f"{reply}/reply",
                    "actions": [{"type": "button", "action_id": button, "value": token}]}  # fmt: skip
@@ -274,6 +276,21 @@ async def test_a_button_in_the_chat_approves_what_it_showed(client, supervisor, 
     assert [each["replace_original"] for each in chat.heard] == [True, False]
     assert "anna approved: " in chat.heard[0]["text"] and "cannot be approved any more" in chat.heard[1]["text"]
     assert [call["name"] for call in supervisor.calls] == ["rollback"]
+
+
+async def test_a_press_of_a_button_that_has_expired_is_answered(
+    client, supervisor, case_id, hands, tenant, pressing, chat
+):
+    action = await shown(client, supervisor, case_id, hands, tenant)
+
+    assert (await pressing(action, secret="another", left_ms=-1)).status_code == 401
+    assert chat.heard == []
+    assert (await pressing(action, left_ms=-1)).status_code == 401
+
+    (told,) = chat.heard
+    assert (told["response_type"], told["text"]) == (
+        "ephemeral", "This link has expired. Open the action in the console."
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ log = get_log(__name__)
 
 ROUND_S = 2.0
 AGAIN_MS = 15_000  # after an attempt that failed, or that another process has begun; twice as long after each
+LATE_MS = 86_400_000  # after an action has expired: who presses then is told by the action itself how to go on
 TELLINGS_MAX = 1000
 BEGUN = (ActionState.EXECUTING, ActionState.VERIFYING)
 
@@ -120,7 +121,7 @@ class Asker:
     def _token(self, action: KeptAction) -> str:
         if not (self._settings.chat_as and self._settings.chat_secret):
             return ""
-        until_ms = action.made_ms + round(self._settings.approval_s * 1000)
+        until_ms = action.made_ms + round(self._settings.approval_s * 1000) + LATE_MS
         who = f"{chat.MARK}{self._settings.chat_as}"
         return sign(Link(action.tenant, action.id, action.digest, who, until_ms), self._key)
 

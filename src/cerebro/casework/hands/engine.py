@@ -1,5 +1,6 @@
 """The hands at work: an action goes one small written step at a time, so that a crash between two is no secret."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -235,11 +236,11 @@ class Engine:
             Stale: It is another than what was shown, has expired, or can no longer be approved.
         """
         action, now_ms = record.value, self._clock.now_ms()
+        if action.state is S.EXPIRED or (action.state in WAITING and self._is_late(action)):
+            said = f"It has expired: it cannot be approved any more. {action.outcome}".strip()
+            raise Stale(said, f"Have it shown anew: {_proposing(action)}")
         if action.state not in WAITING:
             raise Stale(f"The action is {action.state.value}: it cannot be approved any more.")
-        if self._is_late(action):
-            anew = f"cerebro actions propose {action.case} {action.playbook} {action.target.text}"
-            raise Stale("It has expired: it cannot be approved any more.", f"Have it shown anew: {anew}.")
         if digest != action.digest:
             raise Stale(Bar.CHANGED.value, "Look at it again, and approve what you see.")
         after = replace(action, state=S.APPROVED, approved_by=by, approved_digest=digest, due_ms=now_ms)
@@ -449,6 +450,13 @@ def is_well(action: Action, case: Case, seen: Look) -> bool:
         there = [signal for signal in case.signals if signal.entity == action.target] or case.signals
         return all(signal.cleared for signal in there)
     return not seen.blind and not seen.suffering
+
+
+def _proposing(action: Action) -> str:
+    """The command that has the same shown anew."""
+    values = (f"{name}={value}" for name, value in sorted(action.parameters.items()))
+    words = shlex.join([action.case, action.playbook, action.target.text, *values])
+    return f"cerebro actions propose {words}"
 
 
 def _to_undo_anew(step: Step, now_ms: int) -> Step:

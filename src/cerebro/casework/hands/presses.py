@@ -68,18 +68,25 @@ class Links:
         button = press.actions[0]
         if button.action_id not in (chat.APPROVE, chat.REFUSE):
             raise Invalid("No such button is ours.", "Send `token` and `verdict`: approve or refuse.")
-        link = self._read(button.value)
-        if not link.who.startswith(chat.MARK):  # of a relay that has put a person's own link behind a button
-            return await self._decide(guard, link, button.action_id, link.who, f"{link.who} (link)")
-        chat.check_signature(self._settings.chat_secret, headers, body, self._clock.now_ms() // 1000)
-        login = link.who.removeprefix(chat.MARK)
         try:
-            done = await self._decide(guard, link, button.action_id, login, f"{press.by} (chat, as {login})")
+            chat.check_signature(self._settings.chat_secret, headers, body, self._clock.now_ms() // 1000)
+        except Unauthenticated:
+            link = self._read(button.value)
+            if link.who.startswith(chat.MARK):
+                raise
+            return await self._do(guard, button, link, press.by)  # a relay has put a person's own link behind a button
+        try:
+            done = await self._do(guard, button, self._read(button.value), press.by)
         except CerebroError as error:
             await self._reply(press, chat.refusal(f"{error.detail} {error.mend}".strip()))
             raise
         await self._reply(press, chat.answered(done, press.by))
         return done
+
+    async def _do(self, guard: Guard, button: chat.Pressed, link: Link, by: str) -> KeptAction:
+        login = link.who.removeprefix(chat.MARK)
+        said = f"{login} (link)" if login == link.who else f"{by} (chat, as {login})"
+        return await self._decide(guard, link, button.action_id, login, said)
 
     def _read(self, token: str) -> Link:
         return read(token, own_key(self._whole), self._clock.now_ms())

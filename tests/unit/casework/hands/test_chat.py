@@ -11,6 +11,7 @@ import pytest
 
 from cerebro.casework.hands import chat
 from cerebro.casework.hands.asker import Asker
+from cerebro.casework.hands.links import own_key, read
 from cerebro.spine.actions import ActionState, Difference, Level, Reason
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unauthenticated, Unavailable
@@ -163,6 +164,14 @@ async def test_what_waits_is_told_once_and_so_is_its_end(bench, waiting, asker):
     first, last = asker._webhook.heard
     assert first["text"].startswith("Approve? ")
     assert "Not now." in last["text"]
+
+
+async def test_a_button_outlives_what_it_approves(bench, waiting, asker):
+    """Whoever presses too late is told by the action that it has expired, and how to go on."""
+    await asker.round()
+    token = asker._webhook.heard[0]["blocks"][-1]["elements"][0]["value"]
+
+    read(token, own_key(bench.kernel.settings), waiting.expires_ms + 3_600_000)
 
 
 async def test_what_is_shown_anew_is_told_anew(bench, waiting, asker):

@@ -49,15 +49,24 @@ async def test_what_was_held_for_too_long_tells_what_held_it(bench, waiting):
     assert action.outcome == "It could not be begun: Everything is stopped: the global stop is set."
 
 
-async def test_what_has_expired_is_not_approved_and_it_is_said_how_it_can_be_done(bench, waiting):
-    """No brain is up that would have ended it."""
+@pytest.mark.parametrize("is_ended", [False, True])
+async def test_what_has_expired_is_not_approved_and_it_is_said_how_it_can_be_done(bench, waiting, is_ended):
+    """Be it that no brain was up that would have ended it, or that one has."""
+    ledger = bench.hands.engine.ledger
+    record = await ledger.one(DEFAULT_TENANT, waiting.id)
+    await ledger.note(record, replace(record.value, parameters={"note": "a b", "version": "1"}))
     await bench.clock.advance(HOURS_S)
+    if is_ended:
+        await bench.rounds(1)
 
-    with pytest.raises(Stale, match=r"It has expired.*cerebro actions propose"):
+    with pytest.raises(Stale) as refused:
         await approve(bench, waiting)
 
-    (action,) = await bench.actions()
-    assert action.state is ActionState.AWAITING
+    assert "It has expired: it cannot be approved any more." in refused.value.detail
+    anew = f"cerebro actions propose {waiting.case} rollback-deploy service/cart 'note=a b' version=1"
+    assert refused.value.mend == f"Have it shown anew: {anew}"
+    (action, *_) = await bench.actions()
+    assert action.state is (ActionState.EXPIRED if is_ended else ActionState.AWAITING)
 
 
 @pytest.mark.parametrize("by", [CEREBRO, "anna"])
