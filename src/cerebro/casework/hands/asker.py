@@ -32,8 +32,9 @@ log = get_log(__name__)
 ROUND_S = 2.0
 AGAIN_MS = 15_000  # after an attempt that failed, or that another process has begun; twice as long after each
 LATE_MS = 86_400_000  # after an action has expired: who presses then is told by the action itself how to go on
+NEWS_MS = 300_000  # so long the end of what nobody was told of is news: it may begin and end between two rounds
 TELLINGS_MAX = 1000
-BEGUN = (ActionState.EXECUTING, ActionState.VERIFYING)
+BEGUN = (ActionState.EXECUTING, ActionState.VERIFYING, ActionState.UNDOING)
 
 
 class Asker:
@@ -65,11 +66,13 @@ class Asker:
             await self._webhook.close()
 
     async def round(self) -> int:
-        """Tell what is to be told now; how much of it arrived."""
-        async with self._records.transaction() as transaction:
-            page = await transaction.find(TELLINGS, DEFAULT_TENANT, Search({}, order="-key", limit=TELLINGS_MAX))
-        told = {record.key: record for record in page.records}
-        count = 0
+        """Tell what is to be told now; how much of it arrived.
+
+        Raises:
+            CerebroError: Something could not be told for now; all else was.
+        """
+        told = await self._told()
+        count, failed = 0, None
         for record in await self._ledger.lately(DEFAULT_TENANT):
             action, before = record.value, told.get(record.key, Record(record.key, Telling(), 0))
             if not self._is_due(action, before.value):
@@ -82,10 +85,21 @@ class Asker:
                 log.warning("chat_did_not_answer", action_id=action.id, reason=error.detail)
                 break  # the next one would go to the same place
             except CerebroError as error:
-                if error.retry:
-                    raise
                 log.warning("action_not_told", action_id=action.id, reason=error.detail)
+                failed = failed or (error if error.retry else None)
+        if failed:
+            raise failed
         return count
+
+    async def _told(self) -> dict[str, Record[Telling]]:
+        """What was told, by the action's id; what is long over is forgotten."""
+        long_ago_ms = self._clock.now_ms() - 2 * NEWS_MS
+        async with self._records.transaction() as transaction:
+            page = await transaction.find(TELLINGS, DEFAULT_TENANT, Search({}, order="-key", limit=TELLINGS_MAX))
+            for record in page.records:
+                if 0 < record.value.over_ms < long_ago_ms:
+                    await transaction.delete(TELLINGS, DEFAULT_TENANT, record.key)
+        return {record.key: record for record in page.records}
 
     def _is_due(self, action: KeptAction, told: Telling) -> bool:
         if told.tried_ms and self._clock.now_ms() < told.tried_ms + (AGAIN_MS << min(told.tries, 8) - 1):
@@ -94,7 +108,10 @@ class Asker:
             return told.digest != action.digest and action.level in ASKED
         if action.state in BEGUN:
             return not told.digest and action.level is Level.ACT
-        return action.state not in OPEN and bool(told.digest or told.tries)
+        if action.state in OPEN or told.over_ms == action.ended_ms:
+            return False
+        is_news = action.ended_ms > self._clock.now_ms() - NEWS_MS
+        return bool(told.digest or told.tries) or (action.level is Level.ACT and action.started_ms > 0 and is_news)
 
     async def _tell(self, action: KeptAction, before: Record[Telling]) -> bool:
         """Tell one; it is claimed first, so that of two brains one does."""
@@ -107,16 +124,13 @@ class Asker:
         else:
             message = chat.begun(action, self._address(action))
         await self._webhook.post(msgspec.json.encode(message).decode(), {})
-        await self._keep(action, Telling(action.digest) if action.state in OPEN else None, version)
+        over_ms = 0 if action.state in OPEN else action.ended_ms
+        await self._keep(action, Telling(action.digest, over_ms=over_ms), version)
         return True
 
-    async def _keep(self, action: KeptAction, telling: Telling | None, version: int) -> int:
-        """Write what was told; None when the action is over, and so is what there is to tell of it."""
+    async def _keep(self, action: KeptAction, telling: Telling, version: int) -> int:
         async with self._records.transaction() as transaction:
-            if telling is not None:
-                return await transaction.save(TELLINGS, action.tenant, action.id, telling, version=version)
-            await transaction.delete(TELLINGS, action.tenant, action.id)
-        return 0
+            return await transaction.save(TELLINGS, action.tenant, action.id, telling, version=version)
 
     def _token(self, action: KeptAction) -> str:
         if not (self._settings.chat_as and self._settings.chat_secret):

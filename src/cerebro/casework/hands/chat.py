@@ -108,7 +108,8 @@ def asked(action: Action, token: str, address: str) -> dict[str, Any]:
 
 def begun(action: Action, address: str) -> dict[str, Any]:
     """The message that tells of an action that Cerebro does by itself, in the words of one that is asked for."""
-    title = f"Begun: {action.title}, {action.target.said}"
+    how = "Being taken back" if action.state is ActionState.UNDOING else "Begun"
+    title = f"{how}: {action.title}, {action.target.said}"
     return {"text": escaped(title), "blocks": [_head(title), *_shown(action, address)]}
 
 

@@ -133,17 +133,19 @@ class KeptPlaybook:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What a chat was told of an action that is not over yet, under the action's id.
+    """What a chat was told of an action, under the action's id; forgotten a while after its end.
 
     Args:
         digest: Of the action as it was last told; empty while that has not arrived.
         tried_ms: When someone last began to tell something; 0 once it has arrived.
         tries: How often, since something last arrived.
+        over_ms: When the action ended, once that was told; it may be undone after, and end anew.
     """
 
     digest: str = ""
     tried_ms: int = 0
     tries: int = 0
+    over_ms: int = 0
 
 
 LOCKS = Collection("action_locks", Lock)

@@ -9,12 +9,14 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from cerebro.casework.deeds import ACTIONS
 from cerebro.casework.hands import chat
 from cerebro.casework.hands.asker import Asker
 from cerebro.casework.hands.links import own_key, read
+from cerebro.casework.hands.store import TELLINGS, keep_action
 from cerebro.spine.actions import ActionState, Difference, Level, Reason
 from cerebro.spine.entities import EntityKey
-from cerebro.spine.errors import Invalid, Unauthenticated, Unavailable
+from cerebro.spine.errors import Invalid, LimitReached, Unauthenticated, Unavailable
 from cerebro.spine.identity import DEFAULT_TENANT
 
 EVIL = "<!channel> *bold* <https://evil.example|click> \x1b[31m"
@@ -251,6 +253,73 @@ async def test_what_began_while_the_chat_did_not_answer_is_told_when_it_is_over(
     await bench.clock.advance(600)
 
     assert [await asker.round() for _ in range(2)] == [int(heard), 0]
+
+
+async def test_what_is_begun_unasked_and_goes_wrong_between_two_rounds_is_told(bench, asker):
+    async def refused(call, *, key, timeout_s):
+        raise Invalid("Not now.")
+
+    bench.toy.execute = refused
+    await bench.case()
+    while not (actions := await bench.actions()) or actions[0].state is not ActionState.FAILED:
+        await bench.rounds(1, step_s=2.0)
+
+    assert [await asker.round() for _ in range(2)] == [1, 0]
+    (told,) = asker._webhook.heard
+    assert told["text"].startswith("Not done: Roll back the last deploy, service/cart. It was refused: Not now.")
+    for _ in range(20):
+        await bench.clock.advance(60)
+        assert await asker.round() == 0
+    async with bench.kernel.records.transaction() as transaction:
+        assert await transaction.count(TELLINGS, DEFAULT_TENANT, {}) == 0
+
+
+async def test_what_is_taken_back_is_told_as_that(bench, asker):
+    """Also long after it has helped, when what was told of it is forgotten."""
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+    await bench.rounds(12)
+    engine, (action,) = bench.hands.engine, await bench.actions()
+    await bench.clock.advance(3600)
+    await asker.round()
+    await engine.take_back(await engine.ledger.one(DEFAULT_TENANT, action.id), "anna")
+
+    assert [await asker.round() for _ in range(2)] == [1, 0]
+    await bench.rounds(2)
+    assert [await asker.round() for _ in range(2)] == [1, 0]
+    assert [each["text"].partition(":")[0] for each in asker._webhook.heard] == ["Being taken back", "Undone"]
+
+
+async def test_what_is_taken_back_soon_is_told_to_its_last_end(bench, asker):
+    await bench.case()
+    bench.users.until_ms = bench.clock.now_ms() + 10_000
+    while not (actions := await bench.actions()) or actions[0].state is not ActionState.HELPED:
+        await bench.rounds(1)
+    await asker.round()
+    engine = bench.hands.engine
+    await engine.take_back(await engine.ledger.one(DEFAULT_TENANT, actions[0].id), "anna")
+    await bench.rounds(2)
+
+    assert [await asker.round() for _ in range(2)] == [1, 0]
+    assert [each["text"].partition(":")[0] for each in asker._webhook.heard] == ["It helped", "Undone"]
+
+
+async def test_what_cannot_be_told_for_now_keeps_no_other_from_it(bench, waiting, asker, monkeypatch):
+    other = replace(waiting, id="000-older", made_ms=waiting.made_ms - 1)
+    async with bench.kernel.records.transaction() as transaction:
+        await transaction.save(ACTIONS, DEFAULT_TENANT, other.id, keep_action(other), version=0)
+    honest = asker._keep
+
+    async def keep(action, telling, version):
+        if action.id == waiting.id:
+            raise LimitReached("The disk is full.")
+        return await honest(action, telling, version)
+
+    monkeypatch.setattr(asker, "_keep", keep)
+    with pytest.raises(LimitReached):
+        await asker.round()
+
+    assert len(asker._webhook.heard) == 1
 
 
 async def test_who_does_it_and_who_tells_of_it_do_not_cross(bench, asker):
