@@ -9,12 +9,13 @@ from dataclasses import replace
 from enum import StrEnum
 
 from cerebro.casework.correlate import Limits
+from cerebro.kernel.access.model import OWN_NAME
 from cerebro.spine.cases import LIVE, MOVES, Case, CaseState, Entry, Signal
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.findings import Finding, Severity
 from cerebro.spine.identity import ActionId, CaseId, FindingId
 
-CEREBRO = "cerebro"
+CEREBRO = OWN_NAME
 FINDINGS_MAX = 500  # named by a case; the findings beyond carry the case's id, and are counted
 SIGNALS_MAX = 500  # followed by a case, the worst ones; it resolves when these are quiet
 SIGNAL_ENTRIES_MAX = 300  # lines that findings may add to a timeline; people and changes of state always may

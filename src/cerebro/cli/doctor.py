@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cerebro.cli.client import KEY_FILE, Client, door
 from cerebro.cli.out import say
+from cerebro.kernel.access.model import OWN_NAME
 from cerebro.kernel.settings import Settings, load_settings
 from cerebro.spine.errors import CerebroError
 
@@ -127,6 +128,20 @@ def readiness(settings: Settings) -> Iterator[Problem]:
             yield Problem(f"The engine {engine['name']} does not answer: {engine['detail']}", f"See {log}.")
 
 
+def logins(settings: Settings) -> Iterator[Problem]:
+    """Does nobody have the name of Cerebro itself?"""
+    if not _running(settings):
+        return
+    try:
+        Client(settings).get(f"/api/v1/users/{OWN_NAME}")
+    except CerebroError:  # nobody has it; or it cannot be asked, which `readiness` tells
+        return
+    yield Problem(
+        f"A user has the login {OWN_NAME}, which is Cerebro's own name: nobody is let in by it.",
+        f"Make another with the same role (cerebro user add NAME --role ROLE), then: cerebro user remove {OWN_NAME}",
+    )
+
+
 CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     packages,
     directories,
@@ -134,6 +149,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     ports,
     processes,
     readiness,
+    logins,
 )
 
 

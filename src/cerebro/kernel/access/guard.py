@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from cerebro.kernel.access.keys import PREFIX_BYTES, SECRET_BYTES, is_secret_of, split_key
 from cerebro.kernel.access.metrics import REFUSED
-from cerebro.kernel.access.model import API_KEYS, KEY_OWNERS, OWNERS_TENANT, USERS, ApiKey, User
+from cerebro.kernel.access.model import API_KEYS, KEY_OWNERS, OWN_NAME, OWNERS_TENANT, USERS, ApiKey, User
 from cerebro.kernel.access.permissions import PERMISSIONS
 from cerebro.kernel.access.recent import Recent
 from cerebro.kernel.access.tokens import Claims, Tokens
@@ -87,6 +87,7 @@ class Guard:
                     if not 0 < key.expires_ms <= self._clock.now_ms():
                         return Principal(tenant, name, "key", frozenset(key.scopes), key.expires_ms)
             else:
+                refuse_own_name(name)
                 user = await transaction.load(USERS, tenant, name, lock=False)
                 if user and not user.value.disabled:
                     return Principal(tenant, name, "user", PERMISSIONS[user.value.role])
@@ -103,6 +104,7 @@ class Guard:
         return Principal(tenant, f"{KEY_MARK}{key.name}", "key", frozenset(key.scopes), key.expires_ms)
 
     async def _user(self, claims: Claims) -> Principal:
+        refuse_own_name(claims.login)
         name = f"{claims.tenant}/{claims.login}"
         user = await self._users.get(name, self._fetching_user(claims))
         if user is None or user.disabled or user.generation > claims.generation:
@@ -142,6 +144,17 @@ class Guard:
         with suppress(Conflict, LimitReached, Unavailable):
             async with self._records.transaction() as transaction:
                 await transaction.save(API_KEYS, tenant, key.prefix, key, version=version)
+
+
+def refuse_own_name(login: str) -> None:
+    """Go on with every login but Cerebro's own name, which a user may have from before it was one.
+
+    Raises:
+        Unauthenticated: It is: what its owner approved would count as Cerebro's own word.
+    """
+    if login == OWN_NAME:
+        said = f"Nobody is let in as {OWN_NAME}: Cerebro's own deeds are kept under that name."
+        raise _refused("own_name", said, "Have an admin make you another user: cerebro user add NAME.")
 
 
 def credential_of(authorization: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from cerebro.kernel.access.guard import refuse_own_name
 from cerebro.kernel.access.limits import LoginAttempts
 from cerebro.kernel.access.metrics import LOGINS
 from cerebro.kernel.access.model import LOGIN, TENANT, USERS, User
@@ -59,7 +60,7 @@ class Logins:
         The same work is done for a login that does not exist, and the refusal is the same.
 
         Raises:
-            Unauthenticated: No such user, another password, or the user is disabled.
+            Unauthenticated: No such user, another password, the user is disabled, or has Cerebro's own name.
             TooManyRequests: Too many failed before.
         """
         user = await self.prove(tenant, login, password, address=address)
@@ -86,6 +87,7 @@ class Logins:
             await self._record_failure(tenant, user.login if user else NOBODY, address, is_tenant, reason)
             raise Unauthenticated("The login or the password is wrong.", "An admin can set a new password.")
         self._attempts.succeeded(name, address)
+        refuse_own_name(user.login)
         return user
 
     async def refresh(self, text: str) -> Pass:

@@ -8,6 +8,7 @@ from cerebro.kernel.records.port import Collection
 from cerebro.spine.errors import Invalid
 from cerebro.spine.identity import TenantId
 
+OWN_NAME = "cerebro"  # under which Cerebro's own deeds are kept: nobody else is let in by it
 OWNERS_TENANT = TenantId("_owners")  # where the owners of API keys are looked up, before any tenant is known
 TENANT = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")  # a word of a bus subject
 LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
@@ -70,11 +71,13 @@ def check_login(login: str) -> str:
     """The login as it is kept: in lower case.
 
     Raises:
-        Invalid: It has other characters than letters, digits and `._@+-`, or more than 64.
+        Invalid: It has other characters than letters, digits and `._@+-`, or more than 64, or is Cerebro's own name.
     """
     login = login.strip().lower()
     if not LOGIN.fullmatch(login):
         raise Invalid("A login has 1 to 64 letters, digits or ._@+- and begins with a letter or digit.")
+    if login == OWN_NAME:
+        raise Invalid(f"{OWN_NAME} is the name that Cerebro's own deeds are kept under.", "Take another login.")
     return login
 
 
