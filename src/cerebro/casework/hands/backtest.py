@@ -17,7 +17,7 @@ from cerebro.casework.hands.users import Moment, StoredUsers
 from cerebro.casework.playbooks.model import Playbook
 from cerebro.casework.store import CASES, every
 from cerebro.kernel.records.port import Collection, Records, Search
-from cerebro.spine.actions import Action, ActionState
+from cerebro.spine.actions import Action
 from cerebro.spine.cases import Cause, Signal
 from cerebro.spine.identity import ActionId, CaseId, TenantId
 
@@ -58,9 +58,9 @@ class Backtest:
         ran: Those it would have been thought of for.
         out_of_reach: Those it fits as well, but where nothing here can make its calls now.
         helped: Those that it would have been thought of for and where an action with the same first operation on the
-            same target helped.
+            same target helped, by its outcome or a person's verdict in the place of that.
         not_helped: Where such an action did not.
-        untried: Where nothing of the kind was done.
+        untried: Where nothing of the kind was done, or nobody can tell what came of it.
         cases: Some of them.
     """
 
@@ -141,20 +141,26 @@ def backtest(
         ran=len(ran),
         out_of_reach=len(fitting) - len(ran),
         helped=ends.count("helped"),
-        not_helped=ends.count("not helped"),
+        not_helped=ends.count("not_helped"),
         untried=ends.count("untried"),
         cases=tuple(case.id for case, _ in ran[:CASES_SHOWN]),
     )
 
 
 def _end(playbook: Playbook, picture: Picture, actions: Sequence[Action]) -> str:
-    like = [
-        action
+    like = {
+        _outcome(action)
         for action in actions
-        if action.target == picture.cause.entity
-        and action.steps[0].call.operation == playbook.steps[0].operation
-        and action.state in (ActionState.HELPED, ActionState.UNDONE)
-    ]
-    if not like:
-        return "untried"
-    return "helped" if any(action.state is ActionState.HELPED for action in like) else "not helped"
+        if action.target == picture.cause.entity and action.steps[0].call.operation == playbook.steps[0].operation
+    }
+    return next((end for end in ("helped", "not_helped") if end in like), "untried")
+
+
+def _outcome(action: Action) -> str:
+    """What its playbook has learned from it, or a person's verdict in the place of that; empty for nothing.
+
+    Its state tells less: one that helped may be taken back later, and one that harmed may not.
+    """
+    if action.verdict:
+        return "helped" if action.verdict == "good" else "not_helped"
+    return action.learned

@@ -34,12 +34,12 @@ def case(number, causes=(UNKNOWN, DEPLOY), **more):
     )  # fmt: skip
 
 
-def action(number, of, state=ActionState.HELPED):
+def action(number, of, learned="helped", state=ActionState.HELPED, **more):
     step = Step(Call("process", PLAYBOOK.steps[0].operation, CART), (), "k")
     return keep_action(
         Action(
             f"a{number}", DEFAULT_TENANT, of, PLAYBOOK.name, 1, "Roll back", CART, "deploy", Risk.GUARDED, Level.ASK,
-            state, {}, (step,), "It helps.", Expectation(), "d", 1, 1, 1,
+            state, {}, (step,), "It helps.", Expectation(), "d", 1, 1, 1, learned=learned, **more,
         )
     )  # fmt: skip
 
@@ -77,7 +77,7 @@ async def kernel(clock):
         case(1, actions=("a1",)), case(2, actions=("a1",)), case(3, labels={"merged_into": "c2"}),
         case(-900, actions=("a2",)),
     ]  # fmt: skip
-    actions = [action(1, "c1"), action(2, "c-900", ActionState.UNDONE)]
+    actions = [action(1, "c1"), action(2, "c-900", "not_helped", ActionState.UNDONE)]
     async with kernel.records.transaction() as transaction:
         await transaction.create(CASES, DEFAULT_TENANT, {each.id: keep_case(each) for each in cases})
         await transaction.create(ACTIONS, DEFAULT_TENANT, {each.id: each for each in actions})
@@ -89,6 +89,30 @@ async def test_each_case_counts_once_and_what_it_shares_counts_for_it(kernel):
 
     assert (found.case_count, found.ran, found.helped, found.not_helped, found.untried) == (3, 3, 2, 1, 0)
     assert (found.from_ms, found.to_ms) == (100, 1002)
+
+
+@pytest.mark.parametrize(
+    ("learned", "state", "verdict", "end"),
+    [
+        ("helped", ActionState.HELPED, "", "helped"),
+        ("helped", ActionState.UNDONE, "", "helped"),  # someone took it back later
+        ("not_helped", ActionState.UNDONE, "", "not_helped"),
+        ("not_helped", ActionState.ESCALATED, "", "not_helped"),  # it harmed, and could not be taken back
+        ("", ActionState.ESCALATED, "", "untried"),
+        ("", ActionState.UNVERIFIED, "", "untried"),
+        ("", ActionState.UNVERIFIED, "good", "helped"),
+        ("helped", ActionState.HELPED, "bad", "not_helped"),
+        ("not_helped", ActionState.UNDONE, "good", "helped"),
+        ("", ActionState.FAILED, "", "untried"),
+    ],
+)
+async def test_what_came_of_it_is_what_was_learned_from_it_or_a_person_says(learned, state, verdict, end):
+    known = await pictures(PLAYBOOK, [PastCase("c", 1, causes=(DEPLOY,))], Named(), DEFAULT_TENANT)
+    done = {"c": [action(1, "c", learned, state, verdict=verdict)]}
+
+    found = backtest(PLAYBOOK, known, done, 1, (EVERYTHING,))
+
+    assert [name for name in ("helped", "not_helped", "untried") if getattr(found, name)] == [end]
 
 
 async def test_only_cases_of_the_time_that_is_asked_for_count(kernel):
