@@ -9,6 +9,7 @@ import msgspec
 
 from cerebro.algorithms.beta import beta_quantile
 from cerebro.casework.deeds import ACTIONS, KeptAction
+from cerebro.casework.desk import Stale
 from cerebro.casework.executors.port import Executor
 from cerebro.casework.executors.supervisor import ControlDoor
 from cerebro.casework.hands.answers import (
@@ -41,6 +42,7 @@ from cerebro.kernel.audit import Audit
 from cerebro.kernel.kit import Kernel
 from cerebro.kernel.records.port import Record, Search
 from cerebro.spine.actions import Action, ActionState, Expectation, Level, Reason, digest_of
+from cerebro.spine.cases import LIVE, CaseState
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import CerebroError, Invalid, NotFound
 from cerebro.spine.identity import ActionId, CaseId, TenantId
@@ -80,12 +82,17 @@ class Counter:
 
         Raises:
             NotFound: There is no such case or playbook.
+            Stale: The case has ended.
             Invalid: It cannot be done there.
         """
         tenant, now_ms = principal.tenant, self._clock.now_ms()
         case = await self.ledger.case(tenant, CaseId(wanted.case))
         if case is None:
             raise NotFound(f"There is no case {wanted.case}.")
+        if case.state not in LIVE:
+            is_over = case.state is CaseState.CLOSED
+            mend = "Have it shown for a case that is under way." if is_over else "Reopen the case first."
+            raise Stale(f"The case is {case.state.value}: nothing is done for it any more.", mend)
         playbook = await self.engine.library.one(tenant, wanted.playbook)
         target, action_id = EntityKey.parse(wanted.target), self._clock.new_id()
         executors = await self._doors.of(tenant)

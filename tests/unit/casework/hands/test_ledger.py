@@ -4,15 +4,17 @@ from dataclasses import replace
 
 import pytest
 
+from cerebro.casework.desk import Stale
 from cerebro.casework.executors.port import Fixed
 from cerebro.casework.hands.answers import Wish
 from cerebro.casework.hands.counter import Counter
 from cerebro.casework.hands.ledger import Entry, Ledger
 from cerebro.casework.hands.store import Policy, Rule
-from cerebro.casework.life import closed
+from cerebro.casework.life import closed, moved
 from cerebro.casework.playbooks.read import read, shipped_text
 from cerebro.kernel.access.guard import Principal
 from cerebro.spine.actions import ActionState, Level, Reason
+from cerebro.spine.cases import CaseState
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import DEFAULT_TENANT
 
@@ -125,6 +127,26 @@ async def test_a_verdict_before_it_is_taken_back_stands_in_the_place_of_that(ben
 
     (past,) = await ledger.pasts(DEFAULT_TENANT)
     assert (past.labels(), past.count) == ((1, 0), 1)
+
+
+@pytest.mark.parametrize(
+    ("end", "mend"),
+    [
+        (lambda case: moved(case, CaseState.RESOLVED), "Reopen the case first."),
+        (lambda case: closed(case, "", "ann", 1), "Have it shown for a case that is under way."),
+    ],
+)
+async def test_nothing_is_shown_for_a_case_that_has_ended(bench, end, mend):
+    """It would be let go of within a round."""
+    case_id = await bench.case()
+    await bench.desk.change(DEFAULT_TENANT, case_id, end)
+    counter = Counter(bench.kernel)
+    counter._doors = Fixed((bench.toy,))
+
+    with pytest.raises(Stale) as refused:
+        await counter.wish(ANNA, Wish(case=case_id, playbook="rollback-deploy", target=CART.text))
+
+    assert (refused.value.mend, await bench.actions()) == (mend, [])
 
 
 @pytest.mark.parametrize("why", ["rule", "doubt", "person"])
