@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cerebro.casework.playbooks.read import shipped_text
 from cerebro.cli import hands
 
 EVIL = "all is well\x1b[2J\x1b[1;1H\r\n\u202eapproved\x9b31m"
@@ -90,3 +91,19 @@ def test_a_backtest_tells_what_is_out_of_reach_and_that_there_was_nothing(asked,
 
     assert "It fits 5 more" in said and "No past case of that time has a cause" in said
     assert "1970-01-01 00" not in said.splitlines()[-1]
+
+
+def test_what_a_text_alone_does_not_tell_is_said_to_be_unchecked(capsys, tmp_path):
+    files = [tmp_path / f"{name}.yaml" for name in ("rollback-deploy", "ssh-free-disk", "k8s-scale-out")]
+    for file in files:
+        file.write_text(shipped_text(file.stem))
+    hands.validate(files)
+    hands.validate(files[2:])
+    said = capsys.readouterr().out.splitlines()
+
+    doors = "deploy (process), free_journal (ssh), rollback (process)"
+    assert said == [
+        "3 playbooks can be used as written.",
+        f"Not checked, for only a running Cerebro knows what its doors can do: {doors}.",
+        "1 playbook can be used as written.",
+    ]

@@ -42,6 +42,10 @@ class Command:
         """As the port says."""
         return target.kind == "host" and operation in self._allowed and bool(HOST.fullmatch(target.name))
 
+    def can(self, operation: str) -> bool:
+        """Whether a command of this name is allowed, be it on whatever host."""
+        return operation in self._allowed
+
     async def state(self, target: EntityKey) -> Mapping[str, str]:
         """As the port says; nothing is asked of a machine before it is acted on."""
         return {}

@@ -83,11 +83,16 @@ class FaultLine:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of reading a playbook's text; without faults, also what it would have done on past cases."""
+    """What came of reading a playbook's text; without faults, also what it would have done on past cases.
+
+    Args:
+        warnings: Of operations that nothing here knows now; such a playbook may be signed off all the same.
+    """
 
     faults: Sequence[FaultLine]
     name: str = ""
     backtest: Backtest | None = None
+    warnings: Sequence[FaultLine] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import msgspec
 from cerebro.algorithms.beta import beta_quantile
 from cerebro.casework.deeds import ACTIONS, KeptAction
 from cerebro.casework.desk import Stale
+from cerebro.casework.executors.command import Command
 from cerebro.casework.executors.port import Executor
 from cerebro.casework.executors.supervisor import ControlDoor
 from cerebro.casework.hands.answers import (
@@ -36,7 +37,7 @@ from cerebro.casework.hands.store import DOORS, DoorEntry, Moved, Past, Policy
 from cerebro.casework.hands.users import StoredUsers
 from cerebro.casework.notify import check_address
 from cerebro.casework.playbooks.model import Playbook
-from cerebro.casework.playbooks.read import BadPlaybook, read, shipped
+from cerebro.casework.playbooks.read import BadPlaybook, Outside, outside, read, shipped
 from cerebro.kernel.access.guard import Principal
 from cerebro.kernel.audit import Audit
 from cerebro.kernel.kit import Kernel
@@ -161,12 +162,15 @@ class Counter:
         )  # fmt: skip
 
     async def check(self, tenant: TenantId, text: str, *, past: bool = True, days: int = DAYS) -> Checked:
-        """Whether a text is a playbook, and with `past` what it would have done in the last days."""
+        """Whether a text is a playbook that can be used here; with `past`, what it would have done in the last days."""
         try:
             playbook = read(text)
         except BadPlaybook as error:
             return Checked([FaultLine(each.line, each.what, each.mend) for each in error.faults])
-        return Checked((), playbook.name, await self.past_of(tenant, playbook, days) if past else None)
+        executors = await self._doors.of(tenant)
+        warnings = [_unknown(each) for each in outside(playbook, text) if not _knows(executors, each)]
+        tried = await self.past_of(tenant, playbook, days) if past else None
+        return Checked((), playbook.name, tried, warnings)
 
     async def past_of(self, tenant: TenantId, playbook: Playbook, days: int = DAYS) -> Backtest:
         """The playbook tried on the cases of the last days: of fewer days where there are very many, or none before."""
@@ -301,6 +305,22 @@ class Counter:
                 principal.tenant, principal.name, "control_door_dropped", f"door/{name}", {}, transaction=transaction
             )
         self._doors.look_anew(principal.tenant)
+
+
+def _knows(executors: Sequence[Executor], wanted: Outside) -> bool:
+    """Whether one of the control doors has told of the operation, or the settings allow the command."""
+    return any(
+        isinstance(each, ControlDoor | Command) and each.name == wanted.executor and each.can(wanted.operation)
+        for each in executors
+    )
+
+
+def _unknown(wanted: Outside) -> FaultLine:
+    if wanted.executor == Command.name:
+        said = f"No ssh command here is called {wanted.operation!r}."
+        return FaultLine(wanted.line, said, "Mend its spelling, or allow it in reach.ssh_commands.")
+    said = f"No control door here knows {wanted.operation!r}."
+    return FaultLine(wanted.line, said, "Mend its spelling, or see that a control door that can do it is up.")
 
 
 def record_line(past: Past) -> RecordLine:

@@ -67,6 +67,27 @@ def read(text: str) -> Playbook:
     return playbook
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """An operation of which the text alone does not tell whether there is one, and its line."""
+
+    line: int
+    executor: str
+    operation: str
+
+
+def outside(playbook: Playbook, text: str) -> tuple[Outside, ...]:
+    """The operations of a playbook, and of its undos, that only the other side knows: by its text, which holds it."""
+    node = _compose(text)
+    found = [
+        Outside(_line_of(node, f"$.steps[{number}]"), step.executor, operation)
+        for number, step in enumerate(playbook.steps)
+        for operation in _operations(step)
+        if step.executor not in OPERATIONS
+    ]
+    return tuple(dict.fromkeys(found))
+
+
 @cache
 def shipped() -> Mapping[str, Playbook]:
     """The playbooks that come with Cerebro, by name."""
@@ -195,7 +216,7 @@ def _step_faults(step: StepPlan, known: set[str], line: int, risk: Risk) -> Iter
     if step.executor not in EXECUTORS:
         yield Fault(line, f"There is no executor {step.executor!r}.", f"Write one of: {', '.join(EXECUTORS)}.")
     known_here = OPERATIONS.get(step.executor)
-    for operation in (step.operation, *((step.undo.operation,) if step.undo else ())):
+    for operation in _operations(step):
         if known_here and operation not in known_here:
             mend = f"It knows: {', '.join(sorted(known_here))}."
             yield Fault(line, f"{step.executor} has no operation {operation!r}.", mend)
@@ -209,6 +230,10 @@ def _step_faults(step: StepPlan, known: set[str], line: int, risk: Risk) -> Iter
                 yield Fault(line, f"${{{name}}} is not known to the undo.", "Write `${before.NAME}` or a parameter.")
     elif not step.why_no_undo and risk is not Risk.READ:
         yield Fault(line, "The step has no undo.", "Add `undo`, or say why there is none: `why_no_undo: …`.")
+
+
+def _operations(step: StepPlan) -> tuple[str, ...]:
+    return (step.operation, step.undo.operation) if step.undo else (step.operation,)
 
 
 def _places(arguments: Arguments) -> list[str]:

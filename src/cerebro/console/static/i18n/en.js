@@ -577,6 +577,8 @@ export default {
   "playbooks.check": "Checked while you write",
   "playbooks.line": "Line {line}",
   "playbooks.fits": "It fits the schema, and its steps are known.",
+  "playbooks.fits.bare": "It fits the schema.",
+  "playbooks.unknown": "Not everything that it calls is known here now. It can be signed off all the same.",
   "playbooks.kept": "Signed off: it counts from now on",
   "playbooks.backtest": { one: "In the last {count} day it would have been thought of in {ran} of {cases} cases with a cause.", other: "In the last {count} days it would have been thought of in {ran} of {cases} cases with a cause." },
   "autonomy.lead": "What Cerebro may do by itself, playbook by playbook. It is earned, and taken back by one bad outcome.",

@@ -47,6 +47,9 @@ export function PlaybookPage({ name }) {
   </div>`;
 }
 
+// What is wrong in the text, or may be, line by line.
+const Lines = ({ of, look, onJump }) => (of.length ? html`<ul class=${look}>${of.map((each) => html`<li><button type="button" class="link" onClick=${() => onJump(each.line)}>${t("playbooks.line", { line: each.line })}</button><span>${each.text} <span class="soft">${each.mend}</span></span></li>`)}</ul>` : null);
+
 // `start` is what is signed now; a draft knows what it was begun from.
 function Editor({ name, start, reload, onSigned }) {
   const [draft, keepWritten] = useDraft(`playbook/${name}`); // { text, base }
@@ -90,6 +93,7 @@ function Editor({ name, start, reload, onSigned }) {
   }, [text]);
   const current = checked?.text === text ? checked : null;
   const faults = current?.found?.faults ?? [];
+  const warnings = current?.found?.warnings ?? [];
   const good = current?.found && !faults.length;
   const takes = good && items(known.data).find((one) => one.name === current.found.name);
   const keep = async (event) => {
@@ -117,8 +121,9 @@ function Editor({ name, start, reload, onSigned }) {
       <${Card} title=${t("playbooks.check")}><div class="card-body stack" role="status">
         ${!current ? html`<p class="soft">${t("playbooks.checking")}</p>` : null}
         ${current?.error ? html`<${Failure} error=${current.error} />` : null}
-        ${faults.length ? html`<ul class="faults">${faults.map((each) => html`<li><button type="button" class="link" onClick=${() => jump(each.line)}>${t("playbooks.line", { line: each.line })}</button><span>${each.text} <span class="soft">${each.mend}</span></span></li>`)}</ul>` : null}
-        ${good ? html`<p class="s-good"><${Icon} name="check" /> ${t("playbooks.fits")}</p>` : null}
+        <${Lines} of=${faults} look="faults" onJump=${jump} />
+        ${good ? html`<p class="s-good"><${Icon} name="check" /> ${t(warnings.length ? "playbooks.fits.bare" : "playbooks.fits")}</p>` : null}
+        ${warnings.length ? html`<p class="s-minor"><${Icon} name="warning" /> ${t("playbooks.unknown")}</p><${Lines} of=${warnings} look="cautions" onJump=${jump} />` : null}
         ${takes ? html`<p class="soft">${t(takes.own ? "playbooks.replaces.own" : "playbooks.replaces.shipped", { name: takes.name, version: takes.version })}</p>` : null}
       </div><//>
       <${Card} title=${t("playbooks.backtest.title")}><div class="card-body">
