@@ -7,13 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.clues import NATS_MIN
+from cerebro.casework.cause.held import INTERVAL_MS
 from cerebro.casework.cause.picture import NOBODY, Change, Picture
 from cerebro.casework.cause.strength import Real
 
 CHANGE_WITHIN_MS = 30 * 60_000
-# A fault that a change brings shows soon after it: what is later by so much is less likely by a nat.
+# A fault that a change brings shows soon after it: what is later by so much is less likely by a nat, and a change that
+# was so long before counts half. A leak that it brings shows within minutes: six are well on this side of it.
 FADES_MS = 10 * 60_000
-GRACE_MS = 60_000  # clocks differ, and a sign is seen in its own minute
+RECENT = 0.5  # of its force, down to which a change names a cause outright
+GRACE_MS = 2 * INTERVAL_MS  # clocks differ, and what is sent at intervals tells of the one before
+BACK_MS = 60_000  # after the onset, within which what is put back still ends what the change before it could do
 TOO_LATE = 0.2  # of the score of what changed when the trouble was there already
 REASONS = frozenset(
     {"deploy", "rollout", "release", "config", "flag", "feature_flag", "migration", "schedule", "certificate"}
@@ -22,6 +26,9 @@ REASONS = frozenset(
 RESTORING = re.compile(
     r"\b(roll(ed|ing)?[ -]?back|revert(ed|s|ing)?|restor(ed|es|ing)|put back|taken back|undone|as before)\b", re.I
 )
+FLAGS = frozenset({"flag", "feature_flag"})
+TURNED_ON = re.compile(r"\b((turned|switched|is) on|enabled)\b", re.I)
+TURNED_OFF = re.compile(r"\b((turned|switched|is) off|disabled)\b", re.I)
 AT_ONCE_MS = 2_000  # what is undone was done before: with it comes no undoing of it, but one more part of it
 RENEWING = frozenset({"deploy", "rollout", "release", "restart", "scale", "boot"})
 
@@ -51,15 +58,43 @@ def changes_of(picture: Picture, evidence: Real) -> NDArray[np.int64]:
     for k in order:
         change = picture.changes[k]
         entity = place.get(change.entity)
-        before = picture.onset_ms - change.at_ms
         if change.kind not in REASONS:
             continue  # what an autoscaler, a supervisor or we did about a trouble is no reason for it
-        if entity is not None and -GRACE_MS <= before <= CHANGE_WITHIN_MS and evidence[entity] >= 2 * NATS_MIN:
-            if not puts_back(change):
-                found[entity] = k
-            elif found[entity] == NOBODY or change.at_ms - picture.changes[found[entity]].at_ms >= AT_ONCE_MS:
-                found[entity] = NOBODY
+        if entity is None or not _is_near(picture, change) or evidence[entity] < 2 * NATS_MIN:
+            continue
+        if not (puts_back(change) or _turns_off(change)):
+            found[entity] = k
+        elif found[entity] != NOBODY and _ends(change, picture.changes[found[entity]]):
+            found[entity] = NOBODY
     return found
+
+
+def force_of(picture: Picture, change: NDArray[np.int64]) -> Real:
+    """float64 (entity,): how much the change counts that each had: all of it at the onset, the less the longer before.
+
+    Args:
+        change: int64 (entity,), as `changes_of` gives it.
+    """
+    before_ms = [picture.onset_ms - picture.changes[k].at_ms if k != NOBODY else np.inf for k in change.tolist()]
+    return np.asarray(RECENT ** (np.maximum(np.array(before_ms, np.float64), 0.0) / FADES_MS))
+
+
+def _is_near(picture: Picture, change: Change) -> bool:
+    """Whether it came shortly before the onset, or so soon after it that nobody can tell."""
+    grace_ms = BACK_MS if puts_back(change) or _turns_off(change) else GRACE_MS
+    return -grace_ms <= picture.onset_ms - change.at_ms <= CHANGE_WITHIN_MS
+
+
+def _turns_off(change: Change) -> bool:
+    """Whether it takes a feature away again, so that there is nothing left to turn off."""
+    return change.kind in FLAGS and TURNED_OFF.search(change.title) is not None
+
+
+def _ends(change: Change, before: Change) -> bool:
+    """Whether nothing of what was done before is left: a flag that is turned off ends its own turning on alone."""
+    if puts_back(change):
+        return change.at_ms - before.at_ms >= AT_ONCE_MS
+    return before.kind in FLAGS and TURNED_OFF.sub("", change.title) == TURNED_ON.sub("", before.title)
 
 
 def blamed(picture: Picture, score: Real) -> list[tuple[int, float]]:

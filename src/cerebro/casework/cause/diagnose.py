@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cerebro.casework.cause.changed import RECENT
 from cerebro.casework.cause.clues import NATS_MIN, Clues, Family, clues, got_better
 from cerebro.casework.cause.fuse import Fused, fuse
 from cerebro.casework.cause.held import ENTITIES, literal
@@ -83,7 +84,7 @@ def _marked(view: View) -> View:
     """What is accused and of which the evidence names a trouble outright is accused the more, as by a change."""
     score = view.fused.score.copy()
     for entity in ranking(view.picture, view.fused)[:MARKED_MAX]:
-        done = view.fused.change[entity] >= 0
+        done = view.fused.force[entity] >= RECENT
         outright = any(worth(mark) == OUTRIGHT for mark in marks_of(view, entity))
         if outright and score[entity] >= NATS_MIN and not done:
             score[entity] = BEND * ((1.0 + score[entity] / BEND) * np.exp(MARKED * TEMPERATURE / BEND) - 1.0)

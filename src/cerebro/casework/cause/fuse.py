@@ -10,7 +10,8 @@ The rules, in the order they apply:
 4. A thing that tells nothing of itself is accused by the callers that suffer and have no other reason.
 5. A cause must be able to reach what was noticed, and what suffers above it speaks for it.
 6. What waits in a queue, with no more put in than usual, accuses those who take from it.
-7. A change just before makes a cause likelier that is accused already, and accuses nobody by itself.
+7. A change just before makes a cause likelier that is accused already, the less the longer before it was, and accuses
+   nobody by itself.
 
 Sources: M. Kim et al., Root Cause Detection in a Service-Oriented Architecture (MonitorRank), SIGMETRICS 2013, and the
 traversal of M. Hardt et al., The PetShop Dataset, CLeaR 2024 (rule 2's direction); M. Li et al., Causal Inference-Based
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.callers import silent_of, wire_of
-from cerebro.casework.cause.changed import changes_of, renewed
+from cerebro.casework.cause.changed import changes_of, force_of, renewed
 from cerebro.casework.cause.clues import NATS_MIN, SYMPTOMS, Clues, Family, got_better
 from cerebro.casework.cause.excess import alike, excess_of, explained_by, material_part, to_the_point
 from cerebro.casework.cause.load import load_of
@@ -71,7 +72,7 @@ CARRIED = 0.5  # of the score of what a surge at the entrance has reached: it is
 RENEWED = 0.3  # of what a thing uses up, when it was replaced just before: a young process uses other amounts
 SUPPORT = 0.3  # weight of what suffers above
 UNREACHED = 0.35  # of the score of what cannot reach what was noticed: the map may lack a relation, but seldom does
-CHANGED = 1.5  # nats of prior for a change just before
+CHANGED = 1.5  # nats of prior for a change just before, of full force
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Fused:
         explained: The part of its suffering that others explain, 0 … 1.
         explainer: Whom most of that is laid on; −1 for nobody.
         change: The change that counts for it, an index into the picture's; −1 for none.
+        force: How much that change counts: 1 for one at the onset, the less the longer before, 0 for none.
         used: bool (clue,), whether a clue speaks for its entity or peer at all.
     """
 
@@ -98,6 +100,7 @@ class Fused:
     explainer: NDArray[np.int64]
     suffering: Real
     change: NDArray[np.int64]
+    force: Real
     reached: NDArray[np.bool_]
 
 
@@ -123,10 +126,11 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
     reached = reached_from(picture, needs) | places.unplaced
     carried = load.carried | (places.on & load.carried[:, None]).any(axis=0)
     change = changes_of(picture, own + symptoms.left + wire + silent)
+    force = force_of(picture, change)
     evidence = combined(np.stack([own, symptoms.left, wire, silent], axis=1)) + SUPPORT * support
     weight = np.where(reached, 1.0, UNREACHED) * np.where(carried, CARRIED, 1.0)
     return Fused(
-        (evidence + np.where(change >= 0, CHANGED, 0.0)) * weight + load.begun,
+        (evidence + CHANGED * force) * weight + load.begun,
         evidence * weight + load.begun,
         own,
         symptoms.left,
@@ -137,6 +141,7 @@ def fuse(picture: Picture, clues: Clues) -> Fused:
         symptoms.explainer,
         symptoms.felt,
         change,
+        force,
         reached,
     )
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from cerebro.casework.cause.changed import RECENT
 from cerebro.casework.cause.clues import Clues, Family
 from cerebro.casework.cause.picture import NOBODY
 from cerebro.casework.cause.view import View
@@ -42,7 +43,8 @@ CODE = (Family.OWN_ERRORS, Family.LOGS, Family.FLOW)
 def kind_of(view: View, entity: int, rows: Sequence[int], marks: Sequence[Mark] = ()) -> str:
     """resource, dependency, deploy, config, data, capacity, network, code or external; see `Cause`."""
     picture, found, fused = view.picture, view.found, view.fused
-    changed = OF_CHANGE.get(picture.changes[fused.change[entity]].kind) if fused.change[entity] >= 0 else ""
+    recent = fused.force[entity] >= RECENT
+    changed = OF_CHANGE.get(picture.changes[fused.change[entity]].kind) if recent else ""
     who = picture.entities[entity]
     if changed:
         return changed

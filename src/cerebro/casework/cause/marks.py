@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cerebro.casework.cause.answers import CEASED, FAILED, LOST, OWN_TIME, REQUESTS
 from cerebro.casework.cause.assemble import CLOCK_AHEAD
+from cerebro.casework.cause.changed import RECENT
 from cerebro.casework.cause.facts import (
     LINES_MIN,
     LOST_MIN,
@@ -381,10 +382,10 @@ def _climbs(before: NDArray[np.float64], during: NDArray[np.float64], step_s: fl
 
 
 def _done(view: View, entity: int) -> Iterator[Mark]:
-    """By what someone did to it just before."""
+    """By what someone did to it just before: of half the force and more, it is clear."""
     change = view.fused.change[entity]
     if change >= 0 and (word := CHANGED.get(view.picture.changes[change].kind)):
-        yield Mark(word, 2 * CLEAR)
+        yield Mark(word, CLEAR / RECENT * float(view.fused.force[entity]))
 
 
 def _is_surged(asked: NDArray[np.float64], usual: float) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cerebro.casework.cause.changed import RENEWING, puts_back
+from cerebro.casework.cause.changed import FLAGS, RENEWING, puts_back
 from cerebro.casework.cause.picture import Change
 from cerebro.casework.deeds import ACTIONS
 from cerebro.kernel.records.port import Search, Transaction
@@ -14,7 +14,6 @@ from cerebro.spine.identity import TenantId
 ACTIONS_READ_MAX = 100  # the newest of a tenant: those of the last hour, and more
 EARLY_MS, LATE_MS = 5_000, 90_000  # a change is told a little before it is done by clocks that differ, or a while after
 SOON_MS = 15_000  # where no process has to start for it
-FLAGS = frozenset({"flag", "feature_flag"})
 # Kinds of change that are over after such an operation. What is rolled back or restored says so itself.
 ENDED_BY = {"end_query": frozenset({"migration"}), "flag_off": FLAGS, "turn_off": FLAGS}
 STAYS = frozenset({"flag_off", "turn_off"})  # done is done, whoever closed the case before it was verified
