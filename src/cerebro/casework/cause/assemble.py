@@ -63,8 +63,12 @@ def unplaced(topology: Topology) -> list[EntityKey]:
     return sorted(key for key in topology.entities if key.kind == HOST and not topology.inward.get(key))
 
 
-def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: Topology) -> Picture:
-    """The picture; the same whatever order anything came in."""
+def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: Topology, onset_ms: int = 0) -> Picture:
+    """The picture; the same whatever order anything came in.
+
+    Args:
+        onset_ms: When the trouble began, by which changes are judged; 0 where only the case tells.
+    """
     known = _known(topology, case)
     lines, measured = read(held, known)
     lines += _clocks(held)
@@ -81,7 +85,7 @@ def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: To
         relations=relations,
         alarmed=tuple(sorted(case.entities)),
         start_ms=held.grid.start_ms,
-        onset_ms=case.began_ms or case.opened_ms,
+        onset_ms=onset_ms or case.began_ms or case.opened_ms,
         end_ms=held.grid.end_ms,
         tracks=_tracks(lines, place, held),
         tallies=joined_tallies([spans, words]),

@@ -11,6 +11,7 @@ from cerebro.casework.cause.diagnose import Diagnosis, diagnose
 from cerebro.casework.cause.held import HISTORY_MS, Held, Source, grid_around
 from cerebro.casework.cause.looks import Looks
 from cerebro.casework.cause.ours import Done, done_lately, of_others
+from cerebro.casework.cause.troubles import Trouble, newest_trouble
 from cerebro.casework.cause.usual import without
 from cerebro.casework.desk import Desk
 from cerebro.casework.life import TIMELINE_MAX
@@ -110,26 +111,24 @@ class Investigator:
         topology = await self._atlas.at(tenant, self._now_ms())
         entities = around(case, topology, HOPS, ENTITIES_MAX)
         async with self._kernel.records.transaction() as transaction:
-            findings = await findings_of(transaction, tenant, case.id, FINDINGS_READ_MAX)
+            trouble = newest_trouble(case, await findings_of(transaction, tenant, case.id, FINDINGS_READ_MAX))
             done = await done_lately(transaction, tenant)
-        troubles = await troubled_before(self._kernel, case)
-        onset_ms = onset_of(case, findings, troubles)
+        others = (*await troubled_before(self._kernel, trouble.case), *trouble.before)
+        onset_ms = onset_of(trouble.case, trouble.findings, others)
         interval_ms = await self._source.interval_ms(tenant, entities, self._now_ms())
         grid = grid_around(onset_ms, self._now_ms(), _known_ms(onset_ms, entities, topology), interval_ms)
-        held = without(await self._source.held(tenant, entities, grid), troubles, onset_ms)
+        held = without(await self._source.held(tenant, entities, grid), others, onset_ms)
         if not self._apart:
-            return _thought(case, findings, held, topology, done)
-        return await asyncio.to_thread(_thought, case, findings, held, topology, done)
+            return _thought(trouble, held, topology, done, onset_ms)
+        return await asyncio.to_thread(_thought, trouble, held, topology, done, onset_ms)
 
     def _now_ms(self) -> int:
         return self._kernel.clock.now_ms()
 
 
-def _thought(
-    case: Case, findings: Sequence[Finding], held: Held, topology: Topology, done: Sequence[Done]
-) -> Diagnosis:
-    picture = picture_of(case, findings, held, topology)
-    return diagnose(replace(picture, changes=of_others(picture.changes, done, case.id)))
+def _thought(trouble: Trouble, held: Held, topology: Topology, done: Sequence[Done], onset_ms: int) -> Diagnosis:
+    picture = picture_of(trouble.case, trouble.findings, held, topology, onset_ms)
+    return diagnose(replace(picture, changes=of_others(picture.changes, done, trouble.case.id)))
 
 
 def _known_ms(onset_ms: int, entities: Sequence[EntityKey], topology: Topology) -> int:
@@ -143,6 +142,10 @@ def onset_of(case: Case, findings: Sequence[Finding], troubles: Sequence[Stretch
 
     What began in another trouble that was over before this case was opened is a late sign of that one. Where nothing
     else is known, this one began when the last of those was over.
+
+    Args:
+        case: As if it had been opened for this trouble; see `newest_trouble`.
+        troubles: The others, those that the case itself had before among them.
     """
     told = [each.at_ms for each in findings if not each.cleared]
     cores = [(begin_ms + EDGE_MS, over_ms - EDGE_MS) for begin_ms, over_ms in troubles]
