@@ -128,7 +128,8 @@ class Investigator:
 
 def _thought(trouble: Trouble, held: Held, topology: Topology, done: Sequence[Done], onset_ms: int) -> Diagnosis:
     picture = picture_of(trouble.case, trouble.findings, held, topology, onset_ms)
-    return diagnose(replace(picture, changes=of_others(picture.changes, done, trouble.case.id)))
+    changes = of_others(picture.changes, done, trouble.case.id, trouble.case.opened_ms)
+    return diagnose(replace(picture, changes=changes))
 
 
 def _known_ms(onset_ms: int, entities: Sequence[EntityKey], topology: Topology) -> int:

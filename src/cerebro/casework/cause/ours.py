@@ -62,11 +62,15 @@ def steps_of(action: Action) -> list[Done]:
     return done
 
 
-def of_others(changes: Iterable[Change], done: Sequence[Done], case: str = "") -> tuple[Change, ...]:
+def of_others(changes: Iterable[Change], done: Sequence[Done], case: str = "", since_ms: int = 0) -> tuple[Change, ...]:
     """The changes without our own; that we put something back still ends what the change before it could do.
 
     A step is told once as each kind of change; what comes after that is someone else's, however soon. A migration
-    whose work was ended for another case is no reason of this one, nor is a flag that was turned off for it.
+    whose work was ended for another case is no reason of this one, nor is a flag that was turned off for it; nor what
+    was ended for an earlier trouble of the case itself.
+
+    Args:
+        since_ms: When the trouble that the case is in was noticed.
     """
     given, ours = list(changes), set[int]()
     order = sorted(range(len(given)), key=lambda k: given[k].at_ms)
@@ -79,11 +83,11 @@ def of_others(changes: Iterable[Change], done: Sequence[Done], case: str = "") -
     return tuple(
         change
         for k, change in enumerate(given)
-        if (k not in ours or puts_back(change)) and not any(_is_over(change, each, case) for each in done)
+        if (k not in ours or puts_back(change)) and not any(_is_over(change, each, case, since_ms) for each in done)
     )
 
 
-def _is_over(change: Change, done: Done, case: str) -> bool:
-    """Whether what the change did was ended, for another case: it is no reason of what comes later."""
-    elsewhere = bool(done.ended) and done.ended != case
+def _is_over(change: Change, done: Done, case: str, since_ms: int) -> bool:
+    """Whether what the change did was ended, for another trouble: it is no reason of what comes later."""
+    elsewhere = bool(done.ended) and (done.ended != case or done.ended_ms < since_ms)
     return elsewhere and change.kind in done.kinds and done.target == change.entity and change.at_ms < done.begun_ms

@@ -226,5 +226,7 @@ def test_what_was_ended_for_another_case_is_over_and_a_deploy_stays(kind, operat
 
     assert of_others([passing, deploy], [mended], "case-2") == (deploy,)
     assert of_others([passing, deploy], [mended], "case-1") == (passing, deploy), "it is what the case is of"
+    assert of_others([passing, deploy], [mended], "case-1", mended.begun_ms) == (passing, deploy)
+    assert of_others([passing, deploy], [mended], "case-1", 600_000) == (deploy,), "the case has come again since"
     assert of_others([passing, deploy], [replace(mended, ended="")], "case-2") == (passing, deploy)
     assert again in of_others([passing, again], [replace(mended, begun_ms=60_000, ended_ms=61_000)], "case-2")
