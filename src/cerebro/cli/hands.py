@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cerebro.cli.ask import Json, Key, Url, client, moment
-from cerebro.cli.out import as_json, clean, failures, say, table
+from cerebro.cli.out import as_json, clean, duration, failures, say, table
 from cerebro.spine.errors import Invalid
 
 actions = typer.Typer(help="What is done about cases: shown first, then approved, done, verified, undone.")
@@ -107,7 +107,9 @@ def propose(  # noqa: PLR0917  typer names them
     with failures():
         named = dict(_pair(words) for words in parameters or ())
         wish = {"case": case, "playbook": playbook, "target": target, "parameters": named}
-        _say_action(client(url, key).post("/api/v1/actions", wish))
+        found = client(url, key).post("/api/v1/actions", wish)
+        _say_action(found)
+        say(clean(f"Approve it: cerebro actions approve {found['id']}"))
 
 
 @playbooks.command("list")
@@ -277,8 +279,10 @@ def _say_action(found: Any) -> None:
 
 
 def _told(found: Any) -> Iterator[str]:
-    yield f"{found['title']}, {_entity(found['target'])}: {found['state']}; risk {found['risk']}"
+    yield f"{found['id']}: {found['title']}, {_entity(found['target'])}: {found['state']}; risk {found['risk']}"
+    yield f"By the playbook {found['playbook']}, version {found['playbook_version']}."
     yield f"Predicted: {found['predicted']}"
+    yield f"Checked: {_checked(found['expect'])}"
     if found["held"]:
         yield f"It waits: {found['held']}"
     if found["expires_ms"] and not found["started_ms"] and not found["ended_ms"]:
@@ -286,6 +290,8 @@ def _told(found: Any) -> Iterator[str]:
     for step in found["steps"]:
         back = ", ".join(_call(call, found["target"]) for call in step["undo"]) or "nothing"
         yield f"  {_call(step['call'], found['target'])}  ({step['state']}; undone by {back})"
+        if not step["changes"]:
+            yield "    changes nothing as it is now"
         for change in step["changes"]:
             yield f"    - {change['what']}: {change['before']}"
             yield f"    + {change['what']}: {change['after']}"
@@ -293,11 +299,19 @@ def _told(found: Any) -> Iterator[str]:
         yield f"{moment(turn['at_ms'])}  {turn['actor']}: {turn['text']}"
 
 
+def _checked(expect: Any) -> str:
+    """What must be so afterwards for it to have helped."""
+    what = "users must be served as before" if expect["of"] == "users" else "the case's own signals must be over"
+    hold = f", and for {duration(expect['hold_s'])}" if expect["hold_s"] else ""
+    return f"{what} within {duration(expect['within_s'])}{hold}."
+
+
 def _call(call: Any, target: Any) -> str:
     """The call in words; its own target is named where that is not the action's."""
+    by = "@".join(name for name in (call["executor"], call.get("door")) if name)
     there = [f"of {_entity(call['target'])}"] if call["target"] != target else []
-    said = " ".join([call["operation"], *there, *(f"{name}={value}" for name, value in call["arguments"].items())])
-    return f"{said} @{door}" if (door := call.get("door")) else said
+    values = (f"{name}={value}" for name, value in call["arguments"].items())
+    return " ".join([f"{by}.{call['operation']}", *there, *values])
 
 
 def _entity(key: Any) -> str:

@@ -8,8 +8,12 @@ from cerebro.casework.playbooks.read import shipped_text
 from cerebro.cli import hands
 
 EVIL = "all is well\x1b[2J\x1b[1;1H\r\n\u202eapproved\x9b31m"
-CALL = {"operation": EVIL, "target": {"kind": "service", "name": EVIL}, "arguments": {EVIL: EVIL}}
+CALL = {
+    "executor": EVIL, "operation": EVIL, "target": {"kind": "service", "name": EVIL}, "arguments": {EVIL: EVIL},
+    "door": EVIL,
+}  # fmt: skip
 ACTION = {
+    "id": "a1", "playbook": EVIL, "playbook_version": 1, "expect": {"of": "users", "within_s": 120.0, "hold_s": 20.0},
     "title": EVIL, "target": {"kind": EVIL, "name": EVIL}, "state": "awaiting_approval", "risk": "safe",
     "predicted": EVIL, "digest": "d", "held": EVIL, "expires_ms": 5, "needs": "operate", "started_ms": 0, "ended_ms": 0,
     "steps": [{"call": CALL, "undo": [CALL], "state": "planned",
@@ -107,3 +111,42 @@ def test_what_a_text_alone_does_not_tell_is_said_to_be_unchecked(capsys, tmp_pat
         f"Not checked, for only a running Cerebro knows what its doors can do: {doors}.",
         "1 playbook can be used as written.",
     ]
+
+
+def call(operation, target, executor="process", door="deployer", **arguments):
+    kind, _, name = target.partition("/")
+    there = {"kind": kind, "name": name}
+    return {"executor": executor, "operation": operation, "target": there, "arguments": arguments, "door": door}
+
+
+def shown(**otherwise):
+    """What is said of an action that promotes an index, and is taken back elsewhere."""
+    step = {"call": call("promote", "index/new"), "undo": [call("demote", "index/old", door="", share="0.5")],
+            "state": "planned", "changes": []}  # fmt: skip
+    plain = {"title": "Promote", "target": {"kind": "index", "name": "new"}, "predicted": "Faster.", "held": ""}
+    said = list(hands._told(ACTION | plain | {"playbook": "promote-index", "steps": [step], "story": []} | otherwise))
+    return "\n".join(said)
+
+
+def test_what_was_proposed_says_how_it_is_approved(asked, capsys):
+    asked(ACTION)
+    hands.propose("c1", "restart", "service/cart")
+
+    assert capsys.readouterr().out.splitlines()[-1] == "Approve it: cerebro actions approve a1"
+
+
+def test_all_that_is_approved_is_shown():
+    """Which playbook, who does what to whom, how it is checked; of a call that changes nothing, just that."""
+    said = shown()
+
+    assert said.startswith("a1: Promote, index/new:")
+    assert "promote-index, version 1" in said
+    assert "process@deployer.promote  (planned; undone by process.demote of index/old share=0.5)" in said
+    assert "    changes nothing as it is now" in said
+    assert "Checked: users must be served as before within 2 min 0 s, and for 20 s." in said
+
+
+def test_signals_are_checked_in_their_own_words():
+    said = shown(expect={"of": "signals", "within_s": 5.0, "hold_s": 0.0})
+
+    assert "Checked: the case's own signals must be over within 5 s." in said
