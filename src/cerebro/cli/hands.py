@@ -216,7 +216,7 @@ def show_autonomy(context: typer.Context, url: Url = "", key: Key = "", json: Js
             if policy[switch]:
                 since = f"by {policy[f'{switch}_by']}, since {moment(policy[f'{switch}_ms'])}"
                 say(clean(f"{what}, {since}. {policy[f'{switch}_reason']}".rstrip()))
-        rows = [[row["playbook"], row["risk"], row["level"], row["why"]] for row in answer["items"]]
+        rows = [[row["playbook"], row["risk"], row["level"], _because(row)] for row in answer["items"]]
         table(["playbook", "risk", "level", "because of"], rows, "")
 
 
@@ -257,6 +257,11 @@ def _turn(url: str, key: str, body: dict[str, object], said: str) -> None:
     with failures():
         client(url, key).post("/api/v1/autonomy", body)
         say(said)
+
+
+def _because(row: Any) -> str:
+    """Why a playbook has its level, and what a rule keeps it from now."""
+    return f"{row['why']}; lowered now: {row['bound']}" if row["bound"] else str(row["why"])
 
 
 def _say_backtest(found: Any) -> None:

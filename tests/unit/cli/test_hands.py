@@ -113,6 +113,18 @@ def test_what_a_text_alone_does_not_tell_is_said_to_be_unchecked(capsys, tmp_pat
     ]
 
 
+def test_a_level_that_a_rule_lowers_now_says_so(asked, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    row = {"risk": "safe", "level": "act", "why": "the default of a safe action"}
+    lowered = row | {"playbook": "k8s-scale-out", "bound": "*: suggest (nobody is there at night)"}
+    asked({"policy": SWITCHES | {"stopped": False}, "items": [lowered, row | {"playbook": "scale-out", "bound": ""}]})
+    hands.show_autonomy(type("Context", (), {"invoked_subcommand": ""})())
+    k8s, other = [line for line in capsys.readouterr().out.splitlines() if "scale-out" in line]
+
+    assert "a safe action; lowered now: *: suggest (nobody is there at night)" in k8s
+    assert "lowered" not in other
+
+
 def call(operation, target, executor="process", door="deployer", **arguments):
     kind, _, name = target.partition("/")
     there = {"kind": kind, "name": name}

@@ -161,13 +161,19 @@ def own_level(*, playbook: str, risk: Risk, level_max: Level, policy: Policy, do
 
 
 def bound_now(policy: Policy, playbook: str, level: Level, now_ms: int) -> str:
-    """What a rule keeps a playbook from, somewhere, right now; empty where none lowers its level."""
-    for rule in policy.rules:
-        is_now = fnmatchcase(playbook, rule.playbook) and _is_now(rule.weekdays, rule.from_hour, rule.to_hour, now_ms)
-        if is_now and ORDER.index(rule.level_max) < ORDER.index(level):
-            why = f" ({rule.why})" if rule.why else ""
-            return f"{rule.target}: {rule.level_max}{why}"
-    return ""
+    """What the lowest rule keeps a playbook from, somewhere, right now; empty where none lowers its level."""
+    lowering = [
+        rule
+        for rule in policy.rules
+        if fnmatchcase(playbook, rule.playbook)
+        and _is_now(rule.weekdays, rule.from_hour, rule.to_hour, now_ms)
+        and ORDER.index(rule.level_max) < ORDER.index(level)
+    ]
+    if not lowering:
+        return ""
+    lowest = min(lowering, key=lambda rule: ORDER.index(rule.level_max))
+    why = f" ({lowest.why})" if lowest.why else ""
+    return f"{lowest.target}: {lowest.level_max}{why}"
 
 
 def lower(level: Level, most: Level, why: str, because: str) -> tuple[Level, str]:

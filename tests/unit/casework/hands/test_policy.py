@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cerebro.casework.hands.felt import Felt, feels_bad, is_failed, is_worse, shape_of
-from cerebro.casework.hands.policy import Bar, Bounds, Recent, bars, level_of
+from cerebro.casework.hands.policy import Bar, Bounds, Recent, bars, bound_now, level_of
 from cerebro.casework.hands.propose import asked_more, overloaded
 from cerebro.casework.hands.rank import (
     Picture,
@@ -90,6 +90,23 @@ def test_what_is_done_unasked(risk, change, expected):
     level, why = level_of(playbook="p", risk=risk, **given)
 
     assert level is expected, why
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ((), ""),
+        ((Rule(level_max=Level.ACT),), ""),
+        ((Rule(from_hour=18, to_hour=8, level_max=Level.SUGGEST),), ""),
+        ((Rule(playbook="k8s-*", level_max=Level.SUGGEST),), ""),
+        ((Rule(target="service/*", level_max=Level.ASK),), "service/*: ask"),
+        ((Rule(), Rule(target="host/*", level_max=Level.SUGGEST, why="nights")), "host/*: suggest (nights)"),
+        ((Rule(target="host/*", level_max=Level.SUGGEST), Rule()), "host/*: suggest"),
+        ((Rule(why="always"), Rule(target="host/*")), "*: ask (always)"),
+    ],
+)
+def test_the_lowest_of_the_rules_that_hold_now_is_told(rules, expected):
+    assert bound_now(Policy(rules=rules), "p", Level.ACT, NOON) == expected
 
 
 GOOD = Felt(1000, 0, 50)
