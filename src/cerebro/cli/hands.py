@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from cerebro.cli.ask import Json, Key, Url, client, moment
-from cerebro.cli.out import as_json, clean, duration, failures, say, table
-from cerebro.spine.errors import Invalid
+from cerebro.cli.out import as_json, clean, complain, duration, failures, say, table
+from cerebro.spine.errors import Invalid, NotFound, Unauthenticated, Unavailable
 
 actions = typer.Typer(help="What is done about cases: shown first, then approved, done, verified, undone.")
 playbooks = typer.Typer(help="What may be done about which cause.", no_args_is_help=True)
@@ -128,15 +129,20 @@ def list_playbooks(url: Url = "", key: Key = "", json: Json = False) -> None:
 
 
 @playbooks.command()
-def read(name: Name) -> None:
-    """A shipped playbook's text, to start one of your own from."""
-    from importlib.resources import files
+def read(name: Name, url: Url = "", key: Key = "") -> None:
+    """A playbook's text as it counts here, to start one of your own from; without a Cerebro, the shipped one's."""
+    from cerebro.casework.playbooks.read import shipped, shipped_text
 
     with failures():
-        file = files("cerebro.casework.playbooks").joinpath("shipped", f"{name}.yaml")
-        if "/" in name or not file.is_file():
-            raise Invalid(f"No playbook {name!r} comes with Cerebro.", "cerebro playbooks list shows them all.")
-        say(file.read_text())
+        try:
+            text = client(url, key).get(_address(name, "text"))["text"]
+        except (Unavailable, Unauthenticated) as error:
+            is_refused = isinstance(error, Unauthenticated) and key != ""
+            if is_refused or name not in shipped():
+                raise
+            complain(clean(f"{error.detail} This is the text that comes with Cerebro; yours may be another."))
+            text = shipped_text(name)
+        say(text.removesuffix("\n"))
 
 
 @playbooks.command()
@@ -169,11 +175,27 @@ def validate(
 
 
 @playbooks.command()
-def add(file: Annotated[Path, typer.Argument(help="A YAML file.")], url: Url = "", key: Key = "") -> None:
+def add(
+    file: Annotated[Path, typer.Argument(help="A YAML file.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Have it take the place of the one of its name.")] = False,
+    url: Url = "",
+    key: Key = "",
+) -> None:
     """Sign off a playbook of your own."""
     with failures():
-        kept = client(url, key).post("/api/v1/playbooks", {"text": _text(file)})
-        say(f"{kept['name']} version {kept['version']} is signed off; its level is {kept['level']}.")
+        way, text = client(url, key), _text(file)
+        checked = way.post("/api/v1/playbooks/check", {"text": text, "backtest": False})
+        if checked["faults"]:
+            first = checked["faults"][0]
+            raise Invalid(f"Line {first['line']}: {first['text']}", first["mend"])
+        there, whose = _there(way, checked["name"])
+        is_other = there not in ("", text)
+        if is_other and not replace:
+            mend = f"Write another `name` to keep both, or say so: cerebro playbooks add {file} --replace"
+            raise Invalid(f"It would take the place of {whose}.", mend)
+        kept = way.post("/api/v1/playbooks", {"text": text, "replaces": there})
+        said = f"; it takes the place of {whose}" if is_other else ""
+        say(clean(f"{kept['name']} version {kept['version']} is signed off; its level is {kept['level']}{said}."))
 
 
 @playbooks.command()
@@ -251,6 +273,22 @@ def thaw(url: Url = "", key: Key = "") -> None:
 def stop(reason: Reason = "", url: Url = "", key: Key = "") -> None:
     """The global stop: nothing is done any more, approved or not; what is half done waits, its undo too."""
     _turn(url, key, {"stopped": True, "reason": reason}, "Stopped. Go on with: cerebro autonomy thaw")
+
+
+def _there(way: Any, name: str) -> tuple[str, str]:
+    """The text of the playbook that has this name now, and whose it is in words; both empty where there is none."""
+    try:
+        text = way.get(_address(name, "text"))["text"]
+        found = way.get(_address(name))
+    except NotFound:
+        return "", ""
+    if found["own"]:
+        return text, f"your {name}, version {found['version']}"
+    return text, f"{name}, version {found['version']}, that comes with Cerebro"
+
+
+def _address(name: str, *parts: str) -> str:
+    return "/".join(["/api/v1/playbooks", quote(name, safe=""), *parts])
 
 
 def _turn(url: str, key: str, body: dict[str, object], said: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from cerebro.casework.playbooks.read import shipped_text
 from cerebro.cli import hands
+from cerebro.spine.errors import NotFound, Unauthenticated, Unavailable
 
 EVIL = "all is well\x1b[2J\x1b[1;1H\r\n\u202eapproved\x9b31m"
 CALL = {
@@ -123,6 +124,117 @@ def test_a_level_that_a_rule_lowers_now_says_so(asked, capsys, monkeypatch):
 
     assert "a safe action; lowered now: *: suggest (nobody is there at night)" in k8s
     assert "lowered" not in other
+
+
+class Library:
+    """A Cerebro with the playbooks that are named with their texts; it refuses what says no name."""
+
+    def __init__(self, **texts):
+        self.texts, self.kept = {name.replace("_", "-"): text for name, text in texts.items()}, []
+
+    def get(self, path, **query):
+        name, *rest = path.removeprefix("/api/v1/playbooks/").split("/")
+        if name not in self.texts:
+            raise NotFound(f"There is no playbook {name!r}.")
+        return {"text": self.texts[name]} if rest == ["text"] else {"name": name, "version": 3, "own": True}
+
+    def post(self, path, body):
+        name = body["text"].removeprefix("name: ").split("\n")[0]
+        if path.endswith("/check"):
+            fault = {"line": 1, "text": "No name.", "mend": "Add it."}
+            return {"faults": [] if name else [fault], "name": name}
+        self.kept.append(body)
+        return {"name": name, "version": 4, "level": "ask"}
+
+
+THEIRS, MINE = "name: restart-service\nversion: 3\n", "name: restart-service\nversion: 4\n"
+
+
+@pytest.fixture
+def library(monkeypatch, tmp_path):
+    def made(**texts):
+        found = Library(**texts)
+        monkeypatch.setattr(hands, "client", lambda url, key: found)
+        return found
+
+    (tmp_path / "mine.yaml").write_text(MINE)
+    return made
+
+
+def test_the_text_that_is_read_is_the_one_that_counts_here(library, capsys):
+    """Not the shipped one that another took the place of; and nothing is added to it."""
+    library(restart_service=THEIRS)
+    hands.read("restart-service")
+
+    assert capsys.readouterr() == (THEIRS, "")
+
+
+@pytest.mark.parametrize("error", [Unavailable("No Cerebro answers."), Unauthenticated("No key.")])
+def test_without_a_cerebro_the_shipped_text_is_read_and_said_to_be_that(monkeypatch, capsys, error):
+    def away(*_):
+        raise error
+
+    monkeypatch.setattr(hands, "client", away)
+    hands.read("restart-service")
+    said = capsys.readouterr()
+
+    assert said.out == shipped_text("restart-service")
+    assert error.detail in said.err and "comes with Cerebro" in said.err
+
+
+def test_without_a_cerebro_a_name_of_ones_own_is_not_said_to_be_none(monkeypatch, capsys):
+    monkeypatch.setattr(hands, "client", lambda *_: (_ for _ in ()).throw(Unavailable("No Cerebro answers.")))
+
+    with pytest.raises(SystemExit):
+        hands.read("../shipped/restart-service")
+    assert capsys.readouterr() == ("", "cerebro: No Cerebro answers.\n")
+
+
+def test_a_key_that_is_refused_reads_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(hands, "client", lambda *_: (_ for _ in ()).throw(Unauthenticated("No such key.")))
+
+    with pytest.raises(SystemExit):
+        hands.read("restart-service", key="wrong")
+    assert capsys.readouterr() == ("", "cerebro: No such key.\n")
+
+
+def test_whose_place_a_playbook_takes_is_asked_first(library, capsys, tmp_path):
+    there = library(restart_service=THEIRS)
+
+    with pytest.raises(SystemExit):
+        hands.add(tmp_path / "mine.yaml")
+    said = capsys.readouterr().err
+    assert "It would take the place of your restart-service, version 3." in said
+    assert "--replace" in said and "another `name`" in said
+    assert there.kept == []
+
+
+def test_what_takes_the_place_of_another_names_its_text_and_says_so(library, capsys, tmp_path):
+    """Whoever signed off a third one meanwhile is not written over."""
+    there = library(restart_service=THEIRS)
+    hands.add(tmp_path / "mine.yaml", replace=True)
+
+    assert there.kept == [{"text": MINE, "replaces": THEIRS}]
+    assert "takes the place of your restart-service, version 3." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("texts", "before"), [({}, ""), ({"restart_service": MINE}, MINE)])
+def test_a_playbook_that_takes_the_place_of_no_other_is_signed_off_at_once(library, capsys, tmp_path, texts, before):
+    there = library(**texts)
+    hands.add(tmp_path / "mine.yaml")
+
+    assert there.kept == [{"text": MINE, "replaces": before}]
+    assert capsys.readouterr().out == "restart-service version 4 is signed off; its level is ask.\n"
+
+
+def test_a_bad_playbook_is_refused_with_its_first_fault(library, capsys, tmp_path):
+    (tmp_path / "mine.yaml").write_text("")
+    there = library()
+
+    with pytest.raises(SystemExit):
+        hands.add(tmp_path / "mine.yaml")
+    assert capsys.readouterr().err == "cerebro: Line 1: No name. Add it.\n"
+    assert there.kept == []
 
 
 def call(operation, target, executor="process", door="deployer", **arguments):
