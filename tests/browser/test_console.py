@@ -22,6 +22,7 @@ PAGES = (
 KEY = re.compile(
     r"(?<![\w./])(?:nav|case|cases|do|entity|intake|engine|budget|problem|sql|story|action|actions|playbooks|autonomy|patterns|topology|level|changes|correlation|post_mortem|finding|drill|fault|clash)\.[a-z_]+(?![\w/])"
 )
+RESTART = "tr:has(select[aria-label='restart-service'])"  # its row in the matrix of levels
 OTHER_COLOUR = """() => {
   const canvas = document.querySelector('.chart canvas');
   const colour = getComputedStyle(document.documentElement).getPropertyValue('--critical').trim();
@@ -286,15 +287,44 @@ def test_a_level_that_was_not_set_is_not_shown(room, visit):
     before = chosen.input_value()
     page.route("**/api/v1/autonomy", lambda route: route.fulfill(status=503, json=refused))
     chosen.select_option("suggest")
+    page.click(f"{RESTART} >> text=Apply")
     page.wait_for_selector(".toast.bad")
     assert chosen.input_value() == before != "suggest"
     page.unroute("**/api/v1/autonomy")
     chosen.select_option("suggest")
+    page.click(f"{RESTART} >> text=Apply")
     page.wait_for_function("() => document.querySelector('select[aria-label=restart-service]').value === 'suggest'")
-    page.wait_for_selector("tr:has(select[aria-label='restart-service']) >> text=set by anna on")
+    page.wait_for_selector(f"{RESTART} >> text=set by anna on")
     chosen.select_option(before)
+    page.click(f"{RESTART} >> text=Apply")
 
     page.wait_for_selector(".toast >> text=ask")
+
+
+def test_an_arrow_key_chooses_a_level_and_sets_none(room, visit, console):
+    """It is set by a button of its own; the focus stays where it was."""
+
+    def levels():
+        return console.api.get("/autonomy").json()["policy"]["levels"].get("restart-service")
+
+    console.api.post("/autonomy", json={"levels": {"restart-service": "ask"}}).raise_for_status()
+    page = visit.go("/autonomy")
+    posts = []
+    page.on("request", lambda asked: posts.append(asked.url) if asked.method == "POST" else None)
+    page.focus(f"{RESTART} >> input:checked")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(f"{RESTART} >> text=not set yet: act")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector(f"{RESTART} >> text=Apply", state="detached")
+    assert (levels(), posts) == ("ask", [])
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".toast >> text=restart-service may now: suggest")
+    page.wait_for_selector(f"{RESTART} >> text=Apply", state="detached")
+
+    assert levels() == "suggest"
+    assert page.evaluate("document.activeElement.ariaLabel") == "restart-service: suggest"
 
 
 def test_a_playbook_is_written_with_its_faults_named(room, visit):

@@ -1,4 +1,4 @@
-import { html, useState } from "../lib/html.js";
+import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { may, post, useApi } from "../lib/api.js";
 import { count, plain, span, stamp, utc, weekday } from "../lib/format.js";
 import { t, word } from "../lib/i18n.js";
@@ -143,17 +143,33 @@ function Matrix({ data, busy, turn }) {
   const rows = items(data).length ? items(data) : (data.playbooks ?? []);
   if (!rows.length) return null;
   return html`<${Card} title=${t("autonomy.matrix")} aside=${t("autonomy.matrix.aside")}><div class="table-wrap"><table class="list fold"><thead><tr><th>${t("playbooks.what")}</th><th>${t("action.risk")}</th>${LEVELS.map((level) => html`<th class="tight desk">${word("level", level)}</th>`)}<th>${t("playbooks.record")}</th></tr></thead>
-    <tbody>${rows.map((row) => {
-      const name = row.playbook?.name ?? row.playbook ?? row.name;
-      const most = row.level_max ?? row.playbook?.level_max;
-      const beyond = (level) => most && LADDER[level] > LADDER[most];
-      const fixed = busy || !may("operate");
-      const move = (level) => turn({ levels: { [name]: level } }, t("autonomy.moved", { name, level: word("level", level) }));
-      return html`<tr key=${name}><td class="wide"><b>${row.title ?? row.playbook?.title ?? name}</b><span class="row-note faint">${name}</span>${row.bound ? html`<${Bound} by=${row.bound} />` : null}
-          <select class="input phone-only" aria-label=${name} value=${row.level} disabled=${fixed} onChange=${(event) => move(event.target.value)}>${LEVELS.map((level) => html`<option value=${level} disabled=${beyond(level)}>${word("level", level)}</option>`)}</select></td><td class="tight"><${Risk} value=${row.risk ?? row.playbook?.risk} /></td>
-        ${LEVELS.map((level) => html`<td class="tight desk"><input type="radio" name=${`level-${name}`} aria-label=${`${name}: ${word("level", level)}`} checked=${row.level === level} disabled=${fixed || beyond(level)} onChange=${() => move(level)} /></td>`)}
-        <td><${Record} of=${row.record ?? row} /><${Why} row=${row} /></td></tr>`;
-    })}</tbody></table></div><//>`;
+    <tbody>${rows.map((row) => html`<${MatrixRow} key=${row.playbook?.name ?? row.playbook ?? row.name} row=${row} busy=${busy} turn=${turn} />`)}</tbody></table></div><//>`;
+}
+
+// A level is chosen first and set by a word of its own: arrow keys choose, too.
+function MatrixRow({ row, busy, turn }) {
+  const name = row.playbook?.name ?? row.playbook ?? row.name;
+  const most = row.level_max ?? row.playbook?.level_max;
+  const beyond = (level) => most && LADDER[level] > LADDER[most];
+  const fixed = !may("operate");
+  const [chosen, setChosen] = useState(null);
+  const line = useRef(null);
+  const level = chosen ?? row.level;
+  useEffect(() => setChosen(null), [row.level]);
+  const leave = () => line.current.querySelectorAll("input:checked, select").forEach((each) => each.focus()); // one of them is on the page
+  const set = async () => {
+    leave();
+    const { error } = await turn({ levels: { [name]: level } }, t("autonomy.moved", { name, level: word("level", level) }));
+    if (error) setChosen((now) => (now === level ? null : now));
+  };
+  const drop = () => {
+    leave();
+    setChosen(null);
+  };
+  return html`<tr ref=${line}><td class="wide"><b>${row.title ?? row.playbook?.title ?? name}</b><span class="row-note faint">${name}</span>${row.bound ? html`<${Bound} by=${row.bound} />` : null}
+      <select class="input phone-only" aria-label=${name} value=${level} disabled=${fixed} onChange=${(event) => setChosen(event.target.value)}>${LEVELS.map((each) => html`<option value=${each} disabled=${beyond(each)}>${word("level", each)}</option>`)}</select></td><td class="tight"><${Risk} value=${row.risk ?? row.playbook?.risk} /></td>
+    ${LEVELS.map((each) => html`<td class="tight desk"><input type="radio" name=${`level-${name}`} aria-label=${`${name}: ${word("level", each)}`} checked=${level === each} disabled=${fixed || beyond(each)} onChange=${() => setChosen(each)} /></td>`)}
+    <td>${level === row.level ? null : html`<p class="action-deeds"><span class="state warm" role="status">${t("autonomy.chosen", { level: word("level", level) })}</span><button class="button primary small" disabled=${busy} onClick=${set}>${t("do.apply")}</button><button class="button small" onClick=${drop}>${t("do.cancel")}</button></p>`}<${Record} of=${row.record ?? row} /><${Why} row=${row} /></td></tr>`;
 }
 
 // A rule keeps it lower somewhere now: "service/*: ask (nights)".
