@@ -39,6 +39,10 @@ OTHER_COLOUR = """() => {
   return count;
 }"""
 
+PRESS = """(key) => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {
+  ...key, bubbles: true, cancelable: true,
+}))"""
+
 
 def addresses(console):
     return [path.format(case=console.case, host=console.host) for path in PAGES]
@@ -575,6 +579,41 @@ def test_the_keyboard_goes_everywhere(room, visit, console):
     page.keyboard.press("/")
     page.keyboard.type("checkout")
     page.wait_for_url("**/entities?q=checkout")
+
+
+def test_keys_work_in_the_russian_layout(room, visit, console):
+    """A key is the letter that a Latin layout has on it, in chords and with Shift and Ctrl, too; signs stay signs."""
+    told_of(visit, action(console))
+    page = visit.go("/")
+
+    def pressed(key, code, **held):
+        """Press it; whether that did anything."""
+        return not page.evaluate(PRESS, {"key": key, "code": code, **held})
+
+    pressed("п", "KeyG")
+    assert pressed("с", "KeyC")
+    page.wait_for_url("**/cases")
+    visit.settle()
+    page.wait_for_selector("main tbody tr")
+    assert pressed("о", "KeyJ")
+    page.wait_for_selector("tr.chosen")
+    assert pressed("л", "KeyK", ctrlKey=True)
+    page.wait_for_selector("dialog.palette")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    assert not pressed(".", "Slash")  # a full stop there
+    assert pressed("?", "Digit7", shiftKey=True)
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    page = visit.turn("/playbooks/restart-service")
+    page.wait_for_selector("textarea")
+    assert pressed("ы", "KeyS", ctrlKey=True)
+    page = visit.turn("/actions")
+    page.wait_for_selector(".action kbd")
+    assert not pressed("ф", "KeyA")
+    assert pressed("Ф", "KeyA", shiftKey=True)
+
+    page.wait_for_selector("dialog[open] >> text=Restart pay")
 
 
 def test_theme_and_session_survive_a_reload(room, stranger):

@@ -9,8 +9,15 @@ let begunMs = 0;
 
 const typing = (target) => target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
 
+// A letter of another alphabet is the one that a Latin layout has on its key: "ф" is "a", and "A" with Shift.
+function letter(event) {
+  const latin = event.key > "\x7f" && /^Key([A-Z])$/.exec(event.code)?.[1];
+  if (!latin) return event.key;
+  return event.shiftKey ? latin : latin.toLowerCase();
+}
+
 function name(event) {
-  const key = event.key === " " ? "space" : event.key.length === 1 ? event.key : event.key.toLowerCase();
+  const key = event.key === " " ? "space" : event.key.length === 1 ? letter(event) : event.key.toLowerCase();
   return (event.ctrlKey || event.metaKey ? "ctrl+" : "") + key;
 }
 
