@@ -5,9 +5,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from cerebro.algorithms.shift import excess_of_counts
-from cerebro.casework.cause.answers import IN_FLIGHT, REQUESTS, SILENT, UNEVEN
+from cerebro.casework.cause.answers import REQUESTS, SILENT, UNEVEN
 from cerebro.casework.cause.gauges import CPU, RUNS_SHORT
 from cerebro.casework.cause.picture import NOBODY, Tracks
+from cerebro.casework.cause.replicas import IN_FLIGHT, WAITING_THERE
 from cerebro.casework.cause.steps import NEWEST, highest, lately, newest, some, usual_of
 from cerebro.casework.cause.view import View
 from cerebro.casework.cause.vocabulary import CLEAR, telling
@@ -65,10 +66,17 @@ def works_more(tracks: Tracks, rows: Iterable[int]) -> bool:
 def has_its_hands_full(tracks: Tracks, rows: Iterable[int], *, unknown: bool) -> bool:
     """Whether far more requests are being worked than usual; `unknown` where nothing tells of it.
 
-    Once of late is enough: what is being worked has come, and is counted as answered only later.
+    Once of late is enough: what is being worked has come, and is counted as answered only later. Who works a few at a
+    time lets the others wait before it begins with them: they have come, too.
     """
-    held = [row for row in rows if IN_FLIGHT.search(tracks.signal[row].lower())]
-    more = (highest(tracks.during[row]) > HELD_MORE * some(usual_of(tracks.before[row])) + 1 for row in held)
+    told = [(row, tracks.signal[row].lower()) for row in rows]
+    held = [row for row, signal in told if IN_FLIGHT.search(signal)]
+    waiting = [row for row, signal in told if WAITING_THERE.search(signal)]
+    before, during = (np.nan_to_num(part[waiting]).sum(axis=0) for part in (tracks.before, tracks.during))
+    more = (
+        highest(tracks.during[row] + during) > HELD_MORE * some(usual_of(tracks.before[row] + before)) + 1
+        for row in held
+    )
     return any(more) if held else unknown
 
 

@@ -69,11 +69,12 @@ SHOP, ASKED, WORKED = EntityKey("service", "shop"), "http.server.request.duratio
 CALLED = "http.client.request.duration_count"
 
 
-def replicas(asked, held):
-    """What is told of two replicas of which each is asked so much a second, and works on so many requests."""
+def replicas(asked, held, waiting=()):
+    """What is told of two replicas: how much each is asked a second, works on, and lets wait for its turn."""
     steps = np.arange(60) * 15.0
     rows = [(ASKED, "counter", code, n, steps * rate / 2) for code in ("200", "404") for n, rate in enumerate(asked)]
     rows += [(WORKED, "gauge", "", n, np.full(60, float(count))) for n, count in enumerate(held)]
+    rows += [("http.server.waiting_requests", "gauge", "", n, np.full(60, float(c))) for n, c in enumerate(waiting)]
     series = [
         Series(SHOP, metric, {"service.instance.id": str(n), "http.response.status_code": code}, kind)
         for metric, kind, code, n, _ in rows
@@ -85,6 +86,20 @@ def replicas(asked, held):
 
 def test_the_busiest_replica_is_the_one_that_is_asked_and_works_most():
     assert replicas((20.0, 2.0), (30.0, 1.0))[UNEVEN] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("asked", "waiting", "uneven"),
+    [
+        ((20.0, 0.4), (9, 0), True),  # it works one request at a time, and the rest of the work waits before it
+        ((10.0, 10.0), (9, 8), False),  # both wait for another: neither has the other's work
+        ((20.0, 0.4), (0, 0), False),  # so few tell nothing
+    ],
+)
+def test_what_waits_for_its_turn_is_held_by_the_replica_that_it_came_to(asked, waiting, uneven):
+    found = replicas(asked, (1.0, 0.0) if asked[1] < 1.0 else (1.0, 1.0), waiting)
+
+    assert bool(found[UNEVEN] >= 0.86) is uneven
 
 
 def test_a_replica_that_hangs_holds_what_it_was_given_and_others_answer_the_rest():

@@ -224,6 +224,16 @@ def test_who_names_its_own_trouble_is_no_witness_that_another_is_cut_off(draw):
     assert "unreachable" not in words_of(blaming(draw(series, (("front", "cart"),), ill=ill), late, files), "cart")
 
 
+@pytest.mark.parametrize(("waiting", "cut_off"), [(0.0, True), (1.0, True), (20.0, False)])
+def test_who_works_two_at_a_time_has_its_hands_full_where_many_wait_for_their_turn(draw, waiting, cut_off):
+    picture = waiting_in_vain(draw, ("cart", "http.server.waiting_requests"))
+    for row, usual in ((2, 1.0), (3, 0.0)):
+        picture.tracks.before[row] = picture.tracks.during[row] = usual
+    picture.tracks.during[2, 3:], picture.tracks.during[3, 3:] = 2.0, waiting
+
+    assert ("unreachable" in words_of(picture, "cart")) is cut_off
+
+
 @pytest.mark.parametrize(("busier", "cut_off"), [(0.0, True), (0.3, False)])
 def test_who_works_more_than_usual_is_not_cut_off(draw, busier, cut_off):
     picture = waiting_in_vain(draw, ("cart", "process.cpu.utilization"))
