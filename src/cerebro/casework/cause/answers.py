@@ -1,23 +1,24 @@
 """Series as they were sent into answers: how long, how often failed, how many; for whoever is asked, by whoever asks.
 
 Callers measure what they ask of a callee, and the callee what it answers. Both become the same three signals of the
-callee, so that excess can be followed along calls; and what lies between the two is the wire.
+callee, so that excess can be followed along calls; and what lies between the two is the wire. Where callers tell of
+most of what is asked, the three are theirs; where it is asked far more than they tell of, it counts itself.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebro.casework.cause.asked import TOO_MANY, Answered, Asked, Edge, Line, Real, ratio_of
+from cerebro.casework.cause.asked import TOO_MANY, Answered, Asked, Edge, Line, Real, plus, ratio_of
 from cerebro.casework.cause.edges import Pair, measured
 from cerebro.casework.cause.grid import role_of
 from cerebro.casework.cause.held import Held, Series
 from cerebro.casework.cause.homemade import WIRES, homemade_of
 from cerebro.casework.cause.picture import Calls, Role
 from cerebro.casework.cause.replicas import Replicas
-from cerebro.casework.cause.steps import usual_of
+from cerebro.casework.cause.steps import some, usual_of
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.telemetry import GRPC_CODES, GRPC_FAILED, REFUSED_CODES, SeriesType
 
@@ -34,6 +35,8 @@ CEASED, IDLE = "calls.ceased.share", 0.5  # of what is usually asked, below whic
 APART_PART = 0.25  # of what answers take longer, that their two ends may count in different steps
 OWN_TIME = "own.mean"  # of an answer, seconds that no call of its own explains
 FULLNESS = re.compile(r"(filesystem|disk)[._]?(utili[sz]ation|used_ratio|percent)")  # one that is full is enough
+SERVED = re.compile(r"server|request")  # what a duration is called that is of answers, and of nothing done beside them
+SEEN_MOST = 0.8  # of what a thing usually answers, that its callers must tell of to stand for all who ask it
 ANSWERED_MIN = 0.1  # answers a second, from which on they tell that someone is there
 INSTANCES = ("service.instance.id", "instance", "k8s.pod.name", "pod")
 FAILURES = ("error.type", "error_type")
@@ -54,6 +57,7 @@ def read(held: Held, known: Mapping[str, EntityKey]) -> tuple[list[Line], dict[P
     found: list[Line] = []
     single = {(each.entity, each.metric) for each in held.series if any(each.labels.get(name) for name in INSTANCES)}
     asked: dict[tuple[EntityKey, EntityKey | None], Answered] = {}
+    served: dict[EntityKey, Answered] = {}
     each_one: dict[EntityKey, Replicas] = {}
     climbing = np.array([series.type in CLIMBING for series in held.series], np.bool_)
     every = np.where(climbing[:, None], _rates(held.last, held.grid.step_ms), held.mean) if len(climbing) else held.mean
@@ -70,6 +74,10 @@ def read(held: Held, known: Mapping[str, EntityKey]) -> tuple[list[Line], dict[P
             asked.setdefault((series.entity, peer), Answered()).add(
                 part, _error(series), values, refused=any(series.labels.get(name) for name in STATUS)
             )
+            if part == "count" and not peer and SERVED.search(series.metric) and "client" not in series.metric:
+                served.setdefault(series.entity, Answered()).more(
+                    f"{series.metric}{' of one' * bool(instance)}", values
+                )
         else:
             if (series.entity, series.metric) in single and not instance:
                 continue  # a sum over replicas grows with their number
@@ -86,7 +94,8 @@ def read(held: Held, known: Mapping[str, EntityKey]) -> tuple[list[Line], dict[P
     ]
     silent += _ceased(asked, gone, held.grid.split)
     homemade = homemade_of(asked, found, held.grid.split)
-    lines = [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade, held.grid.split)]
+    unseen = _unseen(asked, served, held.grid.split)
+    lines = [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade, unseen, held.grid.split)]
     return lines, measured(asked, held.grid.split)
 
 
@@ -224,11 +233,31 @@ def _merged(found: Sequence[Line]) -> list[Line]:
     return merged
 
 
-def _answers(asked: Asked, homemade: Mapping[Edge, Line], split: int) -> list[Line]:
+def _unseen(asked: Asked, served: Mapping[EntityKey, Answered], split: int) -> set[EntityKey]:
+    """Those that usually answer far more than the callers that tell of their calls ask of them.
+
+    Args:
+        served: What each counts itself: a part for each name that it counts its answers by, and for all replicas in
+            one or each for itself. Several may count the same answers.
+    """
+    told: dict[EntityKey, Real] = {}
+    for (_, peer), answered in asked.items():
+        if peer and peer in served and (count := answered.parts.get("count")) is not None:
+            told[peer] = plus(told[peer], count) if peer in told else count
+    return {
+        entity
+        for entity, count in told.items()
+        if some(usual_of(count[:split]))
+        < SEEN_MOST * max(some(usual_of(every[:split])) for every in served[entity].parts.values())
+    }
+
+
+def _answers(asked: Asked, homemade: Mapping[Edge, Line], unseen: Container[EntityKey], split: int) -> list[Line]:
     """Three signals of everything that answers, by its callers where they tell, and the wire between.
 
     Args:
         homemade: Calls that fail or wait by their caller's own doing: they tell nothing of the callee.
+        unseen: Of whom callers tell a small part only.
         split: The step with which the trouble begins.
     """
     callee: dict[EntityKey, Answered] = {}
@@ -240,7 +269,11 @@ def _answers(asked: Asked, homemade: Mapping[Edge, Line], split: int) -> list[Li
                 into.more(part, values)
     lines: list[Line] = [homemade[edge] for edge in sorted(homemade)]
     for entity in sorted({*callee, *own}):
-        lines += _three(entity, callee.get(entity) or own[entity])
+        if entity in unseen and entity in callee:
+            lines += _three(entity, _whole(callee[entity], own[entity]), own[entity])
+        else:
+            answered = callee.get(entity) or own[entity]
+            lines += _three(entity, answered, answered)
     lines += [line for entity in sorted(callee) if (line := _limited(entity, callee[entity]))]
     lines += [_lost(entity, callee[entity], own[entity]) for entity in sorted(callee.keys() & own.keys())]
     lines += [line for entity in sorted(own) if (line := _own_time(entity, own[entity], asked))]
@@ -251,11 +284,21 @@ def _answers(asked: Asked, homemade: Mapping[Edge, Line], split: int) -> list[Li
     return lines
 
 
-def _three(entity: EntityKey, answered: Answered) -> list[Line]:
+def _whole(callers: Answered, own: Answered) -> Answered:
+    """What both know of all that is asked: of its answers itself, of what never came to one its callers."""
+    whole = Answered()
+    for part in ("sum", "count", "failed"):
+        known = [each.parts[part] for each in (callers, own) if part in each.parts]
+        if known:
+            whole.more(part, np.fmax.reduce(known))
+    return whole
+
+
+def _three(entity: EntityKey, answered: Answered, counted: Answered) -> list[Line]:
     count, total, failed = (answered.parts.get(name) for name in ("count", "sum", "failed"))
     if count is None:
         return []
-    lines = [Line(entity, None, Role.TRAFFIC, REQUESTS, count)]
+    lines = [Line(entity, None, Role.TRAFFIC, REQUESTS, counted.parts["count"])]
     if total is not None:
         lines.append(Line(entity, None, Role.LATENCY, DURATION, ratio_of(total, count)))
     if failed is not None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cerebro.casework.cause.answers import CEASED, DURATION, FAILED, SILENT, STUCK, UNEVEN, read
+from cerebro.casework.cause.answers import CEASED, DURATION, FAILED, REQUESTS, SILENT, STUCK, UNEVEN, read
 from cerebro.casework.cause.callers import wire_of
 from cerebro.casework.cause.clues import Clues, Family
 from cerebro.casework.cause.held import Grid, Held, Series
@@ -183,3 +183,64 @@ def test_who_still_answers_most_of_what_is_asked_is_not_silent(answered, silent,
     found = next(line.values for line in lines if (line.entity, line.signal) == (SHOP, SILENT))
 
     assert found[54] == silent
+
+
+def asked_from_outside(by_caller, told=True, *, failing=0.0):
+    """What is told of a shop whose unknown users ask four times as much from step 45 on, and wait longer then.
+
+    Args:
+        by_caller: Requests a second of a caller that tells of its calls, which take 10 ms.
+        told: Whether the shop tells of itself to the end.
+        failing: The part of that caller's calls that it waits for in vain from then on, a second each.
+    """
+    steps = np.arange(60) * 15.0
+    since = np.maximum(steps - 45 * 15.0, 0.0)
+    users = 100.0 * (steps + 3.0 * since)
+    rows = [(FRONT_DOOR, CALLED, {"server.address": "shop"}, by_caller * (steps - failing * since))]
+    spent = by_caller * (0.01 * steps + failing * since)
+    rows += [(FRONT_DOOR, CALLED.replace("_count", "_sum"), {"server.address": "shop"}, spent)]
+    rows += [(FRONT_DOOR, CALLED, {"server.address": "shop", "error.type": "timeout"}, by_caller * failing * since)]
+    rows += [(SHOP, ASKED, {}, by_caller * (steps - failing * since) + users)]
+    rows += [(SHOP, ASKED.replace("_count", "_sum"), {}, 0.01 * by_caller * steps + 0.05 * (users + 300.0 * since))]
+    values = np.stack([row for *_, row in rows])
+    values[3:, 45:] = values[3:, 45:] if told else np.nan
+    held = Held(Grid(0, 15_000, 60, 40), [Series(*each[:3], "counter") for each in rows], values, values)
+    lines, _ = read(held, {"shop": SHOP})
+    return {line.signal: line.values for line in lines if line.entity == SHOP}
+
+
+def test_what_callers_do_not_tell_of_is_counted_by_the_one_that_is_asked():
+    few = asked_from_outside(2.0)
+    assert few[REQUESTS][[40, 55]].tolist() == pytest.approx([102.0, 402.0])
+    assert few[DURATION][[40, 55]].tolist() == pytest.approx([0.0492, 0.0871], abs=1e-3)
+
+    most = asked_from_outside(900.0)
+    assert most[REQUESTS][[40, 55]].tolist() == pytest.approx([900.0, 900.0])
+    assert most[DURATION][[40, 55]].tolist() == pytest.approx([0.01, 0.01])
+
+
+def test_failures_of_a_few_callers_are_weighed_by_all_that_is_asked():
+    assert asked_from_outside(2.0, failing=0.5)[FAILED][55] == pytest.approx(100.0 / 401.0, abs=0.01)
+    assert asked_from_outside(900.0, failing=0.5)[FAILED][55] == pytest.approx(50.0)
+
+
+def test_who_tells_nothing_any_more_fails_by_what_its_few_callers_say():
+    found = asked_from_outside(2.0, told=False, failing=1.0)
+
+    assert found[FAILED][55] == pytest.approx(100.0)
+    assert np.isnan(found[REQUESTS][55])
+
+
+def test_answers_that_are_counted_twice_hide_no_callers():
+    """By each replica and by all of them, or in a second library; and who collects garbage has answered nothing."""
+    steps = np.arange(60) * 15.0
+    rows = [(FRONT_DOOR, CALLED, {"server.address": "shop"}, 10.0), (SHOP, ASKED, {}, 10.0)]
+    rows += [(SHOP, ASKED, {"service.instance.id": str(n)}, 5.0) for n in range(2)]
+    rows += [(SHOP, "http_server_requests_seconds_count", {}, 10.0), (SHOP, "jvm.gc.duration_count", {}, 30.0)]
+    rows += [(SHOP, "http.client.request.duration_count", {}, 90.0)]  # it does not say of whom
+    values = np.stack([steps * rate for *_, rate in rows])
+    held = Held(Grid(0, 15_000, 60, 40), [Series(*each[:3], "counter") for each in rows], values, values)
+
+    lines, _ = read(held, {"shop": SHOP})
+
+    assert [line.values[55] for line in lines if (line.entity, line.signal) == (SHOP, REQUESTS)] == [10.0]
