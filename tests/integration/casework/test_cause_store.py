@@ -33,7 +33,7 @@ async def telemetry(store_url):
     """A store with two services; one of them burns its processor from the 40th step on, after a deploy."""
     driver = ClickHouseTelemetry(store_url)
     await migrate(driver, RetentionSettings(metrics_days=3650, logs_days=3650, traces_days=3650))
-    contents = ((METRICS, samples()), (TRACES, spans()), (LOGS, lines()), (EVENTS, events()))
+    contents = ((METRICS, samples(usual_rows())), (TRACES, spans()), (LOGS, lines()), (EVENTS, events()))
     for signal, content in contents:
         for block in signal.blocks([Piece(TENANT, content, 1 if signal is METRICS else content.num_rows)]):
             await driver.insert(block.table, block.rows, dedup_token=f"{signal.stream}-{block.table}")
@@ -41,14 +41,19 @@ async def telemetry(store_url):
     await driver.close()
 
 
-def samples():
+def usual_rows():
+    """Who tells what, of which type, and its values."""
     number = np.arange(COUNT)
     busy = 10 + number % 3 + np.where(number >= SPLIT, 60, 0)
-    rows = (
+    return (
         (ILL, "system.cpu.utilization", "gauge", busy),
         (ILL, "requests_total", "counter", number * 300),
         (FRONT, "system.cpu.utilization", "gauge", 10 + number % 3),
     )
+
+
+def samples(rows):
+    number = np.arange(COUNT)
     named, hi, lo = [], [], []
     for entity, metric, kind, _ in rows:
         one, other = series_id(metric, {"job": entity.name})
@@ -149,6 +154,20 @@ async def test_who_writes_without_end_leaves_room_for_what_others_say(telemetry,
     early = held.logs["at_ns"].to_numpy() // 1_000_000 < GRID.split_ms
     assert (int(early.sum()), int((~early).sum())) == (100, 100)
     assert held.gaps == (f"Of {ILL.said} only the newest 100 logs were looked at.",)
+
+
+async def test_of_what_tells_only_what_came_on_top_a_step_holds_the_sum(telemetry):
+    """Of what tells how it stands, the newest."""
+    shop, number = EntityKey("service", "shop"), np.arange(COUNT)
+    rows = [(shop, "orders", "delta", number), (shop, "visits", "counter", number)]
+    for block in METRICS.blocks([Piece(TENANT, samples(rows), 1)]):
+        await telemetry.insert(block.table, block.rows, dedup_token=f"more-{block.table}")
+
+    held = await StoreSource(telemetry).held(TENANT, (shop,), Grid(START_MS, 2 * STEP_MS, COUNT // 2, SPLIT // 2))
+
+    last = {each.metric: row for each, row in zip(held.series, held.last, strict=True)}
+    assert last["orders"].tolist() == (number[::2] + number[1::2]).tolist()
+    assert last["visits"].tolist() == number[1::2].tolist()
 
 
 async def test_the_store_tells_how_often_series_are_sent(telemetry):

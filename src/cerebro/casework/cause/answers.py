@@ -17,12 +17,12 @@ from cerebro.casework.cause.grid import role_of
 from cerebro.casework.cause.held import Held, Series
 from cerebro.casework.cause.homemade import WIRES, homemade_of
 from cerebro.casework.cause.picture import Calls, Role
+from cerebro.casework.cause.rates import CLIMBING, values_of
 from cerebro.casework.cause.replicas import Replicas
 from cerebro.casework.cause.steps import some, usual_of
 from cerebro.spine.entities import EntityKey
-from cerebro.spine.telemetry import GRPC_CODES, GRPC_FAILED, REFUSED_CODES, SeriesType
+from cerebro.spine.telemetry import GRPC_CODES, GRPC_FAILED, REFUSED_CODES
 
-CLIMBING = frozenset({SeriesType.COUNTER.value, SeriesType.HISTOGRAM.value})
 DURATION, FAILED, REQUESTS = "duration.mean", "failed.share", "requests.rate"
 DERIVED = (":shift_ratio", ":error_ratio", ":mean")  # how support names what it makes of a histogram
 ADDRESSES = (
@@ -59,16 +59,14 @@ def read(held: Held, known: Mapping[str, EntityKey]) -> tuple[list[Line], dict[P
     asked: dict[tuple[EntityKey, EntityKey | None], Answered] = {}
     served: dict[EntityKey, Answered] = {}
     each_one: dict[EntityKey, Replicas] = {}
-    climbing = np.array([series.type in CLIMBING for series in held.series], np.bool_)
-    every = np.where(climbing[:, None], _rates(held.last, held.grid.step_ms), held.mean) if len(climbing) else held.mean
-    every = np.where(np.isfinite(every), every, np.nan)  # a gauge may be told as endless
-    told = np.asarray(np.isfinite(every).any(axis=1))
+    every, told = values_of(held)
+    fine = np.asarray(np.isfinite(every).any(axis=1))
     for row, series in enumerate(held.series):
-        if not told[row] or FINE & series.labels.keys() or series.metric.endswith("_bucket") or _of_guests(series):
+        if not fine[row] or FINE & series.labels.keys() or series.metric.endswith("_bucket") or _of_guests(series):
             continue
         values = every[row]
         if instance := next((series.labels[name] for name in INSTANCES if series.labels.get(name)), ""):
-            each_one.setdefault(series.entity, Replicas()).add(instance, series.metric, values)
+            each_one.setdefault(series.entity, Replicas()).add(instance, series.metric, values, told[row])
         if (part := _part(series)) and series.type in CLIMBING:
             peer = _peer(series, known)
             asked.setdefault((series.entity, peer), Answered()).add(
@@ -165,12 +163,6 @@ def _of_guests(series: Series) -> bool:
     if series.entity.kind not in MACHINES:
         return False
     return role_of(series.metric) is Role.WAITING or bool(SENT.search(series.metric))
-
-
-def _rates(last: Real, step_ms: int) -> Real:
-    """Of climbing series, by the second; nothing where one was reset or the step before is missing."""
-    gone = np.diff(last, prepend=np.nan, axis=1) / (step_ms / 1000)
-    return np.where(gone >= 0, gone, np.nan)
 
 
 PARTS = (("_sum", "sum"), ("_count", "count"), (".failed", "failed"), ("_failed_total", "failed"))

@@ -29,6 +29,7 @@ from cerebro.casework.cause.picture import (
     no_times,
     no_tracks,
 )
+from cerebro.casework.cause.rates import unread
 from cerebro.casework.cause.spans import Spans, summarised
 from cerebro.casework.cause.testimony import believed
 from cerebro.casework.cause.words import CANCELLED
@@ -93,7 +94,7 @@ def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: To
         changes=_changes(held),
         signs=_signs(findings),
         proofs=held.proofs,
-        gaps=held.gaps,
+        gaps=(*held.gaps, *unread(held)),
         edges=edges,
     )
 

@@ -100,7 +100,7 @@ class Held:
 
     Args:
         mean: float64 (series, step), of the samples in each step; NaN for none.
-        last: float64 (series, step), the newest sample in each step.
+        last: float64 (series, step), the newest sample in each step; of what tells how much came on top, their sum.
         spans: At least the columns of `READ_SPANS`; `logs` those of `READ_LINES`.
         proofs: The query of each table, where a store was asked; `ENTITIES` in the place of those it is about.
     """

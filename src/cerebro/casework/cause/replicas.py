@@ -24,9 +24,8 @@ class Replicas:
         self._load: dict[str, dict[str, Real]] = {"asked": {}, "held": {}}
         self._told: dict[str, NDArray[np.bool_]] = {}
 
-    def add(self, instance: str, metric: str, values: Real) -> None:
-        """One more series of one of them."""
-        told = np.isfinite(values)
+    def add(self, instance: str, metric: str, values: Real, told: NDArray[np.bool_]) -> None:
+        """One more series of one of them, and in which steps it was told."""
         self._told[instance] = self._told.get(instance, np.zeros_like(told)) | told
         if metric.endswith("_count") and "duration" in metric and "client" not in metric:
             self._more("asked", instance, values)  # a series for each route and code

@@ -25,10 +25,11 @@ WEIGHTED_SPANS = READ_SPANS.append(pa.field("weight", pa.float32(), nullable=Fal
 
 _SERIES = """
 SELECT any(s.entity_kind) AS kind, any(s.entity_name) AS name, any(s.metric) AS metric, any(s.labels) AS labels,
-    any(s.type) AS type, groupArray(g.step) AS steps, groupArray(g.mean) AS means, groupArray(g.newest) AS newest
+    any(s.type) AS type, groupArray(g.step) AS steps, groupArray(g.mean) AS means,
+    groupArray(if(s.type IN ('delta', 'delta_histogram'), g.total, g.newest)) AS newest
 FROM (
     SELECT hi, lo, intDiv(toUnixTimestamp64Milli(at) - {start}, {step}) AS step, avg(value) AS mean,
-        argMax(value, at) AS newest
+        argMax(value, at) AS newest, sum(value) AS total
     FROM samples
     WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({start})) AND at >= fromUnixTimestamp64Milli({start})
         AND at < fromUnixTimestamp64Milli({end})

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cerebro.algorithms.index import EMPTY, SeriesIndex
 from cerebro.casework.cause.grid import on_grid
 from cerebro.casework.cause.held import INTERVAL_MS, READ_LINES, READ_SPANS, Grid, Held, Series
+from cerebro.casework.cause.rates import INCREASES
 from cerebro.casework.cause.stored import proof_of
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import TenantId
@@ -85,6 +86,11 @@ class WindowSource:
         inside = (cell >= 0) & (cell < grid.count)
         order = np.flatnonzero(inside)[np.argsort(at_ms[inside], kind="stable")]
         last[row[order], cell[order]] = value[order]  # of one cell, the newest is written last
+        increases = np.array([series.type in INCREASES for series in self._named], np.bool_)
+        if increases.any():
+            added = order[increases[row[order]]]
+            last[row[added], cell[added]] = 0.0
+            np.add.at(last, (row[added], cell[added]), value[added])
         return mean, last
 
     def _table(self, kind: str, grid: Grid) -> pa.Table:
