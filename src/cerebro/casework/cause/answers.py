@@ -6,12 +6,16 @@ most of what is asked, the three are theirs; where it is asked far more than the
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.asked import TOO_MANY, Answered, Asked, Edge, Line, Real, plus, ratio_of
+from cerebro.casework.cause.changed import RENEWING, SCALED
 from cerebro.casework.cause.edges import Pair, measured
 from cerebro.casework.cause.grid import role_of
 from cerebro.casework.cause.held import Held, Series
@@ -86,8 +90,9 @@ def read(held: Held, known: Mapping[str, EntityKey]) -> tuple[list[Line], dict[P
     _settle(asked, held.grid.split)
     gone = {entity: of.gone() for entity, of in each_one.items()}
     heard = {who: quiet & _is_answering(asked, who, held.grid.split) for who, quiet in gone.items() if quiet.any()}
+    renewals = _renewals(held)
     silent = [
-        Line(entity, None, Role.OTHER, SILENT, np.where(heard.get(entity, False), 0.0, of.silent()))
+        Line(entity, None, Role.OTHER, SILENT, np.where(heard.get(entity, False), 0.0, of.silent(renewals[entity])))
         for entity, of in each_one.items()
     ]
     silent += _ceased(asked, gone, held.grid.split)
@@ -95,6 +100,16 @@ def read(held: Held, known: Mapping[str, EntityKey]) -> tuple[list[Line], dict[P
     unseen = _unseen(asked, served, held.grid.split)
     lines = [*_merged(found), *_cold(found), *uneven, *silent, *_answers(asked, homemade, unseen, held.grid.split)]
     return lines, measured(asked, held.grid.split)
+
+
+def _renewals(held: Held) -> Mapping[EntityKey, list[tuple[float, bool]]]:
+    """The steps at which someone replaced processes of each, and whether their number was changed."""
+    found = defaultdict[EntityKey, list[tuple[float, bool]]](list)
+    chosen = held.events.filter(pc.is_in(held.events["kind"], pa.array(sorted(RENEWING))))
+    for row in chosen.select(["at_ns", "kind", "entity_kind", "entity_name"]).to_pylist():
+        step = (row["at_ns"] / 1e6 - held.grid.start_ms) / held.grid.step_ms
+        found[EntityKey(row["entity_kind"], row["entity_name"])].append((step, row["kind"] == SCALED))
+    return found
 
 
 def _ceased(asked: Asked, gone: Mapping[EntityKey, NDArray[np.bool_]], split: int) -> list[Line]:

@@ -30,7 +30,8 @@ FLAGS = frozenset({"flag", "feature_flag"})
 TURNED_ON = re.compile(r"\b((turned|switched|is) on|enabled)\b", re.I)
 TURNED_OFF = re.compile(r"\b((turned|switched|is) off|disabled)\b", re.I)
 AT_ONCE_MS = 2_000  # what is undone was done before: with it comes no undoing of it, but one more part of it
-RENEWING = frozenset({"deploy", "rollout", "release", "restart", "scale", "boot"})
+SCALED = "scale"
+RENEWING = frozenset({"deploy", "rollout", "release", "restart", SCALED, "boot"})
 
 
 def puts_back(change: Change) -> bool:

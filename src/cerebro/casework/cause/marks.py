@@ -78,6 +78,8 @@ GIVEN_UP_MOST = 20.0  # percent of its calls that it gave up itself
 def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
     """What the evidence says of this one, the loudest first."""
     seen = _loudest((*_gauged(view, entity), *travelled(view, entity), *farther(view, entity), *_done(view, entity)))
+    if "silent" in seen and not _is_missed(view, entity):  # only its telling has stopped, or it was scaled in
+        seen.pop("silent")
     tallies, rows = view.picture.tallies, _heard(view, entity)
     heard = _loudest(_spoken(view, rows))
     best = {word: max(seen.get(word, 0.0), heard.get(word, 0.0)) for word in (*seen, *heard)}
@@ -89,8 +91,6 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
         best["unreachable"] = max(best.get("unreachable", 0.0), CLEAR)
     if "surged" in best:  # more work uses up more of everything
         best = {word: nats for word, nats in best.items() if word not in OCCUPIED | {"busy_cpu", "growing", "filling"}}
-    if "silent" in best and not _is_missed(view, entity):  # only its telling has stopped, or it was scaled in
-        best.pop("silent")
     if "silent" in best:  # who waits for it in vain is another witness, and knows nothing of its telling
         best["silent"] = round(best["silent"] + best.get("late", 0.0), 3)
     if best.keys() & AWAY:  # who is not there has nothing in it, and is not away for what it looks like inside

@@ -12,6 +12,7 @@ from cerebro.casework.cause.asked import Real, plus
 # waits for itself, a connection or an answer, is called otherwise: pending, or a client's.
 IN_FLIGHT = re.compile(r"active_requests|in_?flight")
 WAITING_THERE = re.compile(r"(?<!client[._])(waiting|queued)_requests")
+FEW_GAPS = 4  # between two of a replica's tellings, in which one takes another's place
 LATELY_STEPS = 12  # a replica that has told nothing for longer is no more
 HELD_MIN = 3.0  # requests in work, from which on it tells something who has them
 ASKED_MIN = 0.5  # requests a second and replica, from which on one that answers none does not just wait for its turn
@@ -36,12 +37,31 @@ class Replicas:
         before = self._load[part].get(instance)
         self._load[part][instance] = values if before is None else plus(before, values)
 
-    def silent(self) -> Real:
-        """How many of them told something a little earlier, and tell nothing now."""
+    def silent(self, renewals: Sequence[tuple[float, bool]] = ()) -> Real:
+        """How many of them told something a little earlier, and tell nothing now, and were not taken away on purpose.
+
+        Args:
+            renewals: The steps at which someone exchanged some, or, where true, changed their number.
+        """
         quiet, last, gap = self._quiet()
+        steps, whole = np.arange(last.shape[1]), _all_of(quiet, last)
         # one that has been quiet for long was scaled in; all of them at once were not, however long ago that is
-        until = np.where(_all_of(quiet, last), last.max(0), np.arange(last.shape[1]))
-        return np.asarray((quiet & (until - last <= LATELY_STEPS * gap)).sum(0), np.float64)
+        until = np.where(whole, last.max(0), steps)
+        silent = quiet & (until - last <= LATELY_STEPS * gap)
+        for at, fewer in renewals:
+            soon = steps - last <= FEW_GAPS * gap  # who was restarted comes back
+            silent &= ~((np.abs(last - at) <= FEW_GAPS * gap) & (soon | (fewer & ~whole)))
+        return np.asarray(np.maximum(silent.sum(0) - self._taken(silent, last, gap), 0), np.float64)
+
+    def _taken(self, silent: NDArray[np.bool_], last: NDArray[np.int64], gap: NDArray[np.float64]) -> NDArray[np.int64]:
+        """By step, how many others have begun to tell when some of these ceased: a rollout gives them new names."""
+        first = (last >= 0).argmax(axis=1)
+        taken = np.zeros(last.shape[1], np.int64)
+        for each in np.flatnonzero(first > first.min() + 2 * gap.min()).tolist():
+            near = silent & (np.abs(last - first[each]) <= FEW_GAPS * gap)
+            near[each] = False  # who has ceased again takes nobody's place
+            taken += near.any(axis=0)
+        return taken
 
     def gone(self) -> NDArray[np.bool_]:
         """Whether none of those that ever told something does so any more."""

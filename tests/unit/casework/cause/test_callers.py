@@ -1,6 +1,7 @@
 """Whom callers accuse: what is seen faintly beside something that shouts is its echo."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from cerebro.casework.cause.answers import CEASED, DURATION, FAILED, REQUESTS, SILENT, STUCK, UNEVEN, read
@@ -9,6 +10,7 @@ from cerebro.casework.cause.clues import Clues, Family
 from cerebro.casework.cause.held import Grid, Held, Series
 from cerebro.casework.cause.homemade import GIVEN_UP
 from cerebro.spine.entities import EntityKey
+from cerebro.spine.telemetry import EVENT_SCHEMA
 
 FRONT, DEAD, OTHER = 0, 1, 2
 
@@ -62,6 +64,54 @@ def test_a_replica_that_tells_nothing_any_more_is_counted_silent():
 
     assert silent[:50].max() == 0
     assert silent[55] == 1
+
+
+def silent_of(*spans, event="", at=0):
+    """How many replicas count as silent, by step: each tells from one step until before another.
+
+    Args:
+        event: What someone did to their service, and `at` which step.
+    """
+    shop = EntityKey("service", "shop")
+    values = np.full((len(spans), 80), np.nan)
+    for row, (first, until) in enumerate(spans):
+        values[row, first:until] = 1.0
+    series = [Series(shop, "process.memory.usage", {"k8s.pod.name": str(row)}, "gauge") for row in range(len(spans))]
+    done = {"at_ns": at * 15_000_000_000, "kind": event, "entity_kind": "service", "entity_name": "shop"}
+    events = pa.Table.from_pylist(
+        [{name: done.get(name, "") for name in EVENT_SCHEMA.names}] * bool(event), schema=EVENT_SCHEMA
+    )
+    lines, _ = read(Held(Grid(0, 15_000, 80, 40), series, values, values, events=events), {})
+    return next(line.values for line in lines if line.signal == SILENT)
+
+
+def test_replicas_whose_place_others_have_taken_are_not_silent():
+    old, late = [(0, 50), (0, 52), (0, 54)], (48, 80)
+
+    assert silent_of(*old, late, (51, 80), (56, 80)).max() == 0.0
+    assert silent_of(*old, late, (51, 80)).max() == 1.0
+    assert silent_of(*old[:2], (0, 80), late, (51, 53)).max() == 1.0  # one of the new ones has ceased itself
+    assert silent_of(*old[:1], (0, 80), (30, 80))[55] == 1.0  # that one was there long before
+
+
+@pytest.mark.parametrize(
+    ("event", "at", "silent"),
+    [
+        ("", 0, {51: 1.0, 54: 1.0, 60: 1.0}),
+        ("scale", 48, {51: 0.0, 54: 0.0, 60: 0.0}),
+        ("restart", 48, {51: 0.0, 53: 0.0, 54: 1.0}),  # it does not come back
+        ("deploy", 30, {51: 1.0}),
+        ("config", 48, {51: 1.0}),
+    ],
+)
+def test_who_was_taken_away_on_purpose_is_not_silent(event, at, silent):
+    found = silent_of((0, 50), (0, 80), (0, 80), event=event, at=at)
+
+    assert {step: found[step] for step in silent} == silent
+
+
+def test_all_of_them_are_silent_whatever_was_done():
+    assert silent_of((0, 50), (0, 50), event="scale", at=49)[[54, 79]].tolist() == [2.0, 2.0]
 
 
 FRONT_DOOR = EntityKey("service", "front")

@@ -359,6 +359,21 @@ def test_who_tells_nothing_and_is_not_missed_has_only_stopped_telling(draw, line
     assert ("silent" in words_of(picture, "cart")) is silent
 
 
+@pytest.mark.parametrize(("failing", "claimed"), [(0.0, True), (50.0, False)])
+def test_who_has_only_stopped_telling_bears_out_no_claim(draw, failing, claimed):
+    """A replica that was scaled in makes nothing true that a line says of the others."""
+    series = [("front", "duration.mean"), ("cart", "replicas.silent"), ("cart", "failed.share")]
+    ill = (("front", "duration.mean", 30.0, 3), ("cart", "failed.share", failing, 3))
+    picture = draw(series, (("front", "cart"),), ill=ill)
+    picture.tracks.before[1], picture.tracks.during[1] = 0.0, 2.0
+    picture = blaming(picture, ("cart", "ssl.SSLCertVerificationError: certificate verify failed: it has expired"))
+
+    marks = {mark.word: mark.claimed for mark in marks_in(picture, "cart")}
+
+    assert marks["untrusted"] is claimed
+    assert ("silent" in marks) is not claimed
+
+
 @pytest.mark.parametrize(("seen", "cut_off"), [(0.0, True), (1.0, False)])
 def test_whose_replica_fell_silent_when_it_began_is_not_cut_off(draw, seen, cut_off):
     """Also when that is so long ago that it is not waited for any more: it hangs, and no other path leads to it."""
