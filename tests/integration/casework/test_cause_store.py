@@ -170,6 +170,25 @@ async def test_of_what_tells_only_what_came_on_top_a_step_holds_the_sum(telemetr
     assert last["visits"].tolist() == number[1::2].tolist()
 
 
+@pytest.mark.parametrize(
+    ("bound", "limit", "known_s", "of"),
+    [
+        ("LINES_EACH_MAX", 100, SPLIT_S - 100, {ILL}),  # its own newest hundred of before
+        ("LINES_MAX", 400, SPAN_COUNT - 400, {FRONT, ILL}),  # everybody's older ones have fallen out
+        ("LINES_MAX", 100, SPAN_COUNT - 100, {FRONT, ILL}),
+        ("LINES_MAX", 1000, 0, set()),
+    ],
+)
+async def test_since_when_lines_were_read_is_known_of_whom_not_all_were(
+    telemetry, monkeypatch, bound, limit, known_s, of
+):
+    monkeypatch.setattr(stored, bound, limit)
+
+    held = await StoreSource(telemetry).held(TENANT, (FRONT, ILL), GRID)
+
+    assert held.cut_off == dict.fromkeys(of, START_MS + 1000 * known_s)
+
+
 async def test_the_store_tells_how_often_series_are_sent(telemetry):
     source = StoreSource(telemetry)
 

@@ -320,23 +320,26 @@ def _from_logs(
 ) -> Tallies:
     if not held.logs.num_rows:
         return no_tallies()
-    owner = _places(held.logs, place)
+    logs = pa.concat_tables([held.logs, held.set_aside]) if held.set_aside.num_rows else held.logs
+    owner = _places(logs, place)
     keep = owner >= 0
-    at = held.logs["at_ns"].to_numpy()[keep]
-    ids = _ids(held.logs["trace_id"], held.logs["span_id"])
+    looked_at = (np.arange(len(owner)) < held.logs.num_rows)[keep]
+    at = logs["at_ns"].to_numpy()[keep]
+    ids = _ids(logs["trace_id"], logs["span_id"])
     scope = np.where(pc.equal(ids, ":").to_numpy(zero_copy_only=False), NOBODY, _numbered(ids)[0])[keep]
     lines = Lines(
         owner[keep],
-        _words(held.logs["body"])[keep],
+        _words(logs["body"])[keep],
         scope.astype(np.int64),
         at,
-        at // 1_000_000 < held.grid.split_ms,
+        looked_at & (at // 1_000_000 < held.grid.split_ms),
         at // 1_000_000 >= held.grid.split_ms,
     )
     called = {name: place[key] for name, key in known.items() if key in place}
-    whole = replace(lines, message=_with_errors(held.logs)[keep])
-    words = tallied_words(whole, held.logs["severity"].to_numpy()[keep], called, database_of)
-    return joined_tallies([tallied_lines(lines), words])
+    unread = {place[key] for key in held.cut_off if key in place}
+    whole = replace(lines, message=_with_errors(logs)[keep])
+    words = tallied_words(whole, logs["severity"].to_numpy()[keep], called, database_of, unread)
+    return joined_tallies([tallied_lines(lines.chosen(looked_at)), words])
 
 
 ERRORS = (  # where loggers put what went wrong

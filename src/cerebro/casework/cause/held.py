@@ -16,6 +16,7 @@ from cerebro.spine.telemetry import EVENT_SCHEMA, LOG_SCHEMA, SPAN_SCHEMA
 
 ENTITIES = "(⟦entities⟧)"  # in the query of a proof: the things that it is about stand here
 HISTORY_MS = 30 * 60_000  # before the onset, of which is learned what is usual
+USUAL_MS = 10 * 60_000  # of spans and lines before the trouble: there are many more of them than samples
 LEAD_MS, LEAD_MS_MIN = 60_000, 10_000  # before the onset, that may already be trouble
 INTERVAL_MS = 15_000  # at which most things are sent
 LEAD_INTERVALS = 4
@@ -54,6 +55,11 @@ class Grid:
     def split_ms(self) -> int:
         """When the trouble may have begun."""
         return self.start_ms + self.split * self.step_ms
+
+    @property
+    def near_ms(self) -> int:
+        """Since when spans and lines are asked for."""
+        return max(self.start_ms, self.split_ms - USUAL_MS)
 
     @property
     def window(self) -> Window:
@@ -103,6 +109,8 @@ class Held:
         last: float64 (series, step), the newest sample in each step; of what tells how much came on top, their sum.
         spans: At least the columns of `READ_SPANS`; `logs` those of `READ_LINES`.
         proofs: The query of each table, where a store was asked; `ENTITIES` in the place of those it is about.
+        set_aside: Lines of other troubles before this one, by those of whom hardly any calm time was read.
+        cut_off: Since when lines were read, Unix milliseconds, of those who wrote too many for all to be.
     """
 
     grid: Grid
@@ -114,6 +122,8 @@ class Held:
     events: pa.Table = field(default_factory=EVENT_SCHEMA.empty_table)
     proofs: Mapping[str, Evidence] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
+    set_aside: pa.Table = field(default_factory=READ_LINES.empty_table)
+    cut_off: Mapping[EntityKey, int] = field(default_factory=dict)
 
 
 def literal(key: EntityKey) -> str:

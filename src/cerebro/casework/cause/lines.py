@@ -7,14 +7,16 @@ Source: G. Yu et al., Nezha, FSE 2023 (patterns of successive events, compared b
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cerebro.algorithms.shift import excess_of_counts
 from cerebro.casework.cause.grid import coded
 from cerebro.casework.cause.picture import NOBODY, Tallies, joined_tallies
+from cerebro.casework.cause.vocabulary import CLEAR
 from cerebro.casework.cause.words import OF_SELF, alike, names_in, speaks_of_database, word_of
 
 VARIES = re.compile(
@@ -35,6 +37,7 @@ LOUD = re.compile(
 )
 ERROR_SEVERITY, WARNING_SEVERITY, PLAIN_SEVERITY = 17, 13, 9  # OpenTelemetry: ERROR, WARN, INFO
 NAME_CHARS_MIN = 3
+WORDS_DOUBT = 0.3  # how far the share of lines that say a word wanders by itself, relative
 
 
 def template(line: str) -> str:
@@ -53,7 +56,7 @@ class Lines:
     Args:
         scope: Lines of one scope (a span) follow one another; negative for none.
         at: Any unit; the order of lines.
-        before: Which of them are of the time when all was well; `during`: of the trouble.
+        before: Which of them are of the time when all was well; `during`: of the trouble; neither: of another trouble.
     """
 
     entity: NDArray[np.int32]
@@ -63,9 +66,17 @@ class Lines:
     before: NDArray[np.bool_]
     during: NDArray[np.bool_]
 
+    def chosen(self, kept: NDArray[np.bool_]) -> "Lines":
+        """Those of them, in their order."""
+        return Lines(*(getattr(self, each.name)[kept] for each in fields(self)))
+
 
 def tallied_words(
-    lines: Lines, severity: NDArray[np.uint8], names: Mapping[str, int], database_of: Mapping[int, int] | None = None
+    lines: Lines,
+    severity: NDArray[np.uint8],
+    names: Mapping[str, int],
+    database_of: Mapping[int, int] | None = None,
+    unread: Collection[int] = (),
 ) -> Tallies:
     """What lines of trouble speak of, by who says it (`said`), or by who says it of whom (`blames`).
 
@@ -73,41 +84,45 @@ def tallied_words(
         severity: OpenTelemetry's, uint8 (line,); of an unknown one the line's own words decide.
         names: Entities by the names that lines know them by.
         database_of: Whom each means by "the database".
+        unread: Those whose lines of before fell out.
     """
     stores = database_of or {}
     texts, code = _alike(lines.message)
-    of = [
-        np.bincount(lines.entity[mask], minlength=int(lines.entity.max(initial=0)) + 1)
-        for mask in (lines.before, lines.during)
-    ]
-    of[0] = np.where(of[0] == 0, of[1], of[0])  # who never said a word had as much to speak of before as it has now
+    parts = (lines.before, lines.during, ~(lines.before | lines.during))
+    of = [np.bincount(lines.entity[mask], minlength=int(lines.entity.max(initial=0)) + 1) for mask in parts]
     loud = np.array([bool(LOUD.search(text)) for text in texts], np.bool_)
     heard = (severity >= WARNING_SEVERITY) | ((severity == 0) & loud[code] if len(texts) else False)
     pairs, row = np.unique(lines.entity.astype(np.int64) * max(len(texts), 1) + code, return_inverse=True)
-    hits = [np.bincount(row[heard & mask], minlength=len(pairs)) for mask in (lines.before, lines.during)]
+    hits = [np.bincount(row[heard & mask], minlength=len(pairs)) for mask in parts]
     found: dict[tuple[int, int, str], list[float]] = {}
-    for place in np.flatnonzero(hits[0] + hits[1]):
+    for place in np.flatnonzero(sum(hits)):
         speaker, text = int(pairs[place] // len(texts)), texts[int(pairs[place] % len(texts))]
         if word := word_of(text):
             peer = NOBODY if word in OF_SELF else _named(text, speaker, names)
             if peer == NOBODY and speaks_of_database(text, word):
                 peer = stores.get(speaker, NOBODY)
             key = speaker, peer, word
-            counts = found.setdefault(key, [0.0, 0.0])
-            counts[0] += float(hits[0][place])
-            counts[1] += float(hits[1][place])
-    keys = sorted(found)
+            counts = found.setdefault(key, [0.0] * len(parts))
+            for k, part in enumerate(hits):
+                counts[k] += float(part[place])
+    keys = sorted(key for key, counts in found.items() if counts[0] + counts[1])
     entity = np.array([key[0] for key in keys], np.int32)
+    before, during, elsewhere = np.array([found[key] for key in keys]).reshape(-1, len(parts)).T
+    whole = [each[entity].astype(np.float64) for each in of]
+    lost = np.isin(entity, list(unread)) & (whole[2] == 0)
+    chronic = (elsewhere > 0) & (excess_of_counts(elsewhere, whole[2], during, whole[1], WORDS_DOUBT) < CLEAR)
+    # who never said a word had as much to speak of before as it has now
+    never = np.where(lost | chronic, 0.0, whole[1])
     return Tallies(
         entity,
         np.array([key[1] for key in keys], np.int32),
         tuple("said" if key[1] == NOBODY else "blames" for key in keys),
         tuple(key[2] for key in keys),
         np.full(len(keys), ERROR_SEVERITY, np.int8),
-        np.array([found[key][0] for key in keys]),
-        of[0][entity].astype(np.float64),
-        np.array([found[key][1] for key in keys]),
-        of[1][entity].astype(np.float64),
+        before,
+        np.where(whole[0] == 0, never, whole[0]),
+        during,
+        whole[1],
     )
 
 

@@ -80,12 +80,10 @@ def marks_of(view: View, entity: int) -> tuple[Mark, ...]:
     seen = _loudest((*_gauged(view, entity), *travelled(view, entity), *farther(view, entity), *_done(view, entity)))
     if "silent" in seen and not _is_missed(view, entity):  # only its telling has stopped, or it was scaled in
         seen.pop("silent")
-    tallies, rows = view.picture.tallies, _heard(view, entity)
+    rows = _heard(view, entity)
     heard = _loudest(_spoken(view, rows))
     best = {word: max(seen.get(word, 0.0), heard.get(word, 0.0)) for word in (*seen, *heard)}
-    by_others = {(tallies.text[row], int(tallies.entity[row])) for row in rows if tallies.kind[row] == "blames"}
-    speakers = {word: {who for said, who in by_others if said == word} for word in heard}
-    claimed = {word for word in heard if not _is_borne_out(view, entity, word, seen.keys(), speakers[word])}
+    claimed = {word for word in heard if not _is_borne_out(view, entity, word, seen.keys(), rows)}
     names_itself = any(telling(word) > 1 and word != "refused" for word in best.keys() - claimed)
     if not names_itself and is_cut_off(view, entity):
         best["unreachable"] = max(best.get("unreachable", 0.0), CLEAR)
@@ -113,22 +111,27 @@ def _loudest(marks: Iterable[Mark]) -> dict[str, float]:
     return best
 
 
-def _is_borne_out(view: View, entity: int, word: str, seen: Collection[str], speakers: Collection[int]) -> bool:
+def _is_borne_out(view: View, entity: int, word: str, seen: Collection[str], heard: Collection[int]) -> bool:
     """Whether something that is measured agrees with what lines say: anyone may write a line.
 
-    Of what it says of itself, a gauge; of what is said of it or of its calls, calls that suffer.
+    Of what it says of itself, a gauge; of what is said of it or of its calls, calls that suffer. These do so for many
+    reasons: where nobody knows whether the word is new, they do not bear it out.
 
     Args:
         seen: The words that it is measured to deserve.
-        speakers: Who else says it of the entity.
+        heard: The rows of lines that speak of it.
     """
-    picture = view.picture
+    picture, tallies = view.picture, view.picture.tallies
     if word in seen or not BORNE_OUT_BY.get(word, ANSWERS_NOTHING).isdisjoint(seen):
         return True
     if word == "clock" and any(picture.tracks.signal[row] == CLOCK_AHEAD for row in rows_of(picture.tracks, entity)):
         return True  # behind as well as ahead
+    rows = [row for row in heard if tallies.text[row] == word]
+    speakers = {int(tallies.entity[row]) for row in rows if tallies.kind[row] == "blames"}
     if not speakers and telling(word) == 1:
         return True  # what any trouble looks like chooses nothing
+    if telling(word) > 1 and not _loudest(_spoken(view, (row for row in rows if tallies.of_before[row]))):
+        return False
     if not speakers and word in OF_SELF - OF_DATABASE:
         return False
     if not speakers and word in OF_DATABASE:  # whoever waits for its locks is another witness

@@ -61,7 +61,7 @@ class Tallies:
     Kinds: `log` (lines of a template of all lines), `pair` (a template followed by another within a span), `branch`
     (an operation that called another), `error` (failed requests whose callees did not fail), `call` (failed calls to
     a peer), `absent` (a thing that was heard of and is not), `said` and `blames` (of all lines, those that speak of a
-    kind of trouble: its own, or a peer's).
+    kind of trouble: its own, or a peer's; of nothing before, where it is not known whether it was said then).
     """
 
     entity: NDArray[np.int32]

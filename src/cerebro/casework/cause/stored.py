@@ -18,7 +18,6 @@ from cerebro.spine.telemetry import EVENT_SCHEMA
 CELLS_MAX = 3_000_000  # of the grid: series times steps
 SPANS_MAX, LINES_MAX, EVENTS_MAX = 150_000, 100_000, 2_000
 LINES_EACH_MAX = 10_000  # of one entity before the trouble, and in it: who writes a thousand a second leaves room
-USUAL_MS = 10 * 60_000  # of spans and lines before the trouble: there are many more of them than samples
 CHANGES_MS = 60 * 60_000
 
 WEIGHTED_SPANS = READ_SPANS.append(pa.field("weight", pa.float32(), nullable=False))
@@ -75,8 +74,7 @@ QUERIES = {"tracks": _SERIES, "spans": _SPANS, "logs": _LOGS, "events": _EVENTS}
 
 def asked(table: str, grid: Grid, limit: int) -> tuple[str, int, int]:
     """The question that fills a table, with `ENTITIES` for those it is about, and the stretch that it covers."""
-    near_ms = max(grid.start_ms, grid.split_ms - USUAL_MS)
-    start_ms = {"tracks": grid.start_ms, "events": grid.split_ms - CHANGES_MS}.get(table, near_ms)
+    start_ms = {"tracks": grid.start_ms, "events": grid.split_ms - CHANGES_MS}.get(table, grid.near_ms)
     sql = QUERIES[table].format(
         start=start_ms, split=grid.split_ms, end=grid.end_ms, limit=limit, each=LINES_EACH_MAX, step=grid.step_ms,
         entities=ENTITIES,
@@ -139,6 +137,7 @@ class StoreSource:
             _as(events, EVENT_SCHEMA),
             question.proofs,
             tuple(question.gaps),
+            cut_off=_cut_off(logs, grid, entities),
         )
 
 
@@ -163,21 +162,33 @@ class _Asked:
         if table == "logs":
             self.gaps += [
                 f"Of {entity.said} only the newest {LINES_EACH_MAX} logs were looked at."
-                for entity in _wordy(rows, self._grid)
+                for entity in sorted({entity for entity, _, _ in _wordy(rows, self._grid)})
             ]
         self.proofs[table] = proof_of(table, self._grid, rows.num_rows)
         return rows
 
 
-def _wordy(lines: pa.Table, grid: Grid) -> list[EntityKey]:
-    """Who wrote so many lines that not all were read."""
+def _wordy(lines: pa.Table, grid: Grid) -> list[tuple[EntityKey, bool, int]]:
+    """Who wrote so many lines that not all were read, whether before the trouble, and when the oldest that was read."""
     if lines.num_rows < LINES_EACH_MAX:
         return []
     early = lines["at_ns"].to_numpy() // 1_000_000 < grid.split_ms
     counted = lines.append_column("early", pa.array(early)).group_by(["entity_kind", "entity_name", "early"])
-    counts = counted.aggregate([([], "count_all")]).to_pylist()
+    counts = counted.aggregate([([], "count_all"), ("at_ns", "min")]).to_pylist()
     found = (each for each in counts if each["count_all"] >= LINES_EACH_MAX)
-    return sorted({EntityKey(each["entity_kind"], each["entity_name"]) for each in found})
+    return [
+        (EntityKey(each["entity_kind"], each["entity_name"]), each["early"], int(each["at_ns_min"]) // 1_000_000)
+        for each in found
+    ]
+
+
+def _cut_off(lines: pa.Table, grid: Grid, entities: Sequence[EntityKey]) -> dict[EntityKey, int]:
+    """Since when lines were read, of those whose older ones fell out: of everybody, where all were too many."""
+    found = {entity: oldest_ms for entity, early, oldest_ms in _wordy(lines, grid) if early}
+    if lines.num_rows < LINES_MAX:
+        return found
+    oldest_ms = int(lines["at_ns"].to_numpy().min()) // 1_000_000
+    return {entity: max(found.get(entity, oldest_ms), oldest_ms) for entity in entities}
 
 
 def _gridded(rows: pa.Table, grid: Grid) -> tuple[list[Series], Any, Any]:

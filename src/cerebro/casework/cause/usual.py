@@ -4,21 +4,24 @@ Of a short acquaintance gauges of what is filled, held or used keep them: a few 
 thing drifts, and what has drifted on since would look like the trouble.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cerebro.casework.cause.grid import role_of
 from cerebro.casework.cause.held import ACQUAINTED_MS, Grid, Held, Series
 from cerebro.casework.cause.picture import Role
-from cerebro.casework.quiet import EDGE_MS, Stretch
+from cerebro.casework.quiet import EDGE_MS, Stretch, quiet
+from cerebro.spine.entities import EntityKey
 from cerebro.spine.telemetry import SeriesType
 
 ANSWERS = (Role.LATENCY, Role.ERRORS)
 STEPS_MIN = 12  # that must be left, or the whole time before is taken as it was
+CALM_MS_MIN = 60_000  # of which lines must have been read, or who said nothing in it may well have at other times
 
 
 def without(held: Held, troubles: Sequence[Stretch], onset_ms: int) -> Held:
@@ -40,19 +43,19 @@ def without(held: Held, troubles: Sequence[Stretch], onset_ms: int) -> Held:
         if calm >= STEPS_MIN:
             break
     else:
-        return held
+        return _with_lines(held, ())
     if not gone.any():
-        return held
+        return _with_lines(held, ())
     out = np.broadcast_to(gone, held.last.shape)
     if calm * grid.step_ms < ACQUAINTED_MS:
         out = out & ~_drifting(held.series)[:, None]
-    return replace(
+    kept = replace(
         held,
         mean=np.where(out, np.nan, held.mean),
         last=np.where(out, np.nan, held.last),
-        spans=_rows(held.spans, grid, stretches, keep_some=True),
-        logs=_rows(held.logs, grid, stretches, keep_some=False),  # who is well may well say nothing
+        spans=_spans(held.spans, grid, stretches),
     )
+    return _with_lines(kept, stretches)
 
 
 def _told(held: Held) -> NDArray[np.bool_]:
@@ -78,19 +81,51 @@ def _wrong(grid: Grid, troubles: Sequence[Stretch]) -> NDArray[np.bool_]:
     return found
 
 
-def _rows(table: pa.Table, grid: Grid, troubles: Sequence[Stretch], *, keep_some: bool) -> pa.Table:
-    """The rows of other times.
-
-    Args:
-        keep_some: Whether all are kept where none would be left of before the onset.
-    """
+def _spans(table: pa.Table, grid: Grid, troubles: Sequence[Stretch]) -> pa.Table:
+    """Those of other times; all of them where none would be left of before the onset."""
     if not table.num_rows:
         return table
-    at_ms = table["at_ns"].to_numpy() // 1_000_000
-    wrong = np.zeros(len(at_ms), np.bool_)
+    kept = table.filter(pa.array(~_within(_at_ms(table), troubles)))
+    return kept if (_at_ms(kept) < grid.split_ms).any() else table
+
+
+def _with_lines(held: Held, troubles: Sequence[Stretch]) -> Held:
+    """With lines of other times only, however few are left: who is well may well say nothing.
+
+    Where hardly any calm time was read, that nothing was said in it tells nothing. The lines of the other troubles are
+    set aside then, and of those who were cut off it stays known.
+    """
+    grid, logs, at_ms = held.grid, held.logs, _at_ms(held.logs)
+    wrong = _within(at_ms, troubles)
+    hidden = wrong & (at_ms < grid.split_ms)
+    cut_off = {who: since_ms for who, since_ms in held.cut_off.items() if _is_brief(since_ms, grid, troubles)}
+    since_ms = int(at_ms.min(initial=grid.near_ms))  # a window has more than is asked of a store
+    if not _is_brief(since_ms, grid, troubles):
+        hidden &= _are_of(logs, cut_off)
+    kept = logs.filter(pa.array(~wrong)) if wrong.any() else logs
+    return replace(held, logs=kept, set_aside=logs.filter(pa.array(hidden)), cut_off=cut_off)
+
+
+def _is_brief(since_ms: int, grid: Grid, troubles: Sequence[Stretch]) -> bool:
+    """Whether hardly any calm time lies between this and the trouble."""
+    whole = [(begin_ms, over_ms) for begin_ms, over_ms in troubles if begin_ms < over_ms]
+    return sum(over_ms - begin_ms for begin_ms, over_ms in quiet(since_ms, grid.split_ms, whole)) < CALM_MS_MIN
+
+
+def _are_of(lines: pa.Table, entities: Iterable[EntityKey]) -> NDArray[np.bool_]:
+    """bool (line,): whether one of these wrote it."""
+    owner = pc.binary_join_element_wise(lines["entity_kind"], lines["entity_name"], "/")
+    mine = pc.is_in(owner, pa.array([each.text for each in entities], pa.string()))
+    return np.asarray(mine.to_numpy(), np.bool_)
+
+
+def _at_ms(table: pa.Table) -> NDArray[np.int64]:
+    return np.asarray(table["at_ns"].to_numpy() // 1_000_000, np.int64)
+
+
+def _within(at_ms: NDArray[np.int64], troubles: Sequence[Stretch]) -> NDArray[np.bool_]:
+    """bool (row,): whether it is of one of the times."""
+    found = np.zeros(len(at_ms), np.bool_)
     for start_ms, end_ms in troubles:
-        wrong |= (at_ms >= start_ms) & (at_ms < end_ms)
-    kept = table.filter(pa.array(~wrong))
-    if keep_some and not (kept["at_ns"].to_numpy() // 1_000_000 < grid.split_ms).any():
-        return table
-    return kept
+        found |= (at_ms >= start_ms) & (at_ms < end_ms)
+    return found

@@ -89,6 +89,31 @@ def test_who_never_said_a_word_and_now_complains_says_something():
     assert (told.of_before.tolist(), told.hits_before.tolist()) == ([20.0], [0.0])
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "unread", "of_before"),
+    [
+        ((), (), 20.0),  # it is read, and said nothing
+        (("packed",) * 20, (), 20.0),  # a word that it did not say in the other trouble either is new
+        (("no space left on device",) * 20, (), 0.0),
+        (("no space left on device", *("packed",) * 1999), (), 20.0),  # hardly ever
+        ((), (0,), 0.0),
+        (("packed",) * 20, (0,), 20.0),
+    ],
+)
+def test_a_word_is_new_only_where_something_was_read_of_before(elsewhere, unread, of_before):
+    """What a thing has said in another trouble tells how often it says so anyway, where nothing calm was read."""
+    said = [*(("no space left on device", True),) * 20, *((text, False) for text in elsewhere)]
+    during = np.array([now for _, now in said])
+    count = np.arange(len(said), dtype=np.int64)
+    texts = np.array([text for text, _ in said], object)
+    lines = Lines(np.zeros(len(said), np.int32), texts, count - len(said), count, np.zeros(len(said), np.bool_), during)
+
+    told = tallied_words(lines, np.full(len(said), 17, np.uint8), NAMES, None, unread)
+
+    assert (told.text, told.hits_before.tolist(), told.of_before.tolist()) == (("no_space",), [0.0], [of_before])
+    assert (told.hits_during.tolist(), told.of_during.tolist()) == ([20.0], [20.0])
+
+
 def test_what_a_client_passes_on_of_its_database_is_said_of_the_database():
     told = heard(
         (0, "database error: canceling statement due to lock timeout", True, 17),

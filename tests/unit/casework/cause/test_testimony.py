@@ -81,6 +81,25 @@ def test_what_a_store_says_of_its_locks_is_borne_out_by_those_who_wait(picture, 
     assert claims(replace(picture, tallies=saying(STORE, NOBODY, "locked"), edges=edges), STORE)["locked"] is claimed
 
 
+@pytest.mark.parametrize(("signal", "claimed"), [("queue.redelivered", True), ("postgresql.sessions.waiting", False)])
+def test_calls_that_suffer_do_not_bear_out_a_word_that_may_be_old(picture, signal, claimed):
+    """Who says at any time that it waited for a lock is slow for whatever reason its store is slow; a gauge tells."""
+    words = saying(FRONT, STORE, "locked")
+    words.of_before[:] = 0.0
+    picture.tracks.entity[1], picture.tracks.during[1] = STORE, 5.0
+    tracks = replace(picture.tracks, signal=("duration.mean", signal))
+    ill = replace(picture, tracks=tracks, tallies=words, edges={(FRONT, STORE): SLOW})
+
+    assert claims(ill, STORE)["locked"] is claimed
+
+
+def test_what_any_trouble_looks_like_is_heard_though_it_may_have_been_said_before(picture):
+    words = saying(FRONT, STORE, "late")
+    words.of_before[:] = 0.0
+
+    assert claims(replace(picture, tallies=words, edges={(FRONT, STORE): SLOW}), STORE)["late"] is False
+
+
 def test_of_whom_nothing_is_measured_a_line_is_a_claim(picture):
     assert claims(replace(picture, tallies=saying(FRONT, STORE, "untrusted")), STORE) == {"untrusted": True}
 
