@@ -79,6 +79,7 @@ AT_OTHERS = (
     "dial tcp: lookup postgres-1: no such host",
     "password authentication failed for user admin at postgres-1",
     "card-scheme answered 429 too many requests: rate limit exceeded",
+    "card-scheme answered with what cannot be read: unexpected token",
     'login of "password authentication failed for user admin at postgres-1" failed',
 )
 AT_ITSELF = (

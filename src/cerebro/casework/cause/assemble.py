@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from cerebro.casework.cause.answers import read
 from cerebro.casework.cause.asked import Line
-from cerebro.casework.cause.edges import Pair, both, told
+from cerebro.casework.cause.edges import FAILED_MIN, Pair, both, told
 from cerebro.casework.cause.grid import on_grid
 from cerebro.casework.cause.held import Held
-from cerebro.casework.cause.lines import Lines, tallied_lines, tallied_words
+from cerebro.casework.cause.kinds import OUTSIDE
+from cerebro.casework.cause.lines import Lines, spoken_of, tallied_lines, tallied_words
 from cerebro.casework.cause.picture import (
     NOBODY,
     Calls,
@@ -24,6 +25,7 @@ from cerebro.casework.cause.picture import (
     Tallies,
     Times,
     Tracks,
+    chosen_tallies,
     joined_tallies,
     no_tallies,
     no_times,
@@ -31,9 +33,9 @@ from cerebro.casework.cause.picture import (
 )
 from cerebro.casework.cause.rates import unread
 from cerebro.casework.cause.spans import Spans, summarised
-from cerebro.casework.cause.testimony import believed
+from cerebro.casework.cause.testimony import believed, doubted
 from cerebro.casework.cause.words import CANCELLED
-from cerebro.casework.topology.spans import CONSUMER
+from cerebro.casework.topology.spans import CONSUMER, SERVER
 from cerebro.kernel.telemetry.maps import looked_up
 from cerebro.spine.cases import Case
 from cerebro.spine.entities import EntityKey, Relation
@@ -42,6 +44,7 @@ from cerebro.spine.telemetry import REFUSED_CODES
 from cerebro.spine.topology import Topology
 
 FAILED_STATUS = 2
+MOST_FAILED = 0.6  # of the requests that one fails
 SIGNS_MAX = 200
 CLOCK_AHEAD, CLOCK_S_MIN = "log.clock.ahead", 5.0  # by less, lines wander on their way
 HOST, UNPLACED_MAX = "host", 50
@@ -80,7 +83,8 @@ def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: To
     pairs = {(entities[a], entities[b]) for a, b in calls} | {(a, b) for a, b in between if b}
     relations = _relations(topology, pairs)
     edges = _edges(measured, spans, place)
-    words = believed(_from_logs(held, place, known, _database_of(relations, lines, place)), edges)
+    words = _from_logs(held, place, known, _database_of(relations, lines, place))
+    unsure = doubted(words, edges, {place[key] for key in entities if key.kind in OUTSIDE})
     return Picture(
         entities=entities,
         relations=relations,
@@ -89,13 +93,14 @@ def picture_of(case: Case, findings: Sequence[Finding], held: Held, topology: To
         onset_ms=onset_ms or case.began_ms or case.opened_ms,
         end_ms=held.grid.end_ms,
         tracks=_tracks(lines, place, held),
-        tallies=joined_tallies([spans, words]),
+        tallies=joined_tallies([spans, believed(words, edges)]),
         times=times,
         changes=_changes(held),
         signs=_signs(findings),
         proofs=held.proofs,
         gaps=(*held.gaps, *unread(held)),
         edges=edges,
+        doubted=chosen_tallies(unsure, _said_where_it_fails(held, unsure, place, known)),
     )
 
 
@@ -340,6 +345,31 @@ def _from_logs(
     whole = replace(lines, message=_with_errors(logs)[keep])
     words = tallied_words(whole, logs["severity"].to_numpy()[keep], called, database_of, unread)
     return joined_tallies([tallied_lines(lines.chosen(looked_at)), words])
+
+
+def _said_where_it_fails(
+    held: Held, doubted: Tallies, place: dict[EntityKey, int], known: dict[str, EntityKey]
+) -> NDArray[np.bool_]:
+    """bool (tally,): whether the speaker says so in most of the requests that it fails: anyone may have a line written.
+
+    Where requests are not told one by one, that is not known.
+    """
+    found = np.zeros(len(doubted), np.bool_)
+    called = {name: place[key] for name, key in known.items() if key in place}
+    for row, (speaker, peer) in enumerate(zip(doubted.entity.tolist(), doubted.peer.tolist(), strict=True)):
+        spans, logs = (_late_rows(table, speaker, held.grid.split_ms, place) for table in (held.spans, held.logs))
+        asked = (spans["kind"].to_numpy() == SERVER) & _failed(spans, spans["attributes"].combine_chunks())
+        failed = set(spans["trace_id"].filter(pa.array(asked)).to_pylist())
+        said = spoken_of(_with_errors(logs), speaker, called, doubted.text[row]) == peer
+        telling = failed & set(logs["trace_id"].filter(pa.array(said)).to_pylist())
+        found[row] = len(failed) >= FAILED_MIN and len(telling) >= MOST_FAILED * len(failed)
+    return found
+
+
+def _late_rows(table: pa.Table, entity: int, since_ms: int, place: dict[EntityKey, int]) -> pa.Table:
+    """Those of one entity, from then on."""
+    late = table["at_ns"].to_numpy() // 1_000_000 >= since_ms
+    return table.filter(pa.array(late & (_places(table, place) == entity)))
 
 
 ERRORS = (  # where loggers put what went wrong

@@ -12,9 +12,10 @@ from cerebro.casework.cause.fuse import Fused, fuse
 from cerebro.casework.cause.held import ENTITIES, literal
 from cerebro.casework.cause.kinds import kind_of
 from cerebro.casework.cause.marks import marks_of
-from cerebro.casework.cause.picture import Picture
+from cerebro.casework.cause.picture import Picture, chosen_tallies, joined_tallies
 from cerebro.casework.cause.queues import left_undone
 from cerebro.casework.cause.telling import clue_line, sentence_of
+from cerebro.casework.cause.testimony import GARBLED
 from cerebro.casework.cause.view import View
 from cerebro.casework.cause.vocabulary import CHANGED, CLEAR, OCCUPIED, telling, worth
 from cerebro.casework.proof import digest as digest_of
@@ -64,8 +65,7 @@ def diagnose(picture: Picture) -> Diagnosis:
     """
     if not picture.entities:
         return Diagnosis((_unknown(1.0),), gaps=(*picture.gaps, "Nothing is known around this case."))
-    found = clues(picture)
-    view = _laid_on(_marked(View(picture, found, fuse(picture, found))))
+    view = _laid_on(_marked(_heard_out(_seen(picture))))
     fused = view.fused
     order = ranking(picture, fused)
     shares = _shares(fused.score)
@@ -78,6 +78,27 @@ def diagnose(picture: Picture) -> Diagnosis:
         tuple(_dead_ends(picture, fused, order)),
         (*picture.gaps, *_gaps(picture)),
     )
+
+
+def _seen(picture: Picture) -> View:
+    found = clues(picture)
+    return View(picture, found, fuse(picture, found))
+
+
+def _heard_out(view: View) -> View:
+    """With what was doubted of suppliers, by those of whom nothing else is known that would make them fail."""
+    doubted = view.picture.doubted
+    named = {who: _names_more(view, who) for who in set(doubted.entity.tolist())}
+    kept = np.array([not named[who] for who in doubted.entity.tolist()], np.bool_)
+    if not kept.any():
+        return view
+    tallies = joined_tallies([view.picture.tallies, chosen_tallies(doubted, kept)])
+    return _seen(replace(view.picture, tallies=tallies))
+
+
+def _names_more(view: View, entity: int) -> bool:
+    """Whether anything is told of it but that answers cannot be read, if only in lines."""
+    return any(telling(mark.word) > 1 and mark.word != GARBLED for mark in marks_of(view, entity))
 
 
 def _marked(view: View) -> View:

@@ -126,6 +126,13 @@ def tallied_words(
     )
 
 
+def spoken_of(message: NDArray[np.object_], speaker: int, names: Mapping[str, int], word: str) -> NDArray[np.int32]:
+    """int32 (line,): of whom each line of one speaker says the word; `NOBODY` where it does not, or names nobody."""
+    texts, code = _alike(message)
+    found = [_named(text, speaker, names) if word_of(text) == word else NOBODY for text in texts]
+    return np.array([*found, NOBODY], np.int32)[code]
+
+
 def _alike(message: NDArray[np.object_]) -> tuple[list[str], NDArray[np.int64]]:
     """The different texts without their numbers, and which of them each line is."""
     bodies, of_line = coded(message)

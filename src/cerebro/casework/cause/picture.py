@@ -173,6 +173,7 @@ class Picture:
         end_ms: When the picture was taken.
         engine: That answers the queries.
         gaps: What could not be looked at, a sentence each.
+        doubted: Lines on answers of suppliers that look well, to be heard where nothing else explains the speaker.
         edges: By caller and callee, calls as their caller measures them; with `NOBODY` for a callee, what it answers.
     """
 
@@ -191,6 +192,7 @@ class Picture:
     engine: str = "clickhouse"
     gaps: tuple[str, ...] = ()
     edges: Mapping[tuple[int, int], Calls] = field(default_factory=dict)
+    doubted: Tallies = field(default_factory=no_tallies)
 
 
 def chosen_tallies(tallies: Tallies, kept: NDArray[np.bool_]) -> Tallies:

@@ -23,7 +23,7 @@ SLOTS = 1 << 17
 WAITING_MAX = 1 << 16
 WAITING_MS = 120_000
 NAMES_MAX = 20_000  # entities and addresses that one memory tells apart
-CLIENT, PRODUCER, CONSUMER = 3, 4, 5
+SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104  read, not listened on
 
 Codes = NDArray[np.int32]
