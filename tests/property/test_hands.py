@@ -111,6 +111,4 @@ async def _open(kernel, clock, target, kind, name):
     )  # fmt: skip
     (kept,) = await desk.admit(DEFAULT_TENANT, [finding])
     cause = Cause(target, kind, 0.95, 1, f"the {kind}", since_ms=now_ms - 60_000)
-    await desk.change(
-        DEFAULT_TENANT, kept.case, lambda case: replace(case, causes=(cause,), looked_ms=now_ms + 60_000)
-    )
+    await desk.change(DEFAULT_TENANT, kept.case, lambda case: replace(case, causes=(cause,), looked_ms=now_ms + 60_000))
