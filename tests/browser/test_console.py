@@ -178,6 +178,7 @@ def test_what_changes_before_the_yes_is_looked_at_again(room, visit, console):
     shown = action(console)
     told_of(visit, shown)
     page = visit.go("/actions")
+    page.wait_for_selector(".action")
     page.keyboard.press("Shift+A")
     page.wait_for_selector("dialog[open] .step")
     told_of(visit, action(console, digest="e" * 64, steps=shown["steps"][:1]))

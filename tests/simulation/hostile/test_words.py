@@ -271,10 +271,11 @@ def test_a_chat_is_told_nothing_from_outside_but_text(name):
 
 
 def test_nothing_from_outside_makes_a_line_of_its_own_in_a_chat():
+    """A message that has no room for all of it has other parts: what is compared is its longest."""
     forged = {}
     for name in READABLE:
         counts = [
-            [text.count("\n") for message in messages(CHOSEN[run][name]) for _, text in parts_of(message)]
+            [max(text.count("\n") for _, text in parts_of(message)) for message in messages(CHOSEN[run][name])]
             for run in ("harmless", "poisoned")
         ]
         if any(more > usual for usual, more in zip(*counts, strict=True)):

@@ -8,12 +8,12 @@ Sources: Slack, “Block Kit”, “Handling user interaction” and “Verifyin
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from cerebro.spine.actions import Action, ActionState, Call
+from cerebro.spine.actions import Action, ActionState, Call, Reason
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.errors import Invalid, Unauthenticated
 
@@ -151,19 +151,19 @@ def _head(title: str) -> dict[str, Any]:
 
 def _shown(action: Action, address: str) -> list[dict[str, Any]]:
     """What the action changes, what that is to come to, what takes it back, and why it is the one."""
-    said = [_plain(_told(action))]
+    said = [_plain(_told(action, action.reasons))]
     if address:
         said.append(_ours(f"<{address}|Open the case>"))
     return said
 
 
 def _fits(title: str, action: Action) -> bool:
-    """Whether a message has room for all that is approved."""
-    is_short = len(_line(title)) <= TITLE_CHARS_MAX and len(_told(action)) <= TEXT_CHARS_MAX
+    """Whether a message has room for all that is approved; why it is the one is no part of that."""
+    is_short = len(_line(title)) <= TITLE_CHARS_MAX and len(_told(action, ())) <= TEXT_CHARS_MAX
     return is_short and len(_calls(action)) <= LINES_MAX
 
 
-def _told(action: Action) -> str:
+def _told(action: Action, reasons: Iterable[Reason]) -> str:
     back = ", ".join(_words(call, action.target) for step in action.steps for call in step.undo)
     calls = _calls(action)
     left = len(calls) - LINES_MAX
@@ -172,7 +172,7 @@ def _told(action: Action) -> str:
         f"Undo: {back or 'nothing takes it back'}",
         *calls[:LINES_MAX],
         *([f"… and {left} more lines: look at them in the console."] if left > 0 else []),
-        *(f"Why: {reason.text}" for reason in action.reasons if reason.what in ("share", "fit", "policy", "person")),
+        *(f"Why: {reason.text}" for reason in reasons if reason.what in ("share", "fit", "policy", "person")),
     ]
     return "\n".join(map(_line, lines))
 
