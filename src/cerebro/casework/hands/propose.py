@@ -20,6 +20,7 @@ from cerebro.casework.hands.rank import (
     Picture,
     doubt_of,
     is_hasty,
+    is_outright,
     named_in,
     ranked,
     words_of,
@@ -206,9 +207,15 @@ class Proposer:
         return False
 
     def _is_steady(self, case: Case, now_ms: int) -> bool:
-        """Whether the likeliest cause is nearly sure, or has been the likeliest for a while: first guesses change."""
+        """Whether first guesses are over: the likeliest cause is nearly sure, or has been the likeliest for a while.
+
+        One that is named outright has been a cause for a while: who is the likeliest beside it may change by the look.
+        """
         first = min(case.causes, key=lambda each: each.rank)
-        return first.share >= SURE_SHARE or now_ms - blamed_since_ms(case) >= self._steady_ms
+        if first.share >= SURE_SHARE or now_ms - blamed_since_ms(case) >= self._steady_ms:
+            return True
+        best = next(iter(considered(case.causes)), None)
+        return best is not None and is_outright(best) and now_ms - best.since_ms >= self._steady_ms
 
     async def _offers(self, case: Case, scene: Scene, tried: set[tuple[str, object]]) -> list[Offer]:
         """What could be done about the likeliest cause that leaves something to do."""

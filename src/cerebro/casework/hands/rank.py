@@ -97,6 +97,11 @@ NAMED_RIVAL = 0.02  # where nothing names a trouble of this one, and a mark name
 SURE_AGAIN = 0.9  # of the blame, from where on something is done unasked after something else did not help
 
 
+def is_outright(cause: Cause) -> bool:
+    """Whether the evidence names outright what is wrong with it, whatever would be done about that."""
+    return any(named_by(mark) >= OUTRIGHT for mark in cause.marks)
+
+
 def answered(playbook: Playbook, cause: Cause) -> tuple[float, tuple[str, ...]]:
     """How much of what the evidence says the playbook answers, and to which words."""
     held = [mark for mark in cause.marks if mark.word in playbook.trigger.marks]

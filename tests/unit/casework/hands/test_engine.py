@@ -124,6 +124,29 @@ async def test_a_restart_waits_until_its_cause_is_steady_unless_it_is_named_outr
     assert action.made_ms - named_ms == waits_s * 1000
 
 
+@pytest.mark.parametrize(("word", "acts"), [("deployed", True), ("busy", False)])
+async def test_what_is_named_outright_need_not_be_the_likeliest_all_the_time(bench, word, acts):
+    """Whom the looks hold for the likeliest beside it goes to and fro; it has been a cause from the first one on."""
+    case_id = await bench.case(share=0.45, marks=(word,))
+    begun_ms = bench.clock.now_ms()
+
+    def turned(case):
+        (mine, *_) = [replace(each, since_ms=begun_ms) for each in case.causes if each.entity == CART]
+        first = WORKER if case.causes[0].entity == CART else CART
+        other = Cause(WORKER, "data", 0.46, 1, "It is a little slower.", since_ms=begun_ms)
+        line = Entry(bench.clock.now_ms(), "cerebro", "cause_named", "Likely cause", reference=first.text)
+        both = (replace(mine, rank=1 + (first == WORKER)), replace(other, rank=1 + (first == CART)))
+        return replace(case, causes=tuple(sorted(both, key=lambda each: each.rank)), timeline=(*case.timeline, line))
+
+    for _ in range(8):
+        await bench.desk.change(DEFAULT_TENANT, case_id, turned)
+        await bench.rounds(1, step_s=6.0)
+
+    done = [each for each in await bench.actions() if each.started_ms]
+    assert [each.playbook for each in done] == (["rollback-deploy"] if acts else [])
+    assert not done or 20_000 <= done[0].made_ms - begun_ms <= 30_000
+
+
 async def test_tries_are_bounded_and_told(make_bench):
     bench = make_bench(tries_max=1)
     case_id = await bench.case()
