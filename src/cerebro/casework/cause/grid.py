@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from cerebro.casework.cause.picture import Role
 
 # What a metric is about, by the words of its name; the first that fits. OpenTelemetry, Prometheus and the names
-# that people give: the same rule for everyone.
+# that people give: the same rule for everyone. A share of failures is one whatever histogram it was made of.
 ROLES = (
+    (Role.ERRORS, re.compile(r":error_ratio$")),
     (
         Role.WAITING,
         re.compile(
@@ -41,6 +42,8 @@ def role_of(metric: str) -> Role:
 
     >>> role_of("http.server.request.duration").name, role_of("system.cpu.utilization").name
     ('LATENCY', 'RESOURCE')
+    >>> role_of("http.server.request.duration:error_ratio").name
+    'ERRORS'
     """
     name = metric.lower()
     return next((role for role, words in ROLES if words.search(name)), Role.OTHER)

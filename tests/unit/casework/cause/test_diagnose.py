@@ -45,6 +45,18 @@ def test_the_mean_of_all_routes_is_not_followed_along_calls_where_all_requests_a
     assert first(picture).entity.name == "cart"
 
 
+def test_who_is_slower_is_not_blamed_for_failures_made_of_durations(draw):
+    """What was noticed is the share of calls that fail, counted from a histogram of how long they take."""
+    series = [(name, metric) for name in ("front", "cart", "store") for metric in (*METRICS, "failed.share")]
+    ill = [("front", "failed.share", 40.0, 3), ("cart", "failed.share", 70.0, 3), ("store", "duration.mean", 4.0, 3)]
+    picture = draw(series, CHAIN, ill=ill, signal="http.server.request.duration:error_ratio")
+
+    told = diagnose(picture)
+
+    assert told.causes[0].entity.name == "cart"
+    assert told.causes[0].share > 0.8
+
+
 def test_what_tells_nothing_of_itself_can_be_blamed(draw):
     calls = (("front", "mail"), ("front", "bill"), ("bill", "silent"), ("mail", "silent"))
     series = [(name, metric) for name in ("front", "mail", "bill") for metric in METRICS]
