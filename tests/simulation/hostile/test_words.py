@@ -270,16 +270,19 @@ def test_a_chat_is_told_nothing_from_outside_but_text(name):
         assert json.loads(json.dumps(message)) == message
 
 
+def breaks_of(text: str) -> list[list[int]]:
+    """Line breaks in each part of each message."""
+    return [[part.count("\n") for _, part in parts_of(message)] for message in messages(text)]
+
+
 def test_nothing_from_outside_makes_a_line_of_its_own_in_a_chat():
-    """A message that has no room for all of it has other parts: what is compared is its longest."""
+    """Part by part; a message that has no room for all of it has other parts, and no more breaks than the whole one."""
     forged = {}
     for name in READABLE:
-        counts = [
-            [max(text.count("\n") for _, text in parts_of(message)) for message in messages(CHOSEN[run][name])]
-            for run in ("harmless", "poisoned")
-        ]
-        if any(more > usual for usual, more in zip(*counts, strict=True)):
-            forged[name] = counts
+        for usual, now in zip(*(breaks_of(CHOSEN[run][name]) for run in ("harmless", "poisoned")), strict=True):
+            alike = len(usual) == len(now)
+            more = any(b > a for a, b in zip(usual, now, strict=True)) if alike else sum(now) > sum(usual)
+            forged |= {name: (usual, now)} if more else {}
     assert forged == {}
 
 
