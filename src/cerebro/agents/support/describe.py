@@ -221,7 +221,7 @@ def severity_of(name: SeriesName, value: float, expected: float) -> Severity:
     | the same of a process, a core or another detail | notice |
     | faults that rise, of a whole service or host | major |
     | other golden signals and other faults that rise | minor |
-    | the rest, and whatever got better | notice |
+    | the rest, and whatever got better (failures that become fewer are not told at all) | notice |
     """
     reading = reading_of(name)
     kind = kind_of(name, reading)

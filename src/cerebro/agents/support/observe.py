@@ -39,10 +39,10 @@ from cerebro.agents.support.detect import detect
 from cerebro.agents.support.forget import PAUSE_MS as ROOM_PAUSE_MS
 from cerebro.agents.support.forget import choose, concert_left, points_left, ratios_left, series_left, together_left
 from cerebro.agents.support.fullness import Fullness
-from cerebro.agents.support.model import SHARES, Judged, SeriesName, Test, Turn, heard_ms
-from cerebro.agents.support.nature import WEIGHT_FAULT, reach_of
+from cerebro.agents.support.model import SHARES, Judged, Reading, SeriesName, Test, Turn, heard_ms
+from cerebro.agents.support.nature import FAULTS, WEIGHT_FAULT, kind_of, reach_of, reading_of
 from cerebro.agents.support.outlook import HOUR_MS, wall_ms
-from cerebro.agents.support.ratios import ERROR_RATIO, Ratios
+from cerebro.agents.support.ratios import ERROR_RATIO, Ratios, is_failure
 from cerebro.agents.support.recent import POINT, Recent, no_points
 from cerebro.agents.support.shapes import SHIFT_RATIO
 from cerebro.agents.support.shares import ALONE, Parts
@@ -56,7 +56,7 @@ from cerebro.algorithms.spending import REPEAT_COST, fade
 from cerebro.algorithms.tails import unteach
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
-from cerebro.spine.telemetry import SampleBatch
+from cerebro.spine.telemetry import SampleBatch, SeriesType
 
 TICK_MS = 10_000  # between two looks at budget and silence
 PAUSE_MS = 120_000  # without a tick: more than twice the longest usual interval between scrapes
@@ -65,6 +65,7 @@ OPEN_PER_ENTITY_MAX = 8  # findings of one entity that are open at once; more se
 POINTS_SHOWN = 120
 CHANGES_MAX = 500
 AFTERMATH_S = 120.0  # of a trouble, while what was done about it goes on to move its entity
+DELTAS = frozenset({SeriesType.DELTA, SeriesType.DELTA_HISTOGRAM})
 NOT_YET_S = 1e10  # some day, for the end of what is still open
 INCIDENT_MS = 300_000  # signs of one trouble may begin so long before the one that was admitted
 MOVERS_SHOWN = 5
@@ -610,8 +611,18 @@ def _open(watch: Watch, entity: tuple[str, str], begun: list[Moment]) -> list[Fi
 
 
 def _fails_less(name: SeriesName, moment: Moment) -> bool:
-    """A share of failures that falls is no trouble: what was learned of it was one. Nor is a shape that comes back."""
-    return name.metric.endswith((ERROR_RATIO, SHIFT_RATIO)) and moment.value < moment.expected
+    """Failures that become fewer are no trouble: what was learned of them was one. Nor is a shape that comes back.
+
+    A gauge of faults is not meant, for it may say what is left of them, as an error budget does.
+    """
+    if moment.value >= moment.expected:
+        return False
+    if name.metric.endswith((ERROR_RATIO, SHIFT_RATIO)):
+        return True
+    reading = reading_of(name)
+    if reading is not Reading.RATE and name.type not in DELTAS:
+        return False
+    return kind_of(name, reading) == FAULTS or is_failure(name.labels, asked="client" in name.metric)
 
 
 def _allowed(watch: Watch, moment: Moment) -> Allowed:

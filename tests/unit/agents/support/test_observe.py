@@ -122,6 +122,27 @@ def test_an_improvement_is_only_noticed(watch, play, name_of):
     assert [finding.severity for finding in found] == [Severity.NOTICE]
 
 
+@pytest.mark.parametrize(
+    ("metric", "labels", "told"),
+    [
+        ("http.server.request.duration_count", (("http.response.status_code", "504"),), False),
+        ("http.server.request.duration_count", (("error.type", "TimeoutError"),), False),
+        ("http.server.request.duration_count", (("http.response.status_code", "200"),), True),
+        ("payments_refused_total", (), False),
+        ("payments_total", (), True),
+    ],
+)
+def test_failures_that_become_fewer_are_no_news_and_answers_that_do_are(watch, play, name_of, metric, labels, told):
+    """A trouble that was long enough to be learned ends."""
+    rates = np.random.default_rng(8).poisson(20.0, 2 * HOUR).astype(float)
+    rates[-20:] = 0.0
+    name = name_of(metric=metric, labels=labels, type="counter", unit="{request}", kind="service")
+
+    found = play(watch, [name], np.cumsum(rates))
+
+    assert [finding.entity.kind for finding in found] == ["service"] * told
+
+
 def test_what_stays_away_becomes_the_usual(watch, play, name_of):
     """After two hours at a new level the episode ends, saying so, and the new level is no news."""
     values = np.concatenate([quiet(HOUR), 0.6 + quiet(4 * HOUR, seed=5)])
