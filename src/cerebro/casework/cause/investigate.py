@@ -98,7 +98,7 @@ class Investigator:
                 DIAGNOSES.labels("failed").inc()
                 log.warning("diagnosis_failed", tenant=tenant, case_id=case.id, reason=error.detail)
                 return
-        if await self._looks.finish(tenant, case, self._now_ms()):
+        if await self._looks.finish(tenant, case, self._now_ms(), begun_ms):
             DIAGNOSES.labels("made").inc()
             try:
                 await self._desk.change(

@@ -33,8 +33,9 @@ class Look:
         owner: Who looks now; empty for nobody.
         until_ms: When the owner is taken for dead.
         count: Looks that were finished.
-        at_ms: When the last one was.
+        at_ms: When the last one was over.
         findings: How many findings the case had then.
+        begun_ms: When the last one was begun: what came after that is not in it.
     """
 
     owner: str = ""
@@ -42,6 +43,7 @@ class Look:
     count: int = 0
     at_ms: int = 0
     findings: int = 0
+    begun_ms: int = 0
 
 
 class Looks:
@@ -73,14 +75,14 @@ class Looks:
             return []
         return due
 
-    async def finish(self, tenant: TenantId, case: Case, now_ms: int) -> bool:
+    async def finish(self, tenant: TenantId, case: Case, now_ms: int, begun_ms: int) -> bool:
         """The look is done; False when it is not ours any more."""
         while True:
             known, revision = await self._load(tenant)
             look = known.get(case.id, Look())
             if look.owner != self._owner:
                 return False
-            done = Look("", 0, look.count + 1, now_ms, case.finding_count)
+            done = Look("", 0, look.count + 1, now_ms, case.finding_count, begun_ms)
             try:
                 body = msgspec.json.encode({**known, case.id: done})
                 await self._bus.put(BUCKET, _key(tenant), body, revision=revision)
@@ -103,9 +105,9 @@ def is_due(case: Case, look: Look, now_ms: int, steady_ms: int = 0) -> bool:
     since_ms = now_ms - look.at_ms
     if look.owner and now_ms < look.until_ms:
         return False
-    if look.count == 0 or look.at_ms < returned_ms(case):
+    if look.count == 0 or look.begun_ms < returned_ms(case):
         return now_ms - max(case.opened_ms, returned_ms(case)) >= FIRST_MS
-    if (settled_ms := settled_at(case, steady_ms)) and look.at_ms < settled_ms:
+    if (settled_ms := settled_at(case, steady_ms)) and look.begun_ms < settled_ms:
         return since_ms >= SETTLING_MS or now_ms >= settled_ms
     pauses_ms = AGAIN_MS if is_told(case) else SOON_MS
     is_news = case.finding_count > look.findings or look.count < len(pauses_ms) or bool(case.active_keys)
@@ -114,8 +116,8 @@ def is_due(case: Case, look: Look, now_ms: int, steady_ms: int = 0) -> bool:
 
 def settled_at(case: Case, steady_ms: int) -> int:
     """When its likeliest cause will have been that for so long; 0 where none is, or something is done about it."""
-    blamed_ms = blamed_since_ms(case)
-    return blamed_ms + steady_ms if blamed_ms and case.state not in (CaseState.ACTING, CaseState.VERIFYING) else 0
+    blamed_ms, is_done = blamed_since_ms(case), case.state in (CaseState.ACTING, CaseState.VERIFYING)
+    return blamed_ms + steady_ms if steady_ms and blamed_ms and not is_done else 0
 
 
 def is_told(case: Case) -> bool:

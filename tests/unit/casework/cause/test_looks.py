@@ -31,8 +31,8 @@ async def test_of_two_brains_one_looks(clock, tenant):
     assert await one.take(tenant, [case], FIRST_MS - 1) == []
     assert await one.take(tenant, [case], FIRST_MS) == [case]
     assert await two.take(tenant, [case], FIRST_MS) == []
-    assert not await two.finish(tenant, case, FIRST_MS)
-    assert await one.finish(tenant, case, FIRST_MS)
+    assert not await two.finish(tenant, case, FIRST_MS, FIRST_MS)
+    assert await one.finish(tenant, case, FIRST_MS, FIRST_MS)
     assert await two.take(tenant, [case], FIRST_MS) == []
 
 
@@ -43,15 +43,16 @@ async def test_a_look_whose_owner_died_is_taken_up(clock, tenant):
 
     assert await two.take(tenant, [case], FIRST_MS + LEASE_MS - 1) == []
     assert await two.take(tenant, [case], FIRST_MS + LEASE_MS) == [case]
-    assert not await one.finish(tenant, case, FIRST_MS + LEASE_MS), "it comes back, and is too late"
+    assert not await one.finish(tenant, case, FIRST_MS + LEASE_MS, FIRST_MS), "it comes back, and is too late"
 
 
-def looked(case, seconds, look=None, steady_ms=0):
-    """When it is looked at, second by second, seconds."""
+def looked(case, seconds, look=None, steady_ms=0, takes=0):
+    """When looks at it are begun, second by second, if each takes so many seconds."""
     look, found = look or Look(), []
     for second in range(seconds):
-        if is_due(case, look, second * 1000, steady_ms):
-            look = Look("", 0, look.count + 1, second * 1000, case.finding_count)
+        if second * 1000 >= look.at_ms and is_due(case, look, second * 1000, steady_ms):
+            over_ms = (second + takes) * 1000
+            look = Look("", 0, look.count + 1, over_ms, case.finding_count, second * 1000)
             found.append(second)
     return found
 
@@ -69,10 +70,12 @@ def test_a_case_is_looked_at_ever_more_rarely_and_no_more_once_nothing_holds(ten
 def test_a_cause_that_is_settling_is_looked_at_often_and_once_when_it_has(tenant):
     """The pauses would be forty seconds by then: what is done would go by the very look that first blamed it."""
     case = diagnosed(case_of(tenant), told(), 39_000)
-    seen = Look("", 0, 4, 39_000, 1)
+    seen = Look("", 0, 4, 39_000, 1, 38_000)
 
     assert looked(case, 70, seen) == []
     assert looked(case, 70, seen, 20_000) == [45, 51, 57, 59]
+    assert looked(case, 70, seen, 20_000, takes=3) == [45, 54, 59], "the next is begun once it has settled"
+    assert looked(case, 70, seen, 20_000, takes=7) == [45, 58, 65], "one that was begun before it had is not the last"
     busy = replace(case, state=CaseState.VERIFYING)
     assert looked(busy, 70, seen, 20_000) == []
     assert SOON_MS[2] > SETTLING_MS
@@ -82,7 +85,9 @@ def test_a_case_that_was_reopened_is_looked_at_soon_however_often_it_was_before(
     back = Entry(1_200_000, "cerebro", "reopened", "Reopened: it is slow.")
     case = replace(case_of(tenant), timeline=(back,))
 
-    assert looked(case, 1210, Look("", 0, 16, 400_000, 1))[-1:] == [1200 + FIRST_MS // 1000]
+    assert looked(case, 1210, Look("", 0, 16, 400_000, 1, 399_000))[-1:] == [1200 + FIRST_MS // 1000]
+    over_since = Look("", 0, 16, 1_201_000, 1, 1_199_000)  # begun before it came back, and over after that
+    assert looked(case, 1210, over_since)[-1:] == [1200 + FIRST_MS // 1000]
 
 
 def test_causes_are_as_of_the_last_look_that_bore_them_out(tenant):
