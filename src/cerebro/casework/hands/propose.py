@@ -196,8 +196,8 @@ class Proposer:
         await self._engine.ledger.escalate(case, f"{why} {tried}.")
 
     def _is_known(self, case: Case, now_ms: int) -> bool:
-        """Whether the same causes were thought over a moment ago."""
-        said = hash(tuple((each.entity, each.kind, each.share, each.marks) for each in case.causes))
+        """Whether the same causes were thought over a moment ago, and nobody has looked since."""
+        said = hash((case.looked_ms, *((each.entity, each.kind, each.share, each.marks) for each in case.causes)))
         before = self._thought.get(case.id, (0, 0))
         if before[0] == said and now_ms - before[1] < AGAIN_MS:
             return True

@@ -124,6 +124,19 @@ async def test_a_restart_waits_until_its_cause_is_steady_unless_it_is_named_outr
     assert action.made_ms - named_ms == waits_s * 1000
 
 
+async def test_the_look_that_a_restart_waits_for_is_thought_over_at_once(bench):
+    """Whoever is without their service does not wait for the next turn as well, though nothing else has changed."""
+    case_id = await bench.case(kind="resource", share=0.99, text="busy_cpu", marks=("busy_cpu",))
+    line = Entry(bench.clock.now_ms(), "cerebro", "cause_named", "Likely cause", reference=CART.text)
+    await bench.desk.change(DEFAULT_TENANT, case_id, lambda case: replace(case, timeline=(*case.timeline, line)))
+    await bench.rounds(23, step_s=1.0, looks=False)
+    assert await bench.actions() == []
+
+    await bench.rounds(1, step_s=1.0)
+
+    assert [each.playbook for each in await bench.actions()] == ["restart-service"]
+
+
 @pytest.mark.parametrize(("word", "acts"), [("deployed", True), ("busy", False)])
 async def test_what_is_named_outright_need_not_be_the_likeliest_all_the_time(bench, word, acts):
     """Whom the looks hold for the likeliest beside it goes to and fro; it has been a cause from the first one on."""
