@@ -26,6 +26,8 @@ class Gauge:
             trouble.
         of_work: Whether twice the requests bring twice of it: then it is compared for each request.
         known: Whether what is usual must be known, of it and of the requests.
+        lulls: Whether one lull among its newest values says nothing, as one peak does not: who is started again and
+            again tells something in between.
     """
 
     mark: str
@@ -36,13 +38,14 @@ class Gauge:
     within_s: float = 0.0
     of_work: bool = False
     known: bool = False
+    lulls: bool = False
 
 
 def _gauge(
     mark: str, metric: str, *, level: float = 0.0, times: float = 1.0, step: float = 0.0, within_s: float = 0.0,
-    of_work: bool = False, known: bool = False,
+    of_work: bool = False, known: bool = False, lulls: bool = False,
 ) -> Gauge:  # fmt: skip
-    return Gauge(mark, re.compile(metric), level, times, step, within_s, of_work, known)
+    return Gauge(mark, re.compile(metric), level, times, step, within_s, of_work, known, lulls)
 
 
 EVER = float("inf")
@@ -83,7 +86,7 @@ GAUGES: Sequence[Gauge] = (
     _gauge("piling_up", DEEP.pattern, level=20.0, times=3.0),
     _gauge("poison", r"redeliver", times=4.0, step=0.1, within_s=45.0),
     _gauge("foreign", r"namedprocess.*cpu", level=0.8, times=3.0),
-    _gauge("silent", SILENT.replace(".", r"\."), level=1.0, step=0.9),
+    _gauge("silent", SILENT.replace(".", r"\."), level=1.0, step=0.9, lulls=True),
     _gauge("uneven", UNEVEN.replace(".", r"\."), level=0.86, times=1.2),
     _gauge("stuck", STUCK.replace(".", r"\."), level=0.1, times=3.0),
     _gauge("cold", COLD.replace(".", r"\."), step=20.0, times=1.5),

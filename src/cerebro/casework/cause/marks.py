@@ -212,6 +212,7 @@ def _gauged(view: View, entity: int) -> Iterator[Mark]:
         for gauge in gauges_of(signal):
             times = work if gauge.of_work else 1.0
             held = most(tracks, row, gauge.within_s) if gauge.within_s else now
+            held = max(held, middle(tracks.during[row])) if gauge.lulls else held
             beyond = is_beyond(gauge, then, held, times) and (known or not gauge.known)
             if beyond and (gauge.mark != "cold" or _falls_on_others(view, entity)):
                 yield Mark(gauge.mark, nats_of(view, row))

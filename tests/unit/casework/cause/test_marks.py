@@ -384,6 +384,21 @@ def test_who_tells_nothing_and_is_not_missed_has_only_stopped_telling(draw, line
     assert ("silent" in words_of(picture, "cart")) is silent
 
 
+@pytest.mark.parametrize(
+    ("newest", "silent"),
+    [((1.0, 1.0), True), ((1.0, 0.0, 1.0), True), ((0.0, 1.0, 0.0), False), ((0.0, 0.0, 1.0), False)],
+)
+def test_who_is_started_again_and_again_is_silent_though_it_tells_something_in_between(draw, newest, silent):
+    series = [("front", "duration.mean"), ("cart", "replicas.silent")]
+    picture = draw(series, (("front", "cart"),), ill=(("front", "duration.mean", 30.0, 3),))
+    picture.tracks.before[1], picture.tracks.during[1] = 0.0, 0.0
+    picture.tracks.during[1, 3 : -len(newest)] = 1.0
+    picture.tracks.during[1, -len(newest) :] = newest
+    picture = blaming(picture, ("front", "cart cannot be reached: connection refused"))
+
+    assert ("silent" in words_of(picture, "cart")) is silent
+
+
 @pytest.mark.parametrize(("failing", "claimed"), [(0.0, True), (50.0, False)])
 def test_who_has_only_stopped_telling_bears_out_no_claim(draw, failing, claimed):
     """A replica that was scaled in makes nothing true that a line says of the others."""
