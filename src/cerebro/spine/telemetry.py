@@ -54,6 +54,8 @@ class SeriesType(StrEnum):
     UNKNOWN = "unknown"  # the protocol did not say
 
 
+INCREASES = frozenset({SeriesType.DELTA, SeriesType.DELTA_HISTOGRAM})  # told as what came on top since the last time
+
 SERIES_SCHEMA = pa.schema(
     [
         pa.field("hi", pa.uint64(), nullable=False),

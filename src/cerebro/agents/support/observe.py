@@ -56,7 +56,7 @@ from cerebro.algorithms.spending import REPEAT_COST, fade
 from cerebro.algorithms.tails import unteach
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
-from cerebro.spine.telemetry import SampleBatch, SeriesType
+from cerebro.spine.telemetry import INCREASES, SampleBatch
 
 TICK_MS = 10_000  # between two looks at budget and silence
 PAUSE_MS = 120_000  # without a tick: more than twice the longest usual interval between scrapes
@@ -65,7 +65,6 @@ OPEN_PER_ENTITY_MAX = 8  # findings of one entity that are open at once; more se
 POINTS_SHOWN = 120
 CHANGES_MAX = 500
 AFTERMATH_S = 120.0  # of a trouble, while what was done about it goes on to move its entity
-DELTAS = frozenset({SeriesType.DELTA, SeriesType.DELTA_HISTOGRAM})
 NOT_YET_S = 1e10  # some day, for the end of what is still open
 INCIDENT_MS = 300_000  # signs of one trouble may begin so long before the one that was admitted
 MOVERS_SHOWN = 5
@@ -620,7 +619,8 @@ def _fails_less(name: SeriesName, moment: Moment) -> bool:
     if name.metric.endswith((ERROR_RATIO, SHIFT_RATIO)):
         return True
     reading = reading_of(name)
-    if reading is not Reading.RATE and name.type not in DELTAS:
+    is_count = reading is Reading.RATE or name.type in INCREASES
+    if not is_count or moment.test == Test.VARIANCE:  # who becomes restless may be below what was expected by chance
         return False
     return kind_of(name, reading) == FAULTS or is_failure(name.labels, asked="client" in name.metric)
 

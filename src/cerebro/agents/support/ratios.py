@@ -36,6 +36,7 @@ from cerebro.algorithms.native import native
 from cerebro.spine.telemetry import (
     GRPC_CODES,
     GRPC_FAILED,
+    INCREASES,
     REFUSED_CODES,
     SERIES_SCHEMA,
     SampleBatch,
@@ -307,7 +308,7 @@ def _join(ratios: Ratios, row: int, name: SeriesName, place: Place) -> None:
             ratios.exists[group, which] = told is not None
             ratios.key[group, which] = (told.hi, told.lo) if told else (0, 0)
     ratios.group[row], ratios.role[row] = group, role
-    ratios.is_delta[row] = name.type in (SeriesType.DELTA, SeriesType.DELTA_HISTOGRAM)
+    ratios.is_delta[row] = name.type in INCREASES
 
 
 def _name(of: SeriesName, metric: str, labels: tuple[tuple[str, str], ...], unit: str) -> SeriesName:

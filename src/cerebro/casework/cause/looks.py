@@ -116,8 +116,8 @@ def is_due(case: Case, look: Look, now_ms: int, steady_ms: int = 0) -> bool:
 
 def settled_at(case: Case, steady_ms: int) -> int:
     """When its likeliest cause will have been that for so long; 0 where none is, or something is done about it."""
-    blamed_ms, is_done = blamed_since_ms(case), case.state in (CaseState.ACTING, CaseState.VERIFYING)
-    return blamed_ms + steady_ms if steady_ms and blamed_ms and not is_done else 0
+    blamed_ms, is_acted_on = blamed_since_ms(case), case.state in (CaseState.ACTING, CaseState.VERIFYING)
+    return blamed_ms + steady_ms if steady_ms and blamed_ms and not is_acted_on else 0
 
 
 def is_told(case: Case) -> bool:

@@ -5,9 +5,8 @@ from numpy.typing import NDArray
 
 from cerebro.casework.cause.asked import Real
 from cerebro.casework.cause.held import Held
-from cerebro.spine.telemetry import SeriesType
+from cerebro.spine.telemetry import INCREASES, SeriesType
 
-INCREASES = frozenset({SeriesType.DELTA.value, SeriesType.DELTA_HISTOGRAM.value})
 CLIMBING = frozenset({SeriesType.COUNTER.value, SeriesType.HISTOGRAM.value}) | INCREASES
 CARRIED_MS = 300_000  # between two samples, that one rate may stand for
 

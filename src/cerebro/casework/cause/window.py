@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from cerebro.algorithms.index import EMPTY, SeriesIndex
 from cerebro.casework.cause.grid import on_grid
 from cerebro.casework.cause.held import INTERVAL_MS, READ_LINES, READ_SPANS, Grid, Held, Series
-from cerebro.casework.cause.rates import INCREASES
 from cerebro.casework.cause.stored import proof_of
 from cerebro.spine.entities import EntityKey
 from cerebro.spine.identity import TenantId
-from cerebro.spine.telemetry import EVENT_SCHEMA, SampleBatch
+from cerebro.spine.telemetry import EVENT_SCHEMA, INCREASES, SampleBatch
 
 KEPT_MS = 45 * 60_000
 READ = {"spans": READ_SPANS, "logs": READ_LINES, "events": EVENT_SCHEMA}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cerebro.casework.cause.answers import DERIVED, INSTANCES
 from cerebro.casework.cause.queues import PILED
 from cerebro.spine.entities import EntityKey
-from cerebro.spine.telemetry import REFUSED_CODES
+from cerebro.spine.telemetry import INCREASES, REFUSED_CODES
 
 SERVED = ("http.server.request.duration", "rpc.server.duration", "messaging.process.duration",
           "db.server.operation.duration", "http_server_request_duration_seconds",
@@ -26,7 +26,6 @@ CODES = ("http.response.status_code", "http_response_status_code", "status", "co
 FAULTS = ("error.type", "error_type")
 NO_OPERATION = frozenset((*CODES, *FAULTS, *INSTANCES))
 LOOK_BACK_MS = 150_000  # how far before a stretch its first sample's forerunner may lie
-DELTA = ("delta", "delta_histogram")
 
 ERROR_SHARE_MIN = 0.02  # fewer errors than these nobody feels
 SLOWER_MIN, SLOWER_S_MIN = 1.5, 0.02
@@ -94,7 +93,7 @@ def felt_of(
         by_operation: Each kind of its requests for itself, by `kind/name` and what tells them apart.
     """
     sums: dict[str, list[float]] = {}
-    is_delta = np.array([each.type in DELTA for each in measures], np.bool_)
+    is_delta = np.array([each.type in INCREASES for each in measures], np.bool_)
     for each, grown in zip(measures, _grown(samples, is_delta, start_ms, end_ms).tolist(), strict=True):
         if grown:
             for owner in _owners(each):

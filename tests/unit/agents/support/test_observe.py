@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from cerebro.agents.support.describe import Moment
 from cerebro.agents.support.model import Test as Question
-from cerebro.agents.support.observe import OPEN_PER_ENTITY_MAX, Rules, new_watch, observe
+from cerebro.agents.support.model import Turn
+from cerebro.agents.support.observe import OPEN_PER_ENTITY_MAX, Rules, _fails_less, new_watch, observe
 from cerebro.algorithms.tails import TOP
 from cerebro.spine.findings import Severity
 from cerebro.spine.telemetry import SampleBatch, no_series
@@ -141,6 +143,14 @@ def test_failures_that_become_fewer_are_no_news_and_answers_that_do_are(watch, p
     found = play(watch, [name], np.cumsum(rates))
 
     assert [finding.entity.kind for finding in found] == ["service"] * told
+
+
+@pytest.mark.parametrize(("test", "told"), [(Question.SHIFT, False), (Question.VARIANCE, True)])
+def test_failures_that_become_restless_are_news_wherever_they_are_just_now(name_of, test, told):
+    name = name_of(metric="http.errors", type="counter", unit="{error}", kind="service")
+    moment = Moment(0, 2000, 1000, 1.0, 2.0, test, Turn.OPENED, 0.01, 3.0)
+
+    assert _fails_less(name, moment) is not told
 
 
 def test_what_stays_away_becomes_the_usual(watch, play, name_of):
