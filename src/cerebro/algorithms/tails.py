@@ -14,9 +14,6 @@ Springer 1983 (clusters); A. Siffer et al., Anomaly Detection in Streams with Ex
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cerebro.algorithms.native import native
 
 # Fields of one tail, float32, (TAIL_FIELDS,)
@@ -104,8 +101,8 @@ def add_peak(tail: Any, log_excess: float) -> None:
 
 
 @native
-def teach(tail: Any, log_excess: float, episode_count: float) -> float:
-    """Let the tail know the peak of an episode that was told. Changes it in place; answers by how much.
+def teach(tail: Any, log_excess: float, episode_count: float) -> None:
+    """Let the tail know the peak of an episode that was told. Changes it in place.
 
     The first may have been an incident and teaches little; with the second the tail was wrong by so much, or there were
     two incidents, and it is counted as it is; what comes a third time is the nature of the stream, and no rarer than
@@ -120,12 +117,4 @@ def teach(tail: Any, log_excess: float, episode_count: float) -> float:
         tail[TOP] = max(tail[TOP], log_excess)
     known = episode_count >= EPISODES_KNOWN
     mean = (tail[TOTAL] + 1.0) / (tail[COUNT] + 4.0)
-    added: float = log_excess if known else min(log_excess, PEAK_BOUND * mean)
-    add_peak(tail, added)
-    return added
-
-
-def unteach(tail: NDArray[np.float32], added: float) -> None:
-    """Take back what an episode taught, once it is known as a real trouble. Changes the tail in place."""
-    tail[TOTAL] = max(tail[TOTAL] - added, 0.0)
-    tail[COUNT] = max(tail[COUNT] - 1.0, 0.0)
+    add_peak(tail, log_excess if known else min(log_excess, PEAK_BOUND * mean))

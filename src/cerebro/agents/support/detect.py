@@ -651,7 +651,7 @@ def _open(  # noqa: PLR0917
     s: Any, t: int, level: float, number: float, score: float, chosen: int
 ) -> None:
     s.episode = chosen + 1
-    s.taught = 0.0
+    s.real = 0
     s.opened_ms = t
     if s.onset_ms == 0:
         s.onset_ms = t
@@ -706,17 +706,16 @@ def _end(s: Any) -> None:
 
     One that is known as a real trouble teaches nothing.
     """
-    is_trouble = s.taught < 0.0
-    s.taught = 0.0
+    is_real = s.real > 0
+    s.real = 0
     s.z_1 = s.z_2 = s.drift = 0.0
-    if not is_trouble:
+    if not is_real:
         s.episode_count += 1.0
         if s.episode - 1 == _FLATLINE:
             s.same_count_top = max(int(s.same_count_top), int(s.peak_score))
         else:
             tail = s.tail[s.episode - 1]
             peak = log(max(s.peak_score / tail[THRESHOLD], 1.0))
-            s.taught = teach(tail, peak, s.episode_count)
-            s.taught_by = s.episode - 1
+            teach(tail, peak, s.episode_count)
     s.episode = 0
     s.onset_ms = 0

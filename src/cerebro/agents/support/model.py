@@ -114,7 +114,6 @@ SERIES = np.dtype(
         ("gap_count", "f4"),  # longer waits than usual, and the sum of their log-excesses
         ("gap_total", "f4"),
         ("episode_count", "f4"),  # findings of late, halved in four weeks
-        ("taught", "f4"),  # what the last episode added to its tail; negative while one is known as a real trouble
         ("peak_score", "f4"),  # of the episode
         ("peak_value", "f4"),
         ("new_level", "f4"),  # where the episode has taken the series
@@ -123,11 +122,11 @@ SERIES = np.dtype(
         ("outside_count", "u2"),
         ("daily", "f4", (DAY_HOURS,)),
         ("weekly", "u2", (WEEK_HOURS,)),  # bfloat16
+        ("leak_usual", "u2"),  # share of bets on a trend that are won, over a half, in parts of 65535
         ("daily_count", "u1", (DAY_HOURS,)),
         ("weekly_counts", "u1", (WEEK_HOURS // 2,)),
-        ("taught_by", "u1"),  # which test's that was
+        ("real", "u1"),  # 1 while the episode is known as a real trouble
         ("loud", "i1", (DAY_HOURS,)),  # logarithm of the spread of each hour of the day over the usual, in eightieths
-        ("leak_usual", "u2"),  # share of bets on a trend that are won, over a half, in parts of 65535
     ],
     align=True,
 )

@@ -49,11 +49,11 @@ from cerebro.agents.support.shares import ALONE, Parts
 from cerebro.agents.support.silence import FORGET_MS, Silence, find_silence, reached_ms
 from cerebro.agents.support.together import Together, away_from, away_of, enrol, judge_entities, judge_peers, peer_count
 from cerebro.agents.support.unlike import Mover, concert_finding, joint_finding, peer_finding
+from cerebro.agents.support.untaught import accept, forget, keep, kept_left, nothing_kept
 from cerebro.agents.support.watch import Series, admit_series, no_priors, no_series, priors_of
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.scale import backward
 from cerebro.algorithms.spending import REPEAT_COST, fade
-from cerebro.algorithms.tails import unteach
 from cerebro.spine.findings import Finding
 from cerebro.spine.identity import TenantId
 from cerebro.spine.telemetry import INCREASES, SampleBatch
@@ -137,6 +137,7 @@ class Watch:
     open_joint: dict[int, Episode] = field(default_factory=dict)  # by slot
     open_concerts: dict[int, Episode] = field(default_factory=dict)  # by slot
     open_peers: dict[int, Episode] = field(default_factory=dict)  # by place
+    untaught: NDArray[np.void] = field(default_factory=nothing_kept)
     opinions_seen: dict[str, str] = field(default_factory=dict)  # verdict by finding, so that each counts once
     full_ms: int = 0  # when it was last found that there is no room for new series
     resumed_ms: int = 0  # when telemetry came again after nobody had sent any
@@ -236,6 +237,8 @@ def _mark_troubled(watch: Watch, findings: list[Finding]) -> None:
             or watch.together.slots.get(entity) in watch.open_joint
             or watch.concert.slots.get(entity) in watch.open_concerts
         )
+        if is_troubled:
+            watch.untaught = keep(watch.untaught, rows, members)
         last_ms = rows["last_ms"][members]
         behind_s = np.minimum((last_ms.max(initial=0) - last_ms) / 1000.0, AFTERMATH_S)
         rows["calm_s"][members] = NOT_YET_S if is_troubled else AFTERMATH_S + behind_s
@@ -280,6 +283,7 @@ def _make_room(watch: Watch, wanted: int = 0) -> None:
     watch.open_silences = {entity: _moved(told, now_at) for entity, told in watch.open_silences.items()}
     admissions = (replace(each, row=now_at[each.row] if each.row >= 0 else -1) for each in watch.budget.admissions)
     watch.budget = replace(watch.budget, admissions=tuple(admissions))
+    watch.untaught = kept_left(watch.untaught, kept.now_at)
 
 
 def _held(watch: Watch) -> set[tuple[str, str]]:
@@ -464,35 +468,27 @@ def take_opinions(watch: Watch, opinions: Iterable[Opinion]) -> int:
         watch.opinions_seen[opinion.dedup_key] = opinion.verdict
         rows = watch.series.rows[: watch.series.count]
         watch.budget = opined(watch.budget, opinion, rows, watch.leanings)
-    _note_incidents(watch, {each.dedup_key for each in fresh if each.verdict == USEFUL})
+    _note_incidents(watch, {each.dedup_key: each.verdict for each in fresh})
     return len(fresh)
 
 
-def _note_incidents(watch: Watch, keys: set[str]) -> None:
+def _note_incidents(watch: Watch, verdicts: dict[str, str]) -> None:
     """What people know as a real trouble is no nature of its series, however often it comes: it teaches no tail."""
-    found = [each for each in watch.budget.admissions if each.dedup_key in keys]
+    found = [each for each in watch.budget.admissions if each.dedup_key in verdicts]
     since_ms: dict[tuple[str, str], int] = {}
     for each in found:
-        since_ms[each.entity] = min(each.at_ms, since_ms.get(each.entity, each.at_ms))
+        if verdicts[each.dedup_key] == USEFUL:
+            since_ms[each.entity] = min(each.at_ms, since_ms.get(each.entity, each.at_ms))
     rows = watch.series.rows
-    for row, name in enumerate(watch.series.names if since_ms else ()):
-        began_ms = since_ms.get((name.entity_kind, name.entity_name))
-        if began_ms is not None and rows["opened_ms"][row] >= began_ms - INCIDENT_MS:
-            _teach_nothing(rows[row])
+    for entity in {each.entity for each in found} - since_ms.keys():
+        watch.untaught = accept(watch.untaught, watch.series.by_entity.get(entity, []))
+    for entity, at_ms in since_ms.items():
+        which = _rows_of_entity(watch, entity)
+        watch.untaught = forget(watch.untaught, rows, which.tolist(), at_ms + TICK_MS)
+        rows["real"][which[(rows["episode"][which] > 0) & (rows["opened_ms"][which] >= at_ms - INCIDENT_MS)]] = 1
     for state, slots in ((watch.together.joined, watch.together.slots), (watch.concert.heard, watch.concert.slots)):
         for entity in since_ms.keys() & slots.keys():
             state["told"][slots[entity]] = max(0.0, state["told"][slots[entity]] - 1.0)
-
-
-def _teach_nothing(row: np.void) -> None:
-    """Let the episode of a series that is open, or was the last one, count for nothing. Changes `row`."""
-    if row["episode"]:
-        row["taught"] = -1.0
-        return
-    row["episode_count"] = max(0.0, row["episode_count"] - 1.0)
-    if row["taught"] > 0.0:
-        unteach(row["tail"][row["taught_by"]], float(row["taught"]))
-        row["taught"] = 0.0
 
 
 def take_changes(watch: Watch, changes: Iterable[Change]) -> None:

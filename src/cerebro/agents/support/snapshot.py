@@ -28,6 +28,7 @@ from cerebro.agents.support.ratios import frozen as frozen_ratios
 from cerebro.agents.support.recent import POINT, from_points
 from cerebro.agents.support.shapes import frozen_shapes, thawed_shapes
 from cerebro.agents.support.together import JOINED, PEER, enrol
+from cerebro.agents.support.untaught import UNTAUGHT
 from cerebro.agents.support.watch import ROWS_FIRST, Series, start_row
 from cerebro.algorithms.index import SeriesIndex
 from cerebro.spine.errors import Invalid
@@ -75,6 +76,8 @@ class Contents:
     full_ms: int = 0
     shape_bytes: tuple[int, int, int] = (0, 0, 0)  # by row, by cell, by group
     limit_bytes: tuple[int, int, int] = (0, 0, 0)  # climbs, limits, who was told
+    untaught: bytes = b""
+    untaught_bytes: int = 0  # of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,8 @@ def freeze(watch: Watch, sequence: int) -> Frozen:
         full_ms=watch.full_ms,
         shape_bytes=(len(shapes[0]), len(shapes[1]), len(shapes[2])),
         limit_bytes=(len(limits[0]), len(limits[1]), len(limits[2])),
+        untaught=watch.untaught.tobytes(),
+        untaught_bytes=UNTAUGHT.itemsize,
     )
     rows, together = watch.series.rows[: watch.series.count].copy(), watch.together
     return Frozen(
@@ -195,6 +200,8 @@ def _thaw(contents: Contents, arrays: bytes) -> Watch:
     _thaw_derived(watch, contents, arrays)
     watch.leanings, watch.changes = dict(contents.leanings), list(contents.changes)
     watch.opinions_seen = dict(contents.opinions_seen)
+    if contents.untaught_bytes == UNTAUGHT.itemsize:
+        watch.untaught = np.frombuffer(contents.untaught, UNTAUGHT)
     watch.series.turned_away_count = contents.turned_away_count
     assert watch.series.count == count
     return watch

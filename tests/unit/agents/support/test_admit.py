@@ -23,8 +23,9 @@ from cerebro.agents.support.admit import (
 from cerebro.agents.support.observe import learn_names, take_changes, take_opinions, tick
 from cerebro.agents.support.plans import changes_of
 from cerebro.agents.support.standing import standing_of
+from cerebro.agents.support.untaught import KEPT_MS, TAUGHT, forget, keep, kept_left, nothing_kept
 from cerebro.algorithms.spending import WEEK_MS, Spending
-from cerebro.algorithms.tails import COUNT, TOTAL
+from cerebro.algorithms.tails import COUNT, TOP, TOTAL
 from cerebro.spine.telemetry import EVENT_SCHEMA
 
 START_MS = 1_704_067_200_000
@@ -109,9 +110,10 @@ def test_an_entity_pays_for_what_its_series_repeat_but_not_for_a_first_time(rows
 
 @pytest.mark.parametrize(("verdict", "left"), [("useful", 1.0), ("noise", 2.0)])
 def test_a_real_trouble_is_no_nature_of_its_series(watch, rows, verdict, left):
-    """All that began to move with it on the same entity counts one episode less; others, and older ones, do not."""
+    """The series of the entity count as many episodes as before it; others do not."""
+    watch.series.rows["episode_count"][:4] = 1.0
+    watch.untaught = keep(watch.untaught, watch.series.rows, [0, 1, 2, 3])
     watch.series.rows["episode_count"][:4] = 2.0
-    watch.series.rows["opened_ms"][:4] = START_MS - 60_000
     watch.budget = admitted(watch.budget, admission(row=-1), rows, urgent=False)
 
     take_opinions(watch, [Opinion("k1", verdict, START_MS)])
@@ -119,21 +121,45 @@ def test_a_real_trouble_is_no_nature_of_its_series(watch, rows, verdict, left):
     assert watch.series.rows["episode_count"][:4].tolist() == [left, 2.0, 2.0, 2.0]
 
 
-def test_what_a_real_trouble_has_taught_is_taken_back_and_one_that_lasts_will_teach_nothing(watch, rows):
+@pytest.mark.parametrize(("verdict", "left"), [("useful", 3.0), ("noise", 5.0)])
+def test_what_a_real_trouble_has_taught_is_taken_back_and_one_that_lasts_will_teach_nothing(watch, rows, verdict, left):
+    """Of every series of its entity, also of one that told nothing: it has learned the trouble as an ordinary day."""
     state = watch.series.rows
-    state["opened_ms"][:2], state["episode_count"][0] = START_MS - 60_000, 1.0
-    state["tail"][0, 1, TOTAL], state["tail"][0, 1, COUNT] = 5.0, 3.0
-    state["taught"][0], state["taught_by"][0] = 2.0, 1
+    state["tail"][:2, 1, TOTAL], state["tail"][:2, 1, COUNT], state["tail"][:2, 1, TOP] = 3.0, 3.0, 3.0
     for row, key in enumerate(("k0", "k1")):
+        watch.untaught = keep(watch.untaught, state, [row])
         entity = (watch.series.names[row].entity_kind, watch.series.names[row].entity_name)
         each = replace(admission(key=key, row=-1), entity=entity)
         watch.budget = admitted(watch.budget, each, rows, urgent=False)
-    state["episode"][1] = 1
+    state["tail"][:2, 1, TOTAL], state["tail"][:2, 1, COUNT], state["tail"][:2, 1, TOP] = 5.0, 5.0, 5.0
+    state["episode"][1], state["opened_ms"][1] = 1, START_MS - 60_000
 
-    take_opinions(watch, [Opinion(key, "useful", START_MS) for key in ("k0", "k1")])
+    take_opinions(watch, [Opinion(key, verdict, START_MS) for key in ("k0", "k1")])
+    take_opinions(watch, [Opinion(key, "useful", START_MS) for key in ("k0", "k1")])  # too late, if it was noise
 
-    assert (state["tail"][0, 1, TOTAL], state["tail"][0, 1, COUNT]) == (3.0, 2.0)
-    assert state["taught"][:2].tolist() == [0.0, -1.0]
+    assert state["tail"][:2, 1][:, TAUGHT].tolist() == [[left] * 3] * 2
+    assert state["real"][:2].tolist() == [0, 1]
+
+
+def test_what_was_known_before_a_trouble_is_kept_for_a_shift_and_is_not_that_of_the_next(rows):
+    rows["tail"][0, 1, TOP] = 1.0
+    table = keep(nothing_kept(), rows, [0])
+    rows["tail"][0, 1, TOP] = 2.0
+    rows["last_ms"][0] += KEPT_MS - 1
+    still = keep(table, rows, [0])
+    rows["last_ms"][0] += 1
+    anew = keep(table, rows, [0])
+
+    assert [float(each["tail"][0, 1, TAUGHT.index(TOP)]) for each in (still, anew)] == [1.0, 2.0]
+    assert len(forget(anew, rows, [0], START_MS)) == 1  # an opinion of the first trouble, which is their past
+    assert rows["tail"][0, 1, TOP] == 2.0
+
+
+def test_what_was_known_before_a_trouble_stays_with_its_series_when_others_are_forgotten(rows):
+    rows["episode_count"][:3] = [1.0, 2.0, 3.0]
+    table = kept_left(keep(nothing_kept(), rows, [0, 1, 2]), np.array([-1, 0, 1, 2]))
+
+    assert (table["row"].tolist(), table["episode_count"].tolist()) == ([0, 1], [2.0, 3.0])
 
 
 def test_noise_moves_thresholds_of_its_kind_only_and_no_further_than_a_bound(watch, rules, rows):

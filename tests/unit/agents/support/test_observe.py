@@ -7,15 +7,17 @@ import math
 import numpy as np
 import pytest
 
+from cerebro.agents.support.admit import Opinion
 from cerebro.agents.support.describe import Moment
 from cerebro.agents.support.model import Test as Question
 from cerebro.agents.support.model import Turn
-from cerebro.agents.support.observe import OPEN_PER_ENTITY_MAX, Rules, _fails_less, new_watch, observe
+from cerebro.agents.support.observe import OPEN_PER_ENTITY_MAX, Rules, _fails_less, new_watch, observe, take_opinions
 from cerebro.algorithms.tails import TOP
 from cerebro.spine.findings import Severity
 from cerebro.spine.telemetry import SampleBatch, no_series
 
 HOUR = 720  # samples at 5 s
+START_MS = 1_704_067_200_000
 NOTHING = -np.inf
 
 
@@ -42,6 +44,23 @@ def test_a_busy_processor_is_found_in_thirty_seconds_and_cleared_within_a_minute
     assert cleared.id != opened.id
     assert 30_000 <= cleared.seen_ms - (opened.at_ms + 24 * 5000) <= 60_000
     assert not watch.open_rows
+
+
+def test_a_real_trouble_that_comes_and_goes_makes_no_series_deaf(watch, play, name_of):
+    """Four times full for a minute within a quarter of an hour, said to be a real trouble, and so again."""
+    trouble = quiet(HOUR // 2, seed=2)
+    for begin in (60, 96, 132, 168):
+        trouble[begin : begin + 12] = 0.97
+    tops = []
+    for number, values in enumerate([quiet(HOUR), trouble, trouble, trouble]):
+        start_ms = START_MS + (HOUR + (number - 1) * HOUR // 2 if number else 0) * 5000
+        found = play(watch, [name_of()], values, start_ms=start_ms)
+        take_opinions(watch, [Opinion(finding.dedup_key, "useful", finding.seen_ms) for finding in found])
+        tops.append(float(watch.series.rows["tail"][0, :, TOP].max()))
+
+        assert bool(found) == bool(number)
+
+    assert max(tops) <= tops[0] + 0.1
 
 
 @pytest.mark.parametrize("minutes", [4, 5, 7])

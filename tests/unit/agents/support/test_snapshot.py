@@ -32,6 +32,8 @@ def test_everything_comes_back(used):
     assert (again.recent.of(0, 120) == used.recent.of(0, 120)).all()
     assert (again.ticked_ms, again.lent_ms, again.resumed_ms) == (used.ticked_ms, used.lent_ms, used.resumed_ms)
     assert (again.priors == used.priors).all()
+    assert len(used.untaught)
+    assert (again.untaught == used.untaught).all()
 
 
 def test_a_row_of_another_version_is_matched_by_name(used, monkeypatch):
