@@ -49,7 +49,7 @@ from cerebro.agents.support.shares import ALONE, Parts
 from cerebro.agents.support.silence import FORGET_MS, Silence, find_silence, reached_ms
 from cerebro.agents.support.together import Together, away_from, away_of, enrol, judge_entities, judge_peers, peer_count
 from cerebro.agents.support.unlike import Mover, concert_finding, joint_finding, peer_finding
-from cerebro.agents.support.untaught import accept, forget, keep, kept_left, nothing_kept
+from cerebro.agents.support.untaught import accept, forget, keep, kept_left, not_past, nothing_kept
 from cerebro.agents.support.watch import Series, admit_series, no_priors, no_series, priors_of
 from cerebro.algorithms.index import EMPTY
 from cerebro.algorithms.scale import backward
@@ -230,7 +230,11 @@ def _mark_troubled(watch: Watch, findings: list[Finding]) -> None:
     slow or be set back; one that came late waits for the others.
     """
     rows = watch.series.rows
-    for entity in {(finding.entity.kind, finding.entity.name) for finding in findings}:
+    told_ms: dict[tuple[str, str], int] = {}
+    for finding in findings:
+        entity = (finding.entity.kind, finding.entity.name)
+        told_ms[entity] = min(finding.seen_ms, told_ms.get(entity, finding.seen_ms))
+    for entity, at_ms in told_ms.items():
         members = watch.series.by_entity.get(entity, [])
         is_troubled = (
             any(member in watch.open_rows for member in members)
@@ -238,7 +242,7 @@ def _mark_troubled(watch: Watch, findings: list[Finding]) -> None:
             or watch.concert.slots.get(entity) in watch.open_concerts
         )
         if is_troubled:
-            watch.untaught = keep(watch.untaught, rows, members)
+            watch.untaught = keep(watch.untaught, rows, members, at_ms)
         last_ms = rows["last_ms"][members]
         behind_s = np.minimum((last_ms.max(initial=0) - last_ms) / 1000.0, AFTERMATH_S)
         rows["calm_s"][members] = NOT_YET_S if is_troubled else AFTERMATH_S + behind_s
@@ -430,6 +434,7 @@ def _peers(watch: Watch, now_ms: int) -> list[Finding]:
 
 def _tick(watch: Watch, now_ms: int, rules: Rules) -> None:
     watch.ticked_ms = now_ms
+    watch.untaught = not_past(watch.untaught, now_ms)
     rows = watch.series.rows[: watch.series.count]
     if watch.budget.spending.per_week != (per_week := rules.noise_budget * rules.parts.whole):
         watch.budget = replace(watch.budget, spending=replace(watch.budget.spending, per_week=per_week))
@@ -484,7 +489,7 @@ def _note_incidents(watch: Watch, verdicts: dict[str, str]) -> None:
         watch.untaught = accept(watch.untaught, watch.series.by_entity.get(entity, []))
     for entity, at_ms in since_ms.items():
         which = _rows_of_entity(watch, entity)
-        watch.untaught = forget(watch.untaught, rows, which.tolist(), at_ms + TICK_MS)
+        watch.untaught = forget(watch.untaught, rows, which.tolist(), at_ms)
         rows["real"][which[(rows["episode"][which] > 0) & (rows["opened_ms"][which] >= at_ms - INCIDENT_MS)]] = 1
     for state, slots in ((watch.together.joined, watch.together.slots), (watch.concert.heard, watch.concert.slots)):
         for entity in since_ms.keys() & slots.keys():

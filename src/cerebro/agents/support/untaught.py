@@ -15,7 +15,7 @@ KEPT_MS = 12 * 3_600_000  # without a word about it: a shift, after which it has
 TAUGHT = (COUNT, TOTAL, TOP)  # fields of a tail that a trouble moves
 UNTAUGHT = np.dtype([
     ("row", "i4"),
-    ("at_ms", "i8"),  # when the trouble began, by the newest sample of its entity
+    ("at_ms", "i8"),  # when the trouble was first told, by the entity's own clock
     ("episode_count", "f4"),
     ("tail", "f4", (TAIL_COUNT, len(TAUGHT))),
 ])  # fmt: skip
@@ -26,14 +26,12 @@ def nothing_kept() -> NDArray[np.void]:
     return np.zeros(0, UNTAUGHT)
 
 
-def keep(table: NDArray[np.void], rows: NDArray[np.void], members: list[int]) -> NDArray[np.void]:
+def keep(table: NDArray[np.void], rows: NDArray[np.void], members: list[int], at_ms: int) -> NDArray[np.void]:
     """The table with what the series of an entity know as a trouble begins; one before it that is kept stays kept."""
     which = np.array(members, np.int32)
-    now_ms = int(rows["last_ms"][which].max(initial=0))
-    table = table[now_ms - table["at_ms"] < KEPT_MS]
     new = which[(rows["calm_s"][which] == 0.0) & ~np.isin(which, table["row"])]
     added = np.zeros(len(new), UNTAUGHT)
-    added["row"], added["at_ms"], added["episode_count"] = new, now_ms, rows["episode_count"][new]
+    added["row"], added["at_ms"], added["episode_count"] = new, at_ms, rows["episode_count"][new]
     added["tail"] = rows["tail"][new][:, :, TAUGHT]
     return np.concatenate([table, added])
 
@@ -52,6 +50,11 @@ def forget(table: NDArray[np.void], rows: NDArray[np.void], members: list[int], 
 def accept(table: NDArray[np.void], members: list[int]) -> NDArray[np.void]:
     """The table after what was no trouble: these series have learned what they are like."""
     return table[~np.isin(table["row"], members)]
+
+
+def not_past(table: NDArray[np.void], now_ms: int) -> NDArray[np.void]:
+    """What is not kept too long yet."""
+    return table[now_ms - table["at_ms"] < KEPT_MS]
 
 
 def kept_left(table: NDArray[np.void], now_at: NDArray[np.int64]) -> NDArray[np.void]:

@@ -23,7 +23,7 @@ from cerebro.agents.support.admit import (
 from cerebro.agents.support.observe import learn_names, take_changes, take_opinions, tick
 from cerebro.agents.support.plans import changes_of
 from cerebro.agents.support.standing import standing_of
-from cerebro.agents.support.untaught import KEPT_MS, TAUGHT, forget, keep, kept_left, nothing_kept
+from cerebro.agents.support.untaught import KEPT_MS, TAUGHT, forget, keep, kept_left, not_past, nothing_kept
 from cerebro.algorithms.spending import WEEK_MS, Spending
 from cerebro.algorithms.tails import COUNT, TOP, TOTAL
 from cerebro.spine.telemetry import EVENT_SCHEMA
@@ -112,7 +112,7 @@ def test_an_entity_pays_for_what_its_series_repeat_but_not_for_a_first_time(rows
 def test_a_real_trouble_is_no_nature_of_its_series(watch, rows, verdict, left):
     """The series of the entity count as many episodes as before it; others do not."""
     watch.series.rows["episode_count"][:4] = 1.0
-    watch.untaught = keep(watch.untaught, watch.series.rows, [0, 1, 2, 3])
+    watch.untaught = keep(watch.untaught, watch.series.rows, [0, 1, 2, 3], START_MS)
     watch.series.rows["episode_count"][:4] = 2.0
     watch.budget = admitted(watch.budget, admission(row=-1), rows, urgent=False)
 
@@ -127,7 +127,7 @@ def test_what_a_real_trouble_has_taught_is_taken_back_and_one_that_lasts_will_te
     state = watch.series.rows
     state["tail"][:2, 1, TOTAL], state["tail"][:2, 1, COUNT], state["tail"][:2, 1, TOP] = 3.0, 3.0, 3.0
     for row, key in enumerate(("k0", "k1")):
-        watch.untaught = keep(watch.untaught, state, [row])
+        watch.untaught = keep(watch.untaught, state, [row], START_MS)
         entity = (watch.series.names[row].entity_kind, watch.series.names[row].entity_name)
         each = replace(admission(key=key, row=-1), entity=entity)
         watch.budget = admitted(watch.budget, each, rows, urgent=False)
@@ -142,13 +142,12 @@ def test_what_a_real_trouble_has_taught_is_taken_back_and_one_that_lasts_will_te
 
 
 def test_what_was_known_before_a_trouble_is_kept_for_a_shift_and_is_not_that_of_the_next(rows):
+    later_ms = START_MS + KEPT_MS
     rows["tail"][0, 1, TOP] = 1.0
-    table = keep(nothing_kept(), rows, [0])
+    table = keep(nothing_kept(), rows, [0], START_MS)
     rows["tail"][0, 1, TOP] = 2.0
-    rows["last_ms"][0] += KEPT_MS - 1
-    still = keep(table, rows, [0])
-    rows["last_ms"][0] += 1
-    anew = keep(table, rows, [0])
+    still = keep(not_past(table, later_ms - 1), rows, [0], later_ms - 1)
+    anew = keep(not_past(table, later_ms), rows, [0], later_ms)
 
     assert [float(each["tail"][0, 1, TAUGHT.index(TOP)]) for each in (still, anew)] == [1.0, 2.0]
     assert len(forget(anew, rows, [0], START_MS)) == 1  # an opinion of the first trouble, which is their past
@@ -157,7 +156,7 @@ def test_what_was_known_before_a_trouble_is_kept_for_a_shift_and_is_not_that_of_
 
 def test_what_was_known_before_a_trouble_stays_with_its_series_when_others_are_forgotten(rows):
     rows["episode_count"][:3] = [1.0, 2.0, 3.0]
-    table = kept_left(keep(nothing_kept(), rows, [0, 1, 2]), np.array([-1, 0, 1, 2]))
+    table = kept_left(keep(nothing_kept(), rows, [0, 1, 2], START_MS), np.array([-1, 0, 1, 2]))
 
     assert (table["row"].tolist(), table["episode_count"].tolist()) == ([0, 1], [2.0, 3.0])
 
