@@ -269,7 +269,8 @@ def _tries(again: float, failing: float) -> float:
 def _is_asked_on(view: View, entity: int) -> bool:
     """Whether some of those who ask it are asked a lot themselves: who is not, and asks a lot, is where load begins.
 
-    With who takes from a queue it never begins: there is who puts into it.
+    With who takes from a queue it never begins: there is who puts into it. A caller that is usually asked a lot counts,
+    too: what it is asked now may be heard seconds later than what is asked of others, most of all in a surge.
     """
     place, relations = {key: k for k, key in enumerate(view.picture.entities)}, view.picture.relations
     if any(each.kind == CONSUMES and place.get(each.source) == entity for each in relations):
@@ -280,7 +281,9 @@ def _is_asked_on(view: View, entity: int) -> bool:
         if each.kind not in BELONGS and each.source in place and place.get(each.target) == entity
     }
     least = HANDED_ON * asked_of(view, entity, usually=True)  # tries again make any caller look small
-    return any(asked_of(view, caller) >= max(least, 1e-9) for caller in needing | callers_of(view, entity))
+    callers = needing | callers_of(view, entity)
+    asked = (max(asked_of(view, caller), asked_of(view, caller, usually=True)) for caller in callers)
+    return any(each >= max(least, 1e-9) for each in asked)
 
 
 def _falls_on_others(view: View, cache: int) -> bool:

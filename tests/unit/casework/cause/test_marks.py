@@ -159,6 +159,16 @@ def test_load_that_callers_bring_is_not_the_callees_surge(draw):
     assert "surged" not in words_of(picture, "cart")
 
 
+def test_a_caller_that_is_heard_later_than_the_callee_still_brings_the_load(draw):
+    """On the real shop, five seconds into a surge: three times as much of the callee, two requests of its caller."""
+    series = [(name, metric) for name in ("front", "cart") for metric in ("requests.rate", "duration.mean")]
+    picture = draw(series, (("front", "cart"),), ill=(("cart", "requests.rate", 90.0, 3),))
+    assert "surged" not in words_of(picture, "cart")
+    picture.tracks.during[0, -2:] = 0.1
+
+    assert "surged" not in words_of(picture, "cart")
+
+
 def test_load_begins_with_who_asks_a_lot_and_is_hardly_asked(draw):
     """Those who play users may be told of, too."""
     series = [("users", "requests.rate"), ("front", "requests.rate"), ("front", "duration.mean")]
