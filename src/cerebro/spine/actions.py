@@ -98,6 +98,8 @@ class Step:
     state: str = "planned"  # planned | begun | done | undo_begun | undone
     begun_ms: int = 0
     done_ms: int = 0
+    undo_ms: int = 0  # when it was begun to be taken back
+    undone_ms: int = 0
     said: str = ""  # by the executor
     undos: int = 0  # how often it was called to take it back
     left: Mapping[str, str] = field(default_factory=dict)  # of the target's state, until it is first called for that

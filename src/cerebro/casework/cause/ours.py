@@ -52,8 +52,8 @@ def steps_of(action: Action) -> list[Done]:
     """The steps that were begun, and those that were taken back again."""
     done = []
     for step in action.steps:
-        if step.begun_ms and step.state in ("undo_begun", "undone"):
-            done.append(Done(step.call.target, action.started_ms, step.begun_ms))
+        if step.undo_ms and step.state in ("undo_begun", "undone"):
+            done.append(Done(step.call.target, step.undo_ms, max(step.undone_ms, step.undo_ms)))
         if step.begun_ms:
             operation, ended_ms = step.call.operation, max(step.done_ms, step.begun_ms)
             ends = step.state == "done" and (action.state is ActionState.HELPED or operation in STAYS)

@@ -181,7 +181,7 @@ class Calls:
                 return record
             are_all_made = are_all_made and happened
         if are_all_made:
-            undone = replace(step, state="undone", done_ms=self._clock.now_ms())
+            undone = replace(step, state="undone", undone_ms=self._clock.now_ms())
             return await self._ledger.note(record, free(with_step(record.value, number, undone)))
         if not self._may_ask(step):
             return await self._stuck(record, number, "It was to be taken back again and again, and nobody answered.")
@@ -196,8 +196,8 @@ class Calls:
         """
         action = record.value
         step = action.steps[number]
-        begun_ms = step.begun_ms if step.state == "undo_begun" else self._clock.now_ms()
-        intent = replace(step, state="undo_begun", begun_ms=begun_ms, undos=step.undos + 1)
+        undo_ms = step.undo_ms if step.state == "undo_begun" else self._clock.now_ms()
+        intent = replace(step, state="undo_begun", undo_ms=undo_ms, undos=step.undos + 1)
         try:
             found = await self._changed_since(action, step) if step.left else ""
         except Unavailable as error:
@@ -260,7 +260,7 @@ class Calls:
             except Unavailable as error:
                 log.warning("undo_unanswered", action_id=action.id, step=number, reason=error.detail)
                 return record
-        undone = replace(step, state="undone", done_ms=self._clock.now_ms(), said=said[:500])
+        undone = replace(step, state="undone", undone_ms=self._clock.now_ms(), said=said[:500])
         return await self._ledger.note(record, free(with_step(action, number, undone)))
 
     def _leased(self, action: Action) -> Action:
@@ -286,7 +286,7 @@ class Calls:
         """
         if step.state == "undo_begun" and step.undos < ATTEMPTS_MAX:
             return True
-        return self._clock.now_ms() - max(step.begun_ms, self._quiet_ms) < self._patience_ms
+        return self._clock.now_ms() - max(step.begun_ms, step.undo_ms, self._quiet_ms) < self._patience_ms
 
     @property
     def _patience_ms(self) -> int:

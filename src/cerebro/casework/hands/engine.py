@@ -463,4 +463,4 @@ def _to_undo_anew(step: Step, now_ms: int) -> Step:
     """A step as a person wants it undone: an undo that was given up is tried again, and so is who did not answer."""
     if step.state == "undo_begun":
         return replace(step, state="done", undos=0)
-    return replace(step, begun_ms=now_ms) if step.state == "begun" else step
+    return replace(step, undo_ms=now_ms) if step.state == "begun" else step

@@ -217,6 +217,19 @@ def test_a_flag_that_is_off_is_over_and_a_migration_once_users_were_well(operati
     assert len(of_others(changes, steps_of(action), "case-2")) == (1 if is_over else 2)
 
 
+def test_a_step_and_its_undo_are_two_deeds_each_at_its_own_time():
+    step = Step(
+        Call("process", "scale", key("store")), (), "k", state="undone",
+        begun_ms=60_000, done_ms=61_000, undo_ms=300_000, undone_ms=301_000,
+    )  # fmt: skip
+    action = Action(
+        ActionId("a"), DEFAULT_TENANT, CaseId("case-1"), "p", 1, "", key("store"), "capacity", Risk.SAFE,
+        Level.ACT, ActionState.UNDONE, {}, (step,), "", Expectation(), "", 0, 0, 0, started_ms=59_000,
+    )  # fmt: skip
+
+    assert [(done.begun_ms, done.ended_ms) for done in steps_of(action)] == [(300_000, 301_000), (60_000, 61_000)]
+
+
 @pytest.mark.parametrize(("kind", "operation"), [("migration", "end_query"), ("flag", "flag_off")])
 def test_what_was_ended_for_another_case_is_over_and_a_deploy_stays(kind, operation):
     passing, deploy = Change(key("store"), 40_000, kind, "47"), Change(key("store"), 40_000, "deploy", "v2")

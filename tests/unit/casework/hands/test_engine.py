@@ -53,6 +53,8 @@ async def test_what_does_not_help_is_undone(bench):
     assert tried[0].state is ActionState.UNDONE
     assert bench.toy.value["replicas"] == "1"
     assert all(each.state is ActionState.UNDONE for each in tried)
+    (step,) = tried[0].steps
+    assert tried[0].started_ms <= step.begun_ms <= step.done_ms < step.undo_ms <= step.undone_ms
 
 
 async def test_what_was_done_for_a_case_that_someone_closed_stays(bench):
