@@ -490,6 +490,7 @@ def _note_incidents(watch: Watch, verdicts: dict[str, str]) -> None:
     for entity, at_ms in since_ms.items():
         which = _rows_of_entity(watch, entity)
         watch.untaught = forget(watch.untaught, rows, which.tolist(), at_ms)
+        rows["calm_s"][which] = np.maximum(rows["calm_s"][which], AFTERMATH_S)  # what is left of it fades slowly
         rows["real"][which[(rows["episode"][which] > 0) & (rows["opened_ms"][which] >= at_ms - INCIDENT_MS)]] = 1
     for state, slots in ((watch.together.joined, watch.together.slots), (watch.concert.heard, watch.concert.slots)):
         for entity in since_ms.keys() & slots.keys():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebro.agents.support.model import TAIL_COUNT
-from cerebro.algorithms.tails import COUNT, TOP, TOTAL
+from cerebro.algorithms.tails import COUNT, PEAK, QUIET, RUN, TOP, TOTAL
 
 KEPT_MS = 12 * 3_600_000  # without a word about it: a shift, after which it has become their past
 TAUGHT = (COUNT, TOTAL, TOP)  # fields of a tail that a trouble moves
@@ -27,9 +27,12 @@ def nothing_kept() -> NDArray[np.void]:
 
 
 def keep(table: NDArray[np.void], rows: NDArray[np.void], members: list[int], at_ms: int) -> NDArray[np.void]:
-    """The table with what the series of an entity know as a trouble begins; one before it that is kept stays kept."""
+    """The table with what the series of an entity know as a trouble begins; one before it that is kept stays kept.
+
+    In the aftermath of a trouble that is known as a real one, they know what they did before that: it is kept, too.
+    """
     which = np.array(members, np.int32)
-    new = which[(rows["calm_s"][which] == 0.0) & ~np.isin(which, table["row"])]
+    new = which[~np.isin(which, table["row"])]
     added = np.zeros(len(new), UNTAUGHT)
     added["row"], added["at_ms"], added["episode_count"] = new, at_ms, rows["episode_count"][new]
     added["tail"] = rows["tail"][new][:, :, TAUGHT]
@@ -42,6 +45,7 @@ def forget(table: NDArray[np.void], rows: NDArray[np.void], members: list[int], 
     kept, which = table[is_meant], table["row"][is_meant]
     tails = rows["tail"][which]
     tails[:, :, TAUGHT] = np.minimum(tails[:, :, TAUGHT], kept["tail"])
+    tails[:, :, PEAK], tails[:, :, QUIET] = 0.0, RUN  # clusters in the making are of the trouble, too
     rows["tail"][which] = tails
     rows["episode_count"][which] = np.minimum(rows["episode_count"][which], kept["episode_count"])
     return table[~is_meant]

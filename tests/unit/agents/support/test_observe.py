@@ -46,21 +46,21 @@ def test_a_busy_processor_is_found_in_thirty_seconds_and_cleared_within_a_minute
     assert not watch.open_rows
 
 
-def test_a_real_trouble_that_comes_and_goes_makes_no_series_deaf(watch, play, name_of):
-    """Four times full for a minute within a quarter of an hour, said to be a real trouble, and so again."""
-    trouble = quiet(HOUR // 2, seed=2)
-    for begin in (60, 96, 132, 168):
-        trouble[begin : begin + 12] = 0.97
-    tops = []
-    for number, values in enumerate([quiet(HOUR), trouble, trouble, trouble]):
-        start_ms = START_MS + (HOUR + (number - 1) * HOUR // 2 if number else 0) * 5000
-        found = play(watch, [name_of()], values, start_ms=start_ms)
+@pytest.mark.parametrize("pause", [60, 12])  # samples of 5 s: a quarter of an hour apart, or in each other's aftermath
+def test_real_troubles_that_come_and_go_make_no_series_deaf(watch, play, name_of, pause):
+    """Each time full for a minute and again, four times, said to be real troubles at the end; ten such in a row."""
+    trouble = quiet(pause + 132, seed=2)
+    for begin in (0, 36, 72, 108):
+        trouble[pause + begin : pause + begin + 12] = 0.97
+    play(watch, [name_of()], quiet(HOUR))
+    before, start_ms = float(watch.series.rows["tail"][0, :4, TOP].max()), START_MS + HOUR * 5000
+    for number in range(10):
+        found = play(watch, [name_of()], trouble, start_ms=start_ms + number * len(trouble) * 5000)
         take_opinions(watch, [Opinion(finding.dedup_key, "useful", finding.seen_ms) for finding in found])
-        tops.append(float(watch.series.rows["tail"][0, :, TOP].max()))
 
-        assert bool(found) == bool(number)
+        assert found, number
 
-    assert max(tops) <= tops[0] + 0.1
+    assert float(watch.series.rows["tail"][0, :4, TOP].max()) <= before + 0.1
 
 
 @pytest.mark.parametrize("minutes", [4, 5, 7])
