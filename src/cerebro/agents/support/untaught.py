@@ -63,6 +63,6 @@ def not_past(table: NDArray[np.void], now_ms: int) -> NDArray[np.void]:
 
 def kept_left(table: NDArray[np.void], now_at: NDArray[np.int64]) -> NDArray[np.void]:
     """What is kept of the series that stay; `now_at` holds their new rows, -1 for one that is gone."""
-    left = table[now_at[table["row"]] >= 0]
+    left: NDArray[np.void] = table[now_at[table["row"]] >= 0]
     left["row"] = now_at[left["row"]]
     return left
