@@ -27,7 +27,7 @@ class Gauge:
         of_work: Whether twice the requests bring twice of it: then it is compared for each request.
         known: Whether what is usual must be known, of it and of the requests.
         lulls: Whether one lull among its newest values says nothing, as one peak does not: who is started again and
-            again tells something in between.
+            again tells something in between; a disk that takes seconds for each operation tells of none in some steps.
     """
 
     mark: str
@@ -65,7 +65,7 @@ GAUGES: Sequence[Gauge] = (
     _gauge("held_pool", r"(client\.connection|pool).{0,8}(count|used|active)", times=1.6, step=5.0, of_work=True),
     _gauge("held_pool", r"(client\.connection|pool).{0,8}(count|used|active):limit_ratio", level=0.95, times=1.5),
     _gauge("full_disk", r"(filesystem|disk).{0,4}(utili[sz]ation|used_ratio|percent)", level=0.92),
-    _gauge("slow_disk", r"disk.{0,12}(time|await|latency)", times=4.0, of_work=True),
+    _gauge("slow_disk", r"disk.{0,12}(time|await|latency)", times=4.0, of_work=True, lulls=True),
     _gauge("lagging", r"(wal|replication|replica)[._]?(lag|delay)", level=10.0, times=4.0),
     _gauge(
         "locked",

@@ -150,6 +150,15 @@ def test_a_gauge_is_a_mark_by_its_amount_and_not_by_how_unusual_it_is(draw):
     assert "lagging" not in words_of(draw(series, (("front", "store"),), ill=ill[:1]), "store")
 
 
+def test_a_disk_that_is_so_slow_that_in_some_steps_nothing_ends_is_slow_all_the_same(draw):
+    """Seconds a second, as the real shop's told them."""
+    picture = draw([("store", "system.disk.operation_time"), ("front", "duration.mean")], (("front", "store"),))
+    picture.tracks.before[0] = 0.002
+    picture.tracks.during[0, -5:] = [12.5, 13.0, 9.0, 0.0, 5.5]
+
+    assert "slow_disk" in words_of(picture, "store")
+
+
 def test_load_that_callers_bring_is_not_the_callees_surge(draw):
     series = [(name, metric) for name in ("front", "cart") for metric in ("requests.rate", "duration.mean")]
     ill = [(name, "requests.rate", 90.0, 3) for name in ("front", "cart")]
